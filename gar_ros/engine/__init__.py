@@ -1,0 +1,1 @@
+"""Frame, regions and a question in, an answer out; no ROS, no torch."""

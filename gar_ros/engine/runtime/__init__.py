@@ -1,0 +1,1 @@
+"""Runners of exported graphs behind one protocol."""

@@ -1,0 +1,34 @@
+"""Error codes shared by the services, the command line and the engine, and the one exception that carries them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ErrorCode(IntEnum):
+    """What went wrong, as in `error_code` of every service response (a test compares both)."""
+
+    OK = 0
+    NOT_ACTIVE = 1
+    NO_FRAME = 2
+    STALE_FRAME = 3
+    UNKNOWN_REGION = 4
+    TOO_MANY_REGIONS = 5
+    EMPTY_MASK = 6
+    PROMPT_WITHOUT_REGION = 7
+    QUESTION_TOO_LONG = 8
+    QUEUE_FULL = 9
+    TIMED_OUT = 10
+    CANCELLED = 11
+    INVALID_REQUEST = 12
+    BAD_MODEL = 13
+    INTERNAL_ERROR = 14
+
+
+class GarError(Exception):
+    """A request or a model folder that can't be served; the message says what was expected and what came."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

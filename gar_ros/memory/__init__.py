@@ -1,0 +1,1 @@
+"""What the robot remembers: newest frames and pairs; no ROS."""

@@ -1,0 +1,73 @@
+"""The value that travels through the package: one region of one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.errors import ErrorCode, GarError
+
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in pixels, half-open: x0 <= x < x1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One masked object of one image. Checked on construction; build it with `from_mask` or `from_box`.
+
+    mask: bool (H, W), True inside, H and W those of the image. box: its tight bounds.
+    score: the detector's confidence in 0..1, NaN when it gave none. stamp_ns: the image's stamp.
+    """
+
+    id: str
+    mask: NDArray[np.bool_]
+    box: Box
+    label: str = ""
+    score: float = field(default=float("nan"))
+    stamp_ns: int = 0
+
+    @classmethod
+    def from_mask(
+        cls, id: str, mask: NDArray, label: str = "", score: float = float("nan"), stamp_ns: int = 0
+    ) -> Region:
+        """Region of the non-zero pixels of `mask` (H, W). Raises GarError EMPTY_MASK or INVALID_REQUEST."""
+        if mask.ndim != 2:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"region '{id}': expected a mask of shape (H, W), got {mask.shape}")
+        inside = np.ascontiguousarray(mask != 0)
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if rows.size == 0:
+            raise GarError(ErrorCode.EMPTY_MASK, f"region '{id}': its mask of {mask.shape[1]}x{mask.shape[0]} px has no pixel set")
+        inside.setflags(write=False)
+        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        return cls(id, inside, box, label, score, stamp_ns)
+
+    @classmethod
+    def from_box(
+        cls, id: str, box: Box, image_size: tuple[int, int], label: str = "", score: float = float("nan"), stamp_ns: int = 0
+    ) -> Region:
+        """Region of a half-open pixel box, clipped to the image. image_size: (width, height) in pixels."""
+        width, height = image_size
+        x0, y0, x1, y1 = box
+        mask = np.zeros((height, width), bool)
+        mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
+        if not mask.any():
+            raise GarError(ErrorCode.EMPTY_MASK, f"region '{id}': box {box} has no pixel inside the {width}x{height} px image")
+        return cls.from_mask(id, mask, label, score, stamp_ns)
+
+
+def check_regions(regions: list[Region] | tuple[Region, ...], image_size: tuple[int, int], limit: int) -> None:
+    """Refuses too many regions, repeated ids and masks of another size than the image (width, height)."""
+    if len(regions) > limit:
+        raise GarError(ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {len(regions)}")
+    if len({region.id for region in regions}) != len(regions):
+        raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[region.id for region in regions]}")
+    width, height = image_size
+    for region in regions:
+        if region.mask.shape != (height, width):
+            raise GarError(
+                ErrorCode.INVALID_REQUEST,
+                f"region '{region.id}': expected a mask of the image's size {width}x{height} px, "
+                f"got {region.mask.shape[1]}x{region.mask.shape[0]} px",
+            )

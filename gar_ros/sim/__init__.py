@@ -1,0 +1,1 @@
+"""The simulated tabletop: scenes, rendering, truth; no ROS."""

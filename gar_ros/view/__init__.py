@@ -1,0 +1,1 @@
+"""Pictures of answers: pure functions on arrays; no ROS."""
