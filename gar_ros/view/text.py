@@ -1,0 +1,100 @@
+"""Fonts that have the characters of a text, and texts cut to the room there is."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+
+from PIL import ImageFont
+
+Font = ImageFont.FreeTypeFont
+
+ELLIPSIS = "…"
+_BUILT_IN = ""  # Pillow's own font: on every machine the same, but ASCII only
+_SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "LiberationSans-Regular.ttf")
+_NO_CHARACTER = "\uffff"  # never assigned: every font draws its "missing" glyph for it
+_LONGEST = 400  # characters looked at; far more than any label shows
+
+
+def font_for(text: str, size: int) -> Font:
+    """Font of `size` pixels that has the most characters of `text`: Pillow's own, else one of the system."""
+    names = (_BUILT_IN,) if text.isascii() else (_BUILT_IN, *_SYSTEM_FONTS)
+    available = [name for name in names if _load(name, size) is not None]
+    best = max(available, key=lambda name: sum(_has_glyph(name, character) for character in text[:_LONGEST]))
+    font = _load(best, size)
+    assert font is not None
+    return font
+
+
+def drawable(text: str, font: Font) -> str:
+    """`text` on one line, without control characters; letters the font lacks lose their accents ("é" to "e")."""
+    text = " ".join("".join(c if c.isspace() or c.isprintable() else " " for c in text[:_LONGEST]).split())
+    if text.isascii():
+        return text
+    return "".join(c if _draws(font, c) else _without_marks(c) for c in text)
+
+
+def wrap(text: str, length: Callable[[str], float], width: float, lines: int) -> list[str]:
+    """`text` in at most `lines` lines no longer than `width` by `length`, the last one ending in "…" when cut.
+
+    Lines break at spaces; a word that is longer than a line (or a language without spaces) breaks anywhere.
+    """
+    result: list[str] = []
+    rest = text.strip()
+    while rest and len(result) < lines - 1:
+        end = _longest_prefix(rest, length, width)
+        if end < len(rest) and " " in rest[: end + 1]:
+            end = rest.rindex(" ", 0, end + 1)
+        result.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    if rest and lines > 0:
+        result.append(shorten(rest, length, width))
+    return result
+
+
+def shorten(text: str, length: Callable[[str], float], width: float) -> str:
+    """`text`, or as much of its start as fits into `width` by `length` with an ellipsis behind it."""
+    if length(text) <= width:
+        return text
+    end = _longest_prefix(text, lambda part: length(part + ELLIPSIS), width)
+    return text[:end].rstrip() + ELLIPSIS
+
+
+def _longest_prefix(text: str, length: Callable[[str], float], width: float) -> int:
+    """Characters of the longest prefix no longer than `width`, at least one."""
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if length(text[:middle]) <= width else (low, middle - 1)
+    return low
+
+
+def _without_marks(character: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
+
+
+@lru_cache(maxsize=64)
+def _load(name: str, size: int) -> Font | None:
+    """The named font, None when this machine hasn't it."""
+    try:
+        if name == _BUILT_IN:
+            built_in = ImageFont.load_default(size)
+            assert isinstance(built_in, Font), "Pillow without FreeType cannot draw labels"
+            return built_in
+        return ImageFont.truetype(name, size)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(name: str, character: str) -> bool:
+    font = _load(name, 16)
+    return font is not None and _draws(font, character)
+
+
+def _draws(font: Font, character: str) -> bool:
+    if character.isspace():
+        return True
+    glyph, missing = font.getmask(character), font.getmask(_NO_CHARACTER)
+    return glyph.size != missing.size or bytes(glyph) != bytes(missing)
