@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.processes import StartProcess, process_starter
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+# Higher domains use ports from the range that Linux gives to other connections.
+ROS_DOMAINS = range(1, 102)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The source tree under test."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Read-only golden data and photographs beside the checkout; tests that need them skip without."""
+    folder = (CHECKOUT / "../shared").resolve()
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no golden data at {folder}")
+    return folder
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """A DDS domain on this machine only that no other test, worker or user of this fixture has at the same time."""
+    with _locked_domain() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix, prepend=":")
+        for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+            monkeypatch.delenv(name, raising=False)
+        yield domain
+
+
+@contextmanager
+def _locked_domain() -> Iterator[int]:
+    for domain in ROS_DOMAINS:
+        with (Path(tempfile.gettempdir()) / f"gar_ros_domain_{domain}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain
+            return
+    pytest.fail("all ROS domains are in use by other tests")
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[StartProcess]:
+    """`start_process(*command, env=None)` gives a `ChildProcess`; all of them are gone when the test ends."""
+    with process_starter(tmp_path) as start:
+        yield start

@@ -1,0 +1,97 @@
+"""The tile rule, pixels and mask ids against the released code's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.tiling import _bicubic, _nearest_index, mask_ids, normalise, tile_grid, tile_pixels
+from tests.engine.golden import SINGLE_FRAME, TILE, golden_case
+
+
+def test_every_row_of_the_released_arrangements(shared: Path) -> None:
+    rows = json.loads((shared / "golden/tables/tile_arrangement.json").read_text())["rows"]
+    wrong = [row for row in rows if tile_grid(row[0], row[1], row[2], TILE) != (row[3], row[4])]
+    assert len(rows) > 100 and wrong == []
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"), [(640, 480, (2, 2)), (1, 1, (2, 2)), (2000, 10, (4, 1)), (10, 2000, (1, 4))]
+)
+def test_arrangement_of_small_tiles(width: int, height: int, expected: tuple[int, int]) -> None:
+    assert tile_grid(width, height, max_tiles=4, tile=192) == expected
+
+
+def test_bicubic_equals_the_released_resize(shared: Path) -> None:
+    table = np.load(shared / "golden/tables/resize.npz")
+    for name in ("up", "down", "mixed"):
+        expected = np.moveaxis(table[f"bicubic_out.{name}"], 2, 0)
+        ours = _bicubic(table[f"bicubic_in.{name}"], expected.shape[2], expected.shape[1])
+        assert_levels(ours, expected)
+
+
+def assert_levels(ours: np.ndarray, expected: np.ndarray) -> None:
+    """At most one grey level apart, on fewer than 0.1 % of the values."""
+    difference = np.abs(ours.astype(int) - expected)
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+
+
+def test_nearest_index_equals_the_released_resize(shared: Path) -> None:
+    table = np.load(shared / "golden/tables/resize.npz")
+    names = [name for name in table.files if name.startswith("nearest_index.")]
+    assert names
+    for name in names:
+        size_in, size_out = map(int, name.removeprefix("nearest_index.").split("_"))
+        np.testing.assert_array_equal(_nearest_index(size_in, size_out), table[name], err_msg=name)
+
+
+@pytest.mark.parametrize("name", SINGLE_FRAME)
+def test_tiles_equal_the_released_ones(shared: Path, name: str) -> None:
+    case = golden_case(shared, name)
+    height, width = case.image.shape[:2]
+    assert tile_grid(width, height, case.info["max_num_tiles"], TILE) == case.grid
+
+    pixels = tile_pixels(case.image, case.grid, TILE)
+    sample = case.arrays["pixel_u8_sample"]
+    assert np.abs(pixels[:, :, 5::37, 3::41].astype(int) - sample).max() <= 1
+    if "pixel_u8" in case.arrays:
+        assert_levels(pixels, case.arrays["pixel_u8"])
+    if "pixel_u8_fix_index" in case.arrays:
+        fixed = case.arrays["pixel_u8_fix_index"]
+        assert len(fixed) < 1e-3 * pixels.size
+        pixels.reshape(-1)[fixed] = case.arrays["pixel_u8_fix_value"]
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == case.info["sha256"]["pixel_u8"]
+        values = normalise(pixels, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        assert hashlib.sha256(values.tobytes()).hexdigest() == case.info["sha256"]["pixel_values_fp32"]
+
+
+@pytest.mark.parametrize("name", SINGLE_FRAME)
+def test_mask_ids_equal_the_released_ones(shared: Path, name: str) -> None:
+    case = golden_case(shared, name)
+    np.testing.assert_array_equal(mask_ids(case.masks, case.prompt_numbers, case.grid, TILE), case.arrays["mask_ids"])
+
+
+def test_earlier_masks_cover_later_ones() -> None:
+    left, both = np.array([[True, False]]), np.array([[True, True]])
+    np.testing.assert_array_equal(mask_ids([left, both], [0, 1], (1, 1), 2, thumbnail=False), [[[0, 1], [0, 1]]])
+    np.testing.assert_array_equal(mask_ids([both, left], [0, 1], (1, 1), 2, thumbnail=False), [[[0, 0], [0, 0]]])
+
+
+def test_tiles_are_row_major_after_the_thumbnail() -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:2, 2:] = 100
+    image[2:, :2] = 200
+    tiles = tile_pixels(image, (2, 2), 2)
+    assert tiles.shape == (5, 3, 2, 2)
+    np.testing.assert_array_equal(tiles[1:, 0, 0, 0], [0, 100, 200, 0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (200, 1), (1, 200)])
+def test_extreme_images_have_tiles(size: tuple[int, int]) -> None:
+    width, height = size
+    grid = tile_grid(width, height, 4, 8)
+    assert tile_pixels(np.full((height, width, 3), 7, np.uint8), grid, 8).min() == 7
