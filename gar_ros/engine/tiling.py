@@ -41,7 +41,7 @@ def tile_grid(width: int, height: int, max_tiles: int, tile: int) -> Grid:
 
 
 def _arrangements(max_tiles: int) -> list[Grid]:
-    """All grids of at most `max_tiles` tiles, in Perception-LM's order: by aspect ratio, in order of first appearance."""
+    """All grids of at most `max_tiles` tiles, in Perception-LM's order: by aspect ratio, as they first appear."""
     by_ratio: dict[float, list[Grid]] = {}
     for count in range(max_tiles, 0, -1):
         for tiles_w in range(1, count + 1):

@@ -16,7 +16,8 @@ from tests.engine.golden import SINGLE_FRAME, TILE, golden_case
 def test_every_row_of_the_released_arrangements(shared: Path) -> None:
     rows = json.loads((shared / "golden/tables/tile_arrangement.json").read_text())["rows"]
     wrong = [row for row in rows if tile_grid(row[0], row[1], row[2], TILE) != (row[3], row[4])]
-    assert len(rows) > 100 and wrong == []
+    assert len(rows) > 100
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,8 @@ def test_bicubic_equals_the_released_resize(shared: Path) -> None:
 def assert_levels(ours: np.ndarray, expected: np.ndarray) -> None:
     """At most one grey level apart, on fewer than 0.1 % of the values."""
     difference = np.abs(ours.astype(int) - expected)
-    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
 
 
 def test_nearest_index_equals_the_released_resize(shared: Path) -> None:

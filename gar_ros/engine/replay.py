@@ -1,0 +1,69 @@
+"""Feature replay: which places of the merged feature map a region's replay tokens read.
+
+RoI align (sampling ratio 2, aligned, as in torchvision) separates into one bilinear weight matrix for each axis, so
+the graph is two matrix products and the box convention stays on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.tiling import Grid
+from gar_ros.errors import ErrorCode, GarError
+
+RoiConvention = Literal["correct", "released"]
+
+_SAMPLES = 2  # along one axis of a bin
+_RELEASED_SECOND_SCALE = 1 / 28  # modeling_gar.py scales boxes that are in feature cells already once more
+
+
+def region_boxes(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """Boxes (R, 4) as x0, y0, x1, y1 in 0..1 of R non-empty masks (H, W).
+
+    Inclusive as in the released code: [first, last] pixel / image size, without + 1, so a region one pixel wide has
+    no width. Raises GarError EMPTY_MASK.
+    """
+    return np.array([_region_box(mask) for mask in masks], np.float64).reshape(-1, 4)
+
+
+def _region_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size == 0:
+        raise GarError(
+            ErrorCode.EMPTY_MASK, f"expected a mask with a pixel set, got an empty one of {width}x{height} px"
+        )
+    return columns[0] / width, rows[0] / height, columns[-1] / width, rows[-1] / height
+
+
+def replay_weights(
+    boxes: NDArray[np.floating], grid: Grid, tokens_per_side: int, convention: RoiConvention
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bilinear weights `wy` (R, g, g * tiles_h) and `wx` (R, g, g * tiles_w), float32, of R normalised boxes (R, 4).
+
+    g is `tokens_per_side`: of a tile on the merged map, and of the replay grid. Convention "released" scales the boxes
+    by 1/28 a second time, as the released weights were trained; "correct" does not.
+    """
+    corners = np.asarray(boxes, np.float64)
+    tiles_w, tiles_h = grid
+    scale = {"correct": 1.0, "released": _RELEASED_SECOND_SCALE}[convention]
+    wx = _axis_weights(corners[:, 0], corners[:, 2], tokens_per_side, tokens_per_side * tiles_w, scale)
+    wy = _axis_weights(corners[:, 1], corners[:, 3], tokens_per_side, tokens_per_side * tiles_h, scale)
+    return wy, wx
+
+
+def _axis_weights(
+    low: NDArray[np.float64], high: NDArray[np.float64], bins: int, cells: int, scale: float
+) -> NDArray[np.float32]:
+    """(R, bins, cells): how much of each cell each bin between `low` and `high` (both (R,), 0..1) reads."""
+    start, end = low * cells * scale, high * cells * scale
+    steps = (np.arange(bins * _SAMPLES) + 0.5) / (bins * _SAMPLES)
+    # Cell i covers i..i+1, its value sits at i + 0.5: hence the half cell that "aligned" subtracts.
+    at = start[:, None] + (end - start)[:, None] * steps - 0.5
+    at = np.clip(at, 0, cells - 1)
+    weights = np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(cells)))
+    return weights.reshape(len(low), bins, _SAMPLES, cells).mean(2).astype(np.float32)
