@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -70,8 +70,9 @@ def _data_files(stage: Path) -> list[tuple[str, list[str]]]:
     return sorted(folders.items())
 
 
+version = re.search("<version>(.+)</version>", (SOURCE / "package.xml").read_text())
 setup(
-    version=ElementTree.parse(SOURCE / "package.xml").findtext("version"),
+    version=version and version[1],
     ext_modules=[Extension("gar_ros._interfaces", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )
