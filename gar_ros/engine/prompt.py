@@ -1,0 +1,137 @@
+"""The texts around image, regions and question as released, and their token ids.
+
+One definition for training, export and runtime. A whole request is `prefix(...) + question(...)`, answered by tokens
+as `choice(...)` gives them. The prefix ends with the last region's crop tokens: that is a hard boundary for every
+tokenizer, so ids don't depend on whether prefix and question are tokenised together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from tokenizers import Tokenizer
+
+from gar_ros.engine.manifest import TOKENIZER, PromptFormat, Tokens
+from gar_ros.errors import ErrorCode, GarError
+
+Form = Literal["question", "caption"]
+"""One to all prompts and a free question, or the released caption request for a single region."""
+
+CAPTION_PROMPT = 1
+"""The prompt number that the released captioning code gives its single region."""
+
+_INTRODUCTION = "There are some objects I am curious about: "
+_CAPTION_REQUEST = "Describe this masked region in detail."
+_REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
+
+
+class PromptBuilder:
+    """Token ids of everything the decoder reads, except for the features that replace image and crop tokens."""
+
+    def __init__(self, tokens: Tokens, prompt_format: PromptFormat, tile_tokens: int, tokenizer: Tokenizer) -> None:
+        """tile_tokens: tokens of one tile and of one region. Raises GarError BAD_MODEL for a foreign tokenizer."""
+        _check_control_tokens(tokens, tokenizer)
+        self._tokens = tokens
+        self._format = prompt_format
+        self._tile_tokens = tile_tokens
+        self._template = tokenizer
+        self._text = Tokenizer.from_str(tokenizer.to_str())
+        self._text.encode_special_tokens = True  # what a user writes never becomes a control token
+        added = tokenizer.get_added_tokens_decoder()
+        self._silent = {id for id, token in added.items() if token.special} - set(tokens.prompts)
+
+    @property
+    def max_regions(self) -> int:
+        """Prompts the model knows."""
+        return len(self._tokens.prompts)
+
+    def prefix(self, form: Form, tiles: int, count: int) -> list[int]:
+        """Ids up to and including the last region's crop tokens, with one BOS, for `tiles` tiles and `count` regions.
+
+        The image token appears tiles * tile_tokens times, each region's crop token tile_tokens times.
+        """
+        if not 0 < count <= (self.max_regions if form == "question" else 1):
+            raise ValueError(f"no {form} prompt for {count} regions")
+        text = self._format.before_image + self._name(self._tokens.image) + self._format.after_image
+        ids = self._template.encode(text + self._regions(form, count), add_special_tokens=False).ids
+        repeats = dict.fromkeys(self._tokens.crops, self._tile_tokens) | {self._tokens.image: tiles * self._tile_tokens}
+        body = [id for id in ids if id != self._tokens.bos]
+        return [self._tokens.bos] + [repeated for id in body for repeated in [id] * repeats.get(id, 1)]
+
+    def _regions(self, form: Form, count: int) -> str:
+        """The sentence that names the regions, each with a single crop token."""
+        crops = [self._name(crop) for crop in self._tokens.crops]
+        if form == "caption":
+            name = f"<Prompt{CAPTION_PROMPT}>"
+            return f"{_INTRODUCTION}{name};\n{name}: {crops[CAPTION_PROMPT]}"
+        names = "".join(f"<Prompt{number}>; " for number in range(count))
+        return _INTRODUCTION + names + "".join(f"\n<Prompt{number}>: {crops[number]}" for number in range(count))
+
+    def _name(self, token: int) -> str:
+        return str(self._template.id_to_token(token))
+
+    def question(self, text: str, count: int) -> list[int]:
+        """Ids that follow a "question" prefix of `count` regions: the user's text and the turn's end.
+
+        Raises GarError INVALID_REQUEST for an empty text, PROMPT_WITHOUT_REGION for a <PromptN> with N >= count.
+        """
+        if not text.strip():
+            raise GarError(ErrorCode.INVALID_REQUEST, "expected a question, got an empty text")
+        return self._user_ids("\n\n" + text.strip(), count) + self._end_of_turn()
+
+    def caption_request(self) -> list[int]:
+        """Ids that follow a "caption" prefix."""
+        return self._user_ids(_CAPTION_REQUEST, 0) + self._end_of_turn()
+
+    def choice(self, text: str, count: int | None = None) -> list[int]:
+        """Ids of an answer, without the end token; may name the first `count` prompts (all by default)."""
+        return self._user_ids(text, self.max_regions if count is None else count)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of generated ids: control tokens are dropped, <PromptN> stays."""
+        return str(
+            self._template.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
+        ).strip()
+
+    def _end_of_turn(self) -> list[int]:
+        return list(self._template.encode(self._format.after_text, add_special_tokens=False).ids)
+
+    def _user_ids(self, text: str, count: int) -> list[int]:
+        """Ids of a user's text, in which nothing but <Prompt0>.. of the `count` regions is a control token."""
+        ids: list[int] = []
+        start = 0
+        for match in _REFERENCE.finditer(text):
+            number = int(match[1])
+            if number >= count:
+                given = f"got {count} region(s), <Prompt0> to <Prompt{count - 1}>" if count else "got no region"
+                raise GarError(ErrorCode.PROMPT_WITHOUT_REGION, f"expected a region for {match[0]}, {given}")
+            ids += [*self._plain_ids(text[start : match.start()]), self._tokens.prompts[number]]
+            start = match.end()
+        return ids + self._plain_ids(text[start:])
+
+    def _plain_ids(self, text: str) -> list[int]:
+        if any("\ud800" <= character <= "\udfff" for character in text):  # what undecodable bytes become in Python
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected Unicode text, got {text!r}")
+        return list(self._text.encode(text, add_special_tokens=False).ids)
+
+
+def _check_control_tokens(tokens: Tokens, tokenizer: Tokenizer) -> None:
+    if len(tokens.crops) != len(tokens.prompts) or len(tokens.prompts) <= CAPTION_PROMPT:
+        raise GarError(
+            ErrorCode.BAD_MODEL,
+            f"expected as many crop tokens as prompts and at least {CAPTION_PROMPT + 1}, "
+            f"got {len(tokens.crops)} and {len(tokens.prompts)}",
+        )
+    added = tokenizer.get_added_tokens_decoder()
+    names: Sequence[str | None] = [f"<Prompt{number}>" for number in range(len(tokens.prompts))]
+    expected = dict.fromkeys((tokens.bos, tokens.image, *tokens.eos, *tokens.crops)) | dict(
+        zip(tokens.prompts, names, strict=True)
+    )
+    for id, name in expected.items():
+        if id not in added or not added[id].special or name not in (None, added[id].content):
+            found = f"'{added[id].content}', special: {added[id].special}" if id in added else "none"
+            raise GarError(
+                ErrorCode.BAD_MODEL, f"{TOKENIZER}: expected the special token {name or ''} with id {id}, got {found}"
+            )
