@@ -1,1 +1,6 @@
-"""The simulated tabletop: scenes, rendering, truth; no ROS."""
+"""A randomised robot tabletop, rendered off screen by MuJoCo, with its ground truth. No ROS, no torch."""
+
+import os
+
+# MuJoCo chooses its OpenGL backend when it is first imported; EGL renders without a display. A value the user has set wins.
+os.environ.setdefault("MUJOCO_GL", "egl")
