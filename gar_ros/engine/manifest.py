@@ -97,17 +97,22 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of manifest.json."""
-        return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1) + "\n"
+        return (
+            json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1)
+            + "\n"
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Parses manifest.json. Raises GarError BAD_MODEL naming the field that is missing, unknown or of another type."""
+        """Parses manifest.json. Raises GarError BAD_MODEL naming the missing, unknown or wrongly typed field."""
         try:
             data = json.loads(text)
         except ValueError as error:
             raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST} is not JSON: {error}") from error
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-            raise GarError(ErrorCode.BAD_MODEL, f'{MANIFEST}: expected "format": "{FORMAT}": not a folder made by `gar export`')
+            raise GarError(
+                ErrorCode.BAD_MODEL, f'{MANIFEST}: expected "format": "{FORMAT}": not a folder made by `gar export`'
+            )
         version = data.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: expected format_version {FORMAT_VERSION}, got {version}")
@@ -125,7 +130,10 @@ def _build(cls: Any, data: Any, where: str) -> Any:
     fields = {field.name: str(field.type) for field in dataclasses.fields(cls)}
     if set(fields) != set(data):
         missing, unknown = sorted(set(fields) - set(data)), sorted(set(data) - set(fields))
-        raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: in '{where or 'the top level'}' missing fields {missing}, unknown fields {unknown}")
+        raise GarError(
+            ErrorCode.BAD_MODEL,
+            f"{MANIFEST}: in '{where or 'the top level'}' missing fields {missing}, unknown fields {unknown}",
+        )
     return cls(**{name: _value(kind, data[name], f"{where}.{name}".lstrip(".")) for name, kind in fields.items()})
 
 
@@ -139,6 +147,6 @@ def _value(kind: str, value: Any, where: str) -> Any:
         if all(isinstance(entry, (item, int)) for entry in value):
             return tuple(item(entry) for entry in value)
     plain = {"str": str, "int": int, "bool": bool, "dict[str, str]": dict}.get(kind)
-    if plain is not None and isinstance(value, plain):
+    if plain is not None and type(value) is plain:  # JSON's true is an int in Python
         return value
     raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: expected {kind} at '{where}', got {value!r}")

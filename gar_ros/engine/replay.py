@@ -65,5 +65,6 @@ def _axis_weights(
     # Cell i covers i..i+1, its value sits at i + 0.5: hence the half cell that "aligned" subtracts.
     at = start[:, None] + (end - start)[:, None] * steps - 0.5
     at = np.clip(at, 0, cells - 1)
-    weights = np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(cells)))
-    return weights.reshape(len(low), bins, _SAMPLES, cells).mean(2).astype(np.float32)
+    samples = np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(cells)))
+    weights: NDArray[np.float32] = samples.reshape(len(low), bins, _SAMPLES, cells).mean(2).astype(np.float32)
+    return weights

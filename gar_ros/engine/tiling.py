@@ -78,10 +78,11 @@ def _bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
         np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
         for plane in np.moveaxis(image, 2, 0)
     ]
-    return np.rint(np.clip(np.stack(planes), 0, 255)).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(np.stack(planes), 0, 255)).astype(np.uint8)
+    return rounded
 
 
-def _split(planes: NDArray, grid: Grid) -> NDArray:
+def _split(planes: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
     """(C, tiles_h * tile, tiles_w * tile) into row-major tiles (tiles_h * tiles_w, C, tile, tile)."""
     tiles_w, tiles_h = grid
     channels, height, width = planes.shape
@@ -119,8 +120,8 @@ def _nearest(canvas: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
 def _nearest_index(size_in: int, size_out: int) -> NDArray[np.int64]:
     """Source index of each output pixel by torch's rule, float32 floor(i * in / out); Pillow's differs."""
     scale = np.float32(size_in) / np.float32(size_out)
-    index = np.floor(np.arange(size_out, dtype=np.float32) * scale).astype(np.int64)
-    return np.minimum(index, size_in - 1)
+    index: NDArray[np.int64] = np.floor(np.arange(size_out, dtype=np.float32) * scale).astype(np.int64)
+    return index.clip(max=size_in - 1)
 
 
 def normalise(
@@ -129,4 +130,5 @@ def normalise(
     """(T, 3, tile, tile) uint8 to float32 model input; mean and std are those of pixels scaled to 0..1."""
     shift = np.asarray(mean, np.float32).reshape(3, 1, 1) * np.float32(255)
     scale = np.asarray(std, np.float32).reshape(3, 1, 1) * np.float32(255)
-    return (pixels.astype(np.float32) - shift) / scale
+    values: NDArray[np.float32] = (pixels.astype(np.float32) - shift) / scale
+    return values

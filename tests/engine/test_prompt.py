@@ -21,9 +21,10 @@ TOKENS = Tokens(
     crops=(128004, 128005, 128008, 128010, 128011),
 )
 CHAT = PromptFormat(
-    before_image="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nYou are a helpful language and "
-    "vision assistant. You are able to understand the visual content that the user provides, and assist the user with a variety "
-    "of tasks using natural language.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n",
+    before_image="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n",
     after_image="",
     after_text="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
 )
