@@ -1,0 +1,173 @@
+"""Rendered scenes on disk, and in memory for training: the runtime's tile pixels, instance labels, attributes, questions.
+
+A shard is a folder of .npy files and one JSON file; N scenes of a shard come from seeds `first_seed .. first_seed + N - 1`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.tiling import mask_ids, tile_grid, tile_pixels
+from gar_ros.export.train.tiny_checkpoint import MAX_TILES, TILE
+from gar_ros.sim.generate import random_scene
+from gar_ros.sim.render import TabletopRenderer
+from gar_ros.sim.scene import COLOURS, FINISHES, MAX_OBJECTS, SHAPES, SIZES, Camera, Light, Scene, SceneObject
+
+ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "finish": FINISHES}
+ABSENT = 255  # attribute of an object that the scene doesn't have
+GRID = (2, 2)  # tiles_w, tiles_h of every 4:3 image
+CANVAS = 2 * TILE  # pixels
+
+IMAGE_SIZE = (448, 336)  # width, height in pixels of the rendered scenes
+HELD_OUT_SEEDS = 1_000_000  # training seeds stay below; validation and test scenes start here
+TEST_SEEDS = 2_000_000  # never used to choose a model
+
+ARRAYS = ("thumbnails", "canvases", "labels", "attributes", "depths", "seeds")
+STATES = "states.jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """N rendered scenes.
+
+    thumbnails: uint8 (N, 3, TILE, TILE). canvases: uint8 (N, 3, CANVAS, CANVAS), the tiles put together. labels: uint8 (N, CANVAS, CANVAS),
+    0 none, i + 1 object i. attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES' words or ABSENT. depths: float32 (N, MAX_OBJECTS),
+    metres along the optical axis of the objects' centres. seeds: int64 (N,). states: the exact scenes.
+    """
+
+    thumbnails: NDArray[np.uint8]
+    canvases: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    attributes: NDArray[np.uint8]
+    depths: NDArray[np.float32]
+    seeds: NDArray[np.int64]
+    states: list[Scene]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @classmethod
+    def empty(cls, count: int) -> Scenes:
+        """Arrays to be filled."""
+        return cls(
+            thumbnails=np.zeros((count, 3, TILE, TILE), np.uint8),
+            canvases=np.zeros((count, 3, CANVAS, CANVAS), np.uint8),
+            labels=np.zeros((count, CANVAS, CANVAS), np.uint8),
+            attributes=np.full((count, MAX_OBJECTS, len(ATTRIBUTES)), ABSENT, np.uint8),
+            depths=np.zeros((count, MAX_OBJECTS), np.float32),
+            seeds=np.zeros(count, np.int64),
+            states=[],
+        )
+
+    @classmethod
+    def load(cls, folders: Sequence[Path]) -> Scenes:
+        """All scenes of the shards, in memory."""
+        counts = [len(np.load(folder / "seeds.npy", mmap_mode="r")) for folder in folders]
+        whole = cls.empty(sum(counts))
+        at = 0
+        for folder, count in zip(folders, counts, strict=True):
+            for name in ARRAYS:
+                getattr(whole, name)[at : at + count] = np.load(folder / f"{name}.npy", mmap_mode="r")
+            with (folder / STATES).open(encoding="utf-8") as lines:
+                whole.states.extend(scene_from_json(line) for line in lines)
+            at += count
+        return whole
+
+    def save(self, folder: Path) -> None:
+        """Writes a shard; `seeds.npy` last, so that a shard that has it is whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(dataclasses.asdict(state)) + "\n" for state in self.states]
+        (folder / STATES).write_text("".join(lines), encoding="utf-8")
+        for name in ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+
+def scene_from_json(text: str) -> Scene:
+    """The scene that `json.dumps(dataclasses.asdict(scene))` wrote."""
+    data = _tuples(json.loads(text))
+    return Scene(
+        **{
+            **data,
+            "objects": tuple(SceneObject(**item) for item in data["objects"]),
+            "camera": Camera(**data["camera"]),
+            "lights": tuple(Light(**light) for light in data["lights"]),
+        }
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, all the way down."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def finished_shards(folder: Path, kind: str) -> list[Path]:
+    """The whole shards of `kind` ("train" or "held-out"), sorted."""
+    return sorted(path.parent for path in folder.glob(f"{kind}-*/seeds.npy"))
+
+
+def render_scenes(first_seed: int, count: int, image_size: tuple[int, int] = IMAGE_SIZE) -> Scenes:
+    """Draws `count` scenes. image_size: (width, height) in pixels, of an aspect ratio that fills 2 x 2 tiles."""
+    scenes = Scenes.empty(count)
+    with TabletopRenderer(*image_size) as renderer:
+        for index in range(count):
+            _fill(scenes, index, first_seed + index, renderer)
+    return scenes
+
+
+def _fill(scenes: Scenes, index: int, seed: int, renderer: TabletopRenderer) -> None:
+    scene = random_scene(seed)
+    picture = renderer.render(scene, depth=False)
+    height, width = picture.labels.shape
+    grid = tile_grid(width, height, MAX_TILES, TILE)
+    if grid != GRID:
+        raise ValueError(f"expected images that fill {GRID} tiles, got {width}x{height} px, which fill {grid}")
+    tiles = tile_pixels(picture.rgb, grid, TILE)
+    count = len(scene.objects)
+    masks = [picture.labels == number for number in range(1, count + 1)]
+    label_tiles = mask_ids(masks, range(1, count + 1), grid, TILE, thumbnail=False, none=0)
+    scenes.thumbnails[index] = tiles[0]
+    scenes.canvases[index] = join_tiles(tiles[1:])
+    scenes.labels[index] = join_tiles(label_tiles[:, None])[0]
+    scenes.attributes[index, :count] = attribute_indexes(scene)
+    scenes.depths[index, :count] = [scene.camera.pose_of(item)[0][2] for item in scene.objects]
+    scenes.seeds[index] = seed
+    scenes.states.append(scene)
+
+
+def attribute_indexes(scene: Scene) -> NDArray[np.uint8]:
+    """(objects, 4) indexes into the words of ATTRIBUTES."""
+    rows = [[words.index(getattr(item, name)) for name, words in ATTRIBUTES.items()] for item in scene.objects]
+    return np.array(rows, np.uint8)
+
+
+def join_tiles(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(C, CANVAS, CANVAS) from the row-major tiles (4, C, TILE, TILE)."""
+    rows = tiles.reshape(GRID[1], GRID[0], -1, TILE, TILE).transpose(2, 0, 3, 1, 4)
+    return rows.reshape(-1, CANVAS, CANVAS)
+
+
+def split_canvas(canvases: NDArray) -> NDArray:
+    """The row-major tiles (N, 4, C, TILE, TILE) of canvases (N, C, CANVAS, CANVAS)."""
+    count, channels = canvases.shape[:2]
+    cut = canvases.reshape(count, channels, GRID[1], TILE, GRID[0], TILE).transpose(0, 2, 4, 1, 3, 5)
+    return cut.reshape(count, GRID[0] * GRID[1], channels, TILE, TILE)
+
+
+def write_shard(folder: Path, kind: str, first_seed: int, count: int) -> Path:
+    """Renders a shard into `folder` unless it is there already; its path. Raises ValueError for seeds of the other kind."""
+    if (first_seed + count > HELD_OUT_SEEDS) == (kind == "train"):
+        raise ValueError(f"expected seeds below {HELD_OUT_SEEDS} for train and from there on for held-out, got {first_seed} for {kind}")
+    shard = folder / f"{kind}-{first_seed:07d}"
+    if not (shard / "seeds.npy").is_file():
+        render_scenes(first_seed, count).save(shard)
+    return shard
