@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import PerceptionLMConfig, PerceptionLMForConditionalGeneration
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.config import GarConfig, bad_model
+from gar_ros.export.config import CONFIG, GarConfig, bad_model
 
 
 class GarModel(nn.Module):
@@ -130,9 +130,8 @@ class GarModel(nn.Module):
         built = (tuple(embed.img_size), tuple(embed.patch_size), self.vit.num_prefix_tokens)
         expected = ((config.tile, config.tile), (config.patch, config.patch), int(config.class_token))
         if built != expected:
-            raise bad_model(
-                f"config.json: expected a vision tower of (tile, patch, class tokens) {expected}, its model_args give {built}"
-            )
+            what = "a vision tower of (tile, patch, class tokens)"
+            raise bad_model(f"{CONFIG}: expected {what} {expected}, model_args give {built}")
 
 
 def empty_model(config: GarConfig) -> GarModel:

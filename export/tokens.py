@@ -1,0 +1,82 @@
+"""Special tokens and prompt format of a checkpoint folder, from its tokenizer.json and chat_template.jinja."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from tokenizers import Tokenizer
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from gar_ros.engine.manifest import TOKENIZER, PromptFormat, Tokens
+from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.export.config import CONFIG, GarConfig, bad_model
+
+TEMPLATE = "chat_template.jinja"
+
+_PLACEHOLDER = "what the user says"
+
+
+def prompt_builder(folder: Path, config: GarConfig) -> PromptBuilder:
+    """The prompts of a checkpoint, as the runtime builds them. Raises GarError BAD_MODEL."""
+    tokenizer = read_tokenizer(folder)
+    prompt_format = read_prompt_format(folder, config, tokenizer)
+    tokens = find_tokens(config, tokenizer, prompt_format)
+    return PromptBuilder(tokens, prompt_format, config.grid**2, tokenizer)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint folder. Raises GarError BAD_MODEL when it is absent or damaged."""
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise bad_model(f"expected a file {TOKENIZER} in the checkpoint folder {folder}")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise bad_model(f"{TOKENIZER} is damaged or of an unknown kind: {error}") from error
+
+
+def read_prompt_format(folder: Path, config: GarConfig, tokenizer: Tokenizer) -> PromptFormat:
+    """The chat template rendered around one image and one text of the user. Raises GarError BAD_MODEL."""
+    path = folder / TEMPLATE
+    if not path.is_file():
+        raise bad_model(f"expected a file {TEMPLATE} in the checkpoint folder {folder}")
+    turn: dict[str, Any] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PLACEHOLDER}]}
+    try:
+        rendered = render_jinja_template(
+            conversations=[[turn]],
+            chat_template=path.read_text(encoding="utf-8"),
+            add_generation_prompt=True,
+            bos_token=_name(tokenizer, config.bos),
+        )[0][0]
+    except (TemplateError, UnicodeDecodeError) as error:
+        raise bad_model(f"{TEMPLATE} can't be rendered: {error}") from error
+    image = _name(tokenizer, config.image_token)
+    if rendered.count(image) != 1 or rendered.count(_PLACEHOLDER) != 1:
+        raise bad_model(f"{TEMPLATE}: expected one {image} and then the user's text, got {rendered!r}")
+    before_image, after = rendered.split(image)
+    after_image, after_text = after.split(_PLACEHOLDER)
+    return PromptFormat(before_image, after_image, after_text)
+
+
+def find_tokens(config: GarConfig, tokenizer: Tokenizer, prompt_format: PromptFormat) -> Tokens:
+    """The manifest's token ids; the end token that the template puts after a turn comes first. Raises GarError."""
+    prompts = [tokenizer.token_to_id(f"<Prompt{number}>") for number in range(config.prompts)]
+    if None in prompts:
+        raise bad_model(f"{TOKENIZER}: expected the special token <Prompt{prompts.index(None)}>, it has none")
+    eos = sorted(config.eos, key=lambda token: _name(tokenizer, token) not in prompt_format.after_text)
+    if _name(tokenizer, eos[0]) not in prompt_format.after_text:
+        raise bad_model(f"{TEMPLATE}: expected a turn to end with one of {CONFIG}'s end tokens {list(config.eos)}")
+    tokens = Tokens(config.bos, tuple(eos), config.image_token, tuple(prompts), config.crop_tokens)
+    used = (tokens.bos, *tokens.eos, tokens.image, *tokens.prompts, *tokens.crops)
+    if max(used) >= config.decoder.vocab:
+        raise bad_model(f"{CONFIG}: expected token ids below vocab_size {config.decoder.vocab}, got {max(used)}")
+    return tokens
+
+
+def _name(tokenizer: Tokenizer, token: int) -> str:
+    name = tokenizer.id_to_token(token)
+    if name is None:
+        raise bad_model(f"{TOKENIZER}: expected the special token {token} that {CONFIG} names, it has none")
+    return str(name)
