@@ -43,8 +43,8 @@ def random_scene(seed: int | np.random.Generator, count: tuple[int, int] = (3, 8
     return Scene(
         objects=objects,
         camera=_random_camera(rng, objects),
-        lights=(_random_light(rng, 0.35, 0.7), _random_light(rng, 0.0, 0.35)),
-        ambient=float(rng.uniform(0.2, 0.38)),
+        lights=(_random_light(rng, 0.4, 0.7), _random_light(rng, 0.1, 0.4)),
+        ambient=float(rng.uniform(0.28, 0.42)),
         table_rgb=_vary(rng, _TABLE_RGB[rng.integers(len(_TABLE_RGB))]),
         table_surface=str(rng.choice(TABLE_SURFACES)),
         floor_rgb=_vary(rng, (0.3, 0.3, 0.33)),
@@ -107,7 +107,7 @@ def _random_camera(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -
 
 
 def _random_objects(rng: np.random.Generator, count: int) -> tuple[SceneObject, ...]:
-    spread = 0.07 * math.sqrt(count) + 0.02
+    spread = 0.06 * math.sqrt(count) + 0.02
     while True:
         layout = _Layout(rng, spread)
         if all(layout.add(first=index == 0) for index in range(count)):

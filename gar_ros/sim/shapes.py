@@ -95,12 +95,14 @@ def _vessel(base: float, rim: float, height: float, wall: float) -> tuple[Part, 
     along = np.array([math.sin(slope), 0.0, math.cos(slope)])
     inwards = np.array([-math.cos(slope), 0.0, math.sin(slope)])
     centre = np.array([base, 0.0, -height / 2]) + along * length / 2 + inwards * wall / 2
+    quarter = about_axis((0.0, 0.0, 1.0), -math.pi / 2)
     parts = [Part("cylinder", (base - wall / 2, wall / 2, 0.0), (0.0, 0.0, -height / 2 + wall / 2))]
     for k in range(_WALL_SEGMENTS):
         turn = about_axis((0.0, 0.0, 1.0), 2 * math.pi * (k + 0.5) / _WALL_SEGMENTS)
         x, y, z = (float(value) for value in to_matrix(turn) @ centre)
         lean = multiply(turn, about_axis((0.0, 1.0, 0.0), slope))
-        parts.append(Part("box", (wall / 2, half_width, length / 2), (x, y, z), lean))
+        # A box's stripes run level on its y faces: those look outwards and inwards.
+        parts.append(Part("box", (half_width, wall / 2, length / 2), (x, y, z), multiply(lean, quarter)))
     return tuple(parts)
 
 

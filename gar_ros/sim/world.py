@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import mujoco
@@ -72,13 +73,9 @@ class World:
         apart = float(np.linalg.norm(np.subtract(one.position, two.position))) - reach(one) - reach(two)
         if apart >= limit:
             return apart
-        a, b = _geom_id(self.model, first), _geom_id(self.model, second)
-        distance = mujoco.mj_geomDistance
-        return min(
-            distance(self.model, self.data, a + i, b + j, limit, None)
-            for i in range(len(parts_of(one)))
-            for j in range(len(parts_of(two)))
-        )
+        model, data = self.model, self.data
+        pairs = itertools.product(self._parts_in(first), self._parts_in(second))
+        return min(mujoco.mj_geomDistance(model, data, a, b, limit, None) for a, b in pairs)
 
     def set_surroundings(self, scene: Scene) -> None:
         """Camera, lights, table and floor of a scene."""
@@ -99,6 +96,11 @@ class World:
         model.geom_rgba[floor, :3] = scene.floor_rgb
         mujoco.mj_kinematics(model, self.data)
         mujoco.mj_camlight(model, self.data)
+
+    def _parts_in(self, slot: int) -> range:
+        """Ids of the parts shown in a slot."""
+        first = _geom_id(self.model, slot)
+        return range(first, first + int((self.model.geom_group[first : first + MAX_PARTS] == 0).sum()))
 
     def _build_parts(self, first: int, item: SceneObject) -> None:
         model, parts = self.model, parts_of(item)
@@ -134,7 +136,7 @@ def _stripe_rgb(colour: str) -> Vec3:
     """Dark colours get whitish stripes, light ones dark stripes, so that a body stays recognisably of its colour."""
     red, green, blue = COLOUR_RGB[colour]
     if colour in ("white", "yellow", "orange"):
-        return (0.42 * red, 0.42 * green, 0.42 * blue)
+        return (0.48 * red, 0.48 * green, 0.48 * blue)
     return (0.42 * red + 0.48, 0.42 * green + 0.48, 0.42 * blue + 0.48)
 
 
@@ -148,8 +150,8 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
     spec.visual.map.znear, spec.visual.map.zfar = 0.05, 40.0
     visual_global = getattr(spec.visual, "global_")
     visual_global.offwidth, visual_global.offheight = width, height
-    spec.visual.quality.offsamples = samples
-    spec.visual.quality.shadowsize = 1024
+    quality = spec.visual.quality
+    quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = samples, 1024, 24, 12, 2
     spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
     spec.visual.headlight.specular = [0.2, 0.2, 0.2]
     _add_materials(spec)
@@ -195,7 +197,7 @@ def _add_material(spec: mujoco.MjSpec, name: str, texture: str) -> None:
 def _stripe_texture(colour: str) -> NDArray[np.uint8]:
     """One face (64, 64, 3) of bands, as a fraction of the brighter of body and stripe."""
     body, stripe = np.array(COLOUR_RGB[colour]), np.array(_stripe_rgb(colour))
-    rows = (np.arange(64) + 6) % 21 >= 12  # three stripes on a face, somewhat narrower than the body's bands
+    rows = (np.arange(64) + 6) % 21 >= 13  # three stripes on a face, narrower than the body's bands
     bands = np.where(rows[:, None, None], stripe, body) / np.maximum(body, stripe)
     return (255 * np.broadcast_to(bands, (64, 64, 3))).round().astype(np.uint8)
 
