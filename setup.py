@@ -70,9 +70,9 @@ def _data_files(stage: Path) -> list[tuple[str, list[str]]]:
     return sorted(folders.items())
 
 
-version = re.search("<version>(.+)</version>", (SOURCE / "package.xml").read_text())
+(version,) = re.findall("<version>(.+)</version>", (SOURCE / "package.xml").read_text())
 setup(
-    version=version and version[1],
+    version=version,
     ext_modules=[Extension("gar_ros._interfaces", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )
