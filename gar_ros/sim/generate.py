@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from gar_ros.sim.contact import is_base, world_of_this_thread
 from gar_ros.sim.scene import (
     COLOUR_RGB,
     COLOURS,
@@ -22,9 +22,8 @@ from gar_ros.sim.scene import (
     SceneObject,
     project,
 )
-from gar_ros.sim.shapes import bowl_opening, footprint, half_height, reach
+from gar_ros.sim.shapes import opening, footprint, half_height, reach
 from gar_ros.sim.transforms import Quaternion, Vec3, about_axis, multiply, to_vec3
-from gar_ros.sim.world import World
 
 CLEARANCE = 0.012  # metres between objects that do not touch
 CONTACT = 0.0004  # metres left between objects that do, so that they never overlap
@@ -32,8 +31,6 @@ CONTACT = 0.0004  # metres left between objects that do, so that they never over
 _SIZE_RANGE = {"small": (0.040, 0.046), "large": (0.066, 0.074)}  # metres, geometric mean of the three extents
 _TRIES = 40
 _TABLE_RGB = ((0.55, 0.42, 0.30), (0.72, 0.64, 0.52), (0.50, 0.50, 0.52), (0.74, 0.74, 0.74), (0.38, 0.28, 0.20), (0.42, 0.47, 0.50))
-
-_thread = threading.local()
 
 
 def random_scene(seed: int | np.random.Generator, count: tuple[int, int] = (3, 8)) -> Scene:
@@ -123,14 +120,14 @@ class _Layout:
         self.objects: list[SceneObject] = []
         self._rng, self._spread = rng, spread
         self._busy: set[int] = set()  # indexes with something on or in them, or that stand on or in something
-        self._world = _world_of_this_thread()
+        self._world = world_of_this_thread()
         self._world.set_objects([])
 
     def add(self, first: bool) -> bool:
         """Adds one object; False when no place was found."""
         rng, roll = self._rng, self._rng.random()
         inside = [i for i, item in enumerate(self.objects) if item.shape == "bowl" and item.size == "large" and i not in self._busy]
-        bases = [i for i, item in enumerate(self.objects) if _is_base(item) and i not in self._busy]
+        bases = [i for i, item in enumerate(self.objects) if is_base(item) and i not in self._busy]
         if inside and roll < 0.45:
             return self._try(self._draw(size="small", not_shape="bowl"), self._inside, int(rng.choice(inside)))
         if bases and roll < 0.3:
@@ -198,7 +195,7 @@ class _Layout:
     def _inside(self, item: SceneObject, bowl: int) -> SceneObject | None:
         """Let down into a bowl until it rests on it, well below the rim."""
         around = self.objects[bowl]
-        x, y = around.position[:2] + self._rng.uniform(-0.2, 0.2, 2) * bowl_opening(around)[0]
+        x, y = around.position[:2] + self._rng.uniform(-0.2, 0.2, 2) * opening(around)[0]
         floor = around.position[2] - half_height(around)
         start = np.array([x, y, floor + half_height(item)])
         placed = self._approach(item, bowl, start, np.array([0.0, 0.0, 1.0]), around.dimensions[2] + CONTACT)
@@ -216,16 +213,3 @@ class _Layout:
             else:
                 low = middle
         return replace(item, position=to_vec3(start + direction * high))
-
-
-def _is_base(item: SceneObject) -> bool:
-    """Whether something can stand on it."""
-    return item.shape in ("box", "cylinder") and math.isclose(half_height(item), item.dimensions[2] / 2)
-
-
-def _world_of_this_thread() -> World:
-    """The model used to measure gaps, made once a thread."""
-    if not hasattr(_thread, "world"):
-        _thread.world = World()
-    world: World = _thread.world
-    return world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,26 +34,38 @@ class Part:
 
 def parts_of(item: SceneObject) -> tuple[Part, ...]:
     """The convex parts of an object, in its own frame, metres."""
-    x, y, z = item.dimensions
-    if item.shape == "box":
+    return _parts(item.shape, item.dimensions)
+
+
+@lru_cache(maxsize=256)
+def _parts(shape: str, dimensions: Vec3) -> tuple[Part, ...]:
+    x, y, z = dimensions
+    if shape == "box":
         return (Part("box", (x / 2, y / 2, z / 2)),)
-    if item.shape == "ball":
+    if shape == "ball":
         return (Part("sphere", (x / 2, 0.0, 0.0)),)
-    if item.shape == "cylinder":
+    if shape == "cylinder":
         return (Part("cylinder", (x / 2, z / 2, 0.0)),)
-    if item.shape == "capsule":
+    if shape == "capsule":
         return (Part("capsule", (x / 2, (z - x) / 2, 0.0)),)
-    if item.shape == "mug":
+    if shape == "mug":
         return _vessel(x / 2, x / 2, z, _MUG_WALL * x) + _handle(x, z)
-    if item.shape == "bowl":
+    if shape == "bowl":
         return _vessel(_BOWL_BASE * x / 2, x / 2, z, _BOWL_WALL * x)
-    raise ValueError(f"expected one of the shapes in scene.SHAPES, got '{item.shape}'")
+    raise ValueError(f"expected one of the shapes in scene.SHAPES, got '{shape}'")
 
 
-def bowl_opening(item: SceneObject) -> tuple[float, float]:
-    """Inner radius of a bowl at its base and at its rim, metres."""
-    wall = _BOWL_WALL * item.dimensions[0]
-    return _BOWL_BASE * item.dimensions[0] / 2 - wall, item.dimensions[0] / 2 - wall
+def opening(item: SceneObject) -> tuple[float, float]:
+    """Inner radius of a bowl or mug at its base and at its rim, metres."""
+    diameter = item.dimensions[0]
+    if item.shape == "mug":
+        return (0.5 - _MUG_WALL) * diameter, (0.5 - _MUG_WALL) * diameter
+    return (_BOWL_BASE / 2 - _BOWL_WALL) * diameter, (0.5 - _BOWL_WALL) * diameter
+
+
+def is_upright(item: SceneObject) -> bool:
+    """Whether the object's own axis points up."""
+    return bool(to_matrix(item.orientation)[2, 2] > 0.999)
 
 
 def half_height(item: SceneObject) -> float:
