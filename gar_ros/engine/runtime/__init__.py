@@ -1,1 +1,1 @@
-"""Runners of exported graphs behind one protocol."""
+"""Runners of exported graphs behind one protocol, and how one is chosen."""

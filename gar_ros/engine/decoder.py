@@ -1,0 +1,130 @@
+"""The decoder graph on a functional KV cache: prefill, greedy text, likelihoods of given answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.encoder import Check
+from gar_ros.engine.manifest import Sizes
+from gar_ros.engine.runtime.runner import DeviceTensor, Runner
+
+_CHUNK = 1024
+"""Tokens of one prefill run: bounds the memory of the attention scores and the time between two checks."""
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class KvCache:
+    """Keys and values of `length` positions, each (1, kv_heads, length, head_dim), by the graph's input names.
+
+    Never modified: extending it gives another one.
+    """
+
+    length: int
+    values: Mapping[str, NDArray[np.float32] | DeviceTensor]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Greedy text: ids without the end token, whether that token came, and the mean log probability of all of them."""
+
+    ids: tuple[int, ...]
+    complete: bool
+    mean_log_p: float
+
+
+class Decoder:
+    """The decoder graph of one model with its embedding table (vocab, hidden) float32."""
+
+    def __init__(self, runner: Runner, embeddings: NDArray[np.float32], sizes: Sizes, end: Collection[int]) -> None:
+        """end: ids of the tokens that end an answer."""
+        self._runner = runner
+        self._embeddings = embeddings
+        self._end = sorted(end)
+        self._kv_names = [f"{layer}.{kind}" for layer in range(sizes.layers) for kind in ("key", "value")]
+        empty = np.zeros((1, sizes.kv_heads, 0, sizes.head_dim), np.float32)
+        self.empty = KvCache(0, {f"past_key_values.{name}": empty for name in self._kv_names})
+
+    def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Embeddings (S, H) of S tokens."""
+        return np.array(self._embeddings[np.asarray(ids, np.int64)])
+
+    def prefill(self, past: KvCache, embeds: NDArray[np.float32], check: Check) -> tuple[KvCache, Logits]:
+        """Extends `past` by embeddings (S, H), S > 0, in pieces; also the logits (vocab,) that follow the last one."""
+        cache, logits = past, np.empty((1, 0), np.float32)
+        for start in range(0, len(embeds), _CHUNK):
+            check()
+            piece = embeds[start : start + _CHUNK]
+            cache, logits = self._extend(cache, piece, [len(piece) - 1])
+        return cache, logits[0]
+
+    def _extend(self, past: KvCache, embeds: NDArray[np.float32], rows: Sequence[int]) -> tuple[KvCache, Logits]:
+        """The cache with S more positions, and logits (len(rows), vocab) of these rows of `embeds` (S, H)."""
+        length = past.length + len(embeds)
+        outputs = self._runner.run(
+            {
+                "inputs_embeds": embeds[None],
+                "position_ids": np.arange(past.length, length, dtype=np.int64)[None],
+                "logits_idx": np.asarray(rows, np.int64),
+                **past.values,
+            }
+        )
+        values = {f"past_key_values.{name}": outputs[f"present.{name}"] for name in self._kv_names}
+        return KvCache(length, values), outputs["logits"].numpy()[0]
+
+    def generate(self, past: KvCache, logits: Logits, max_tokens: int, check: Check) -> Generated:
+        """Greedy text after `past`, whose next token has `logits` (vocab,); `check` is called before each token."""
+        ids: list[int] = []
+        log_p = 0.0
+        for step in range(1, max_tokens + 1):
+            check()
+            token = int(logits.argmax())
+            log_p += float(log_softmax(logits)[token])
+            if token in self._end:
+                return Generated(tuple(ids), True, log_p / step)
+            ids.append(token)
+            if step < max_tokens:
+                past, (logits,) = self._extend(past, self.embed([token]), [0])
+        return Generated(tuple(ids), False, log_p / max_tokens)
+
+    def log_likelihoods(
+        self, past: KvCache, logits: Logits, answers: Sequence[Sequence[int]], check: Check
+    ) -> NDArray[np.float64]:
+        """Log probability of each answer's tokens after `past`, whose next token has `logits` (vocab,).
+
+        With the end token for all when one answer begins with another (else the shorter would include the longer),
+        without it otherwise: then single-token answers cost no further run.
+        """
+        with_end = _any_begins_with_another(answers)
+        first = log_softmax(logits)
+        scores = []
+        for ids in answers:
+            read = ids if with_end else ids[:-1]
+            check()
+            score = first[ids[0]]
+            if read:
+                _, rest = self._extend(past, self.embed(read), range(len(read)))
+                following = log_softmax(rest)
+                score += sum(following[place, token] for place, token in enumerate(ids[1:]))
+                if with_end:
+                    score += np.logaddexp.reduce(following[-1, self._end])
+            scores.append(score)
+        return np.array(scores, np.float64)
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log probabilities along the last axis."""
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return result
+
+
+def _any_begins_with_another(answers: Sequence[Sequence[int]]) -> bool:
+    ordered = sorted(tuple(ids) for ids in answers)
+    return any(longer[: len(shorter)] == shorter for shorter, longer in pairwise(ordered))

@@ -1,0 +1,72 @@
+"""Tiles to features, with a cache: a tile that was seen with the same mask is not encoded again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.manifest import TileRule
+from gar_ros.engine.runtime.runner import Runner
+from gar_ros.engine.tiling import normalise
+
+Check = Callable[[], None]
+"""Called between steps; raises GarError (TIMED_OUT, CANCELLED) to stop."""
+
+_Key = bytes
+
+
+class TileEncoder:
+    """The vision graph behind a bounded cache, least recently used tiles leave first.
+
+    The cache is exact: tiles never see each other, and the mask reaches a tile only through that tile's mask.
+    """
+
+    def __init__(self, runner: Runner, rule: TileRule, cache_bytes: int, tiles_per_run: int) -> None:
+        """tiles_per_run: tiles in one run of the graph; with 1 the features don't depend on what else is encoded."""
+        self._runner = runner
+        self._rule = rule
+        self._cache_bytes = cache_bytes
+        self._tiles_per_run = tiles_per_run
+        self._cache: OrderedDict[_Key, NDArray[np.float32]] = OrderedDict()
+        self.encoded_tiles = 0
+        """Tiles that went through the graph so far."""
+
+    def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], check: Check) -> NDArray[np.float32]:
+        """Features (T, g * g, H) float32 of T tiles (T, 3, S, S) uint8 with the union of the masks (T, S, S) bool."""
+        keys = [_key(tile, mask) for tile, mask in zip(pixels, inside, strict=True)]
+        features = {key: self._cache[key] for key in keys if key in self._cache}
+        missing = {key: index for index, key in enumerate(keys) if key not in features}
+        indexes = list(missing.values())
+        for start in range(0, len(indexes), self._tiles_per_run):
+            check()
+            batch = indexes[start : start + self._tiles_per_run]
+            encoded = self._run(pixels[batch], inside[batch])
+            features.update(zip((keys[index] for index in batch), encoded, strict=True))
+        for key in keys:
+            self._keep(key, features[key])
+        return np.stack([features[key] for key in keys])
+
+    def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+        self.encoded_tiles += len(pixels)
+        feeds = {
+            "pixel_values": normalise(pixels, self._rule.mean, self._rule.std),
+            "mask_values": inside[:, None].astype(np.float32),
+        }
+        return self._runner.run(feeds)["image_features"].numpy().astype(np.float32, copy=False)
+
+    def _keep(self, key: _Key, features: NDArray[np.float32]) -> None:
+        capacity = self._cache_bytes // features.nbytes
+        self._cache[key] = features
+        self._cache.move_to_end(key)
+        while len(self._cache) > capacity:
+            self._cache.popitem(last=False)
+
+
+def _key(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> _Key:
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+    digest.update(np.packbits(inside).data)
+    return digest.digest()

@@ -1,0 +1,274 @@
+"""Encode once, ask many: the engine's public face."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.decoder import Decoder, KvCache, Logits
+from gar_ros.engine.encoder import Check, TileEncoder
+from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
+from gar_ros.engine.model_dir import ModelDir
+from gar_ros.engine.prompt import CAPTION_PROMPT, Form, PromptBuilder
+from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.runtime.choose import open_runtime
+from gar_ros.engine.runtime.runner import Runner, Runtime
+from gar_ros.engine.tiling import mask_ids, tile_grid, tile_pixels
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region, check_regions
+
+Seconds = dict[str, float]
+"""Stage -> wall clock seconds: tile, vision, replay (of the frame's encoding, the same in each of its answers), prefill
+(0 when the prefix was there already), question, decode."""
+
+_TILE_CACHE_BYTES = 256 << 20
+_DEVICE_BATCH = 16  # tiles a run where a device wants work; the CPU gains nothing from more than one
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says to one question."""
+
+    text: str  # of a closed question: the choice as given
+    token_ids: tuple[int, ...]  # without the end token
+    choice: int  # index into the choices, -1 for an open question
+    probabilities: tuple[float, ...]  # one for each choice, sum 1; empty for an open question
+    confidence: float  # 0..1: of the choice, or the geometric mean of the probabilities of the text's and end token
+    complete: bool  # False when the text was cut at max_tokens
+    prompt_tokens: int
+    generated_tokens: int  # 0 for a closed question
+    seconds: Seconds
+
+
+class GarEngine:
+    """One model, loaded. Belongs to one thread at a time."""
+
+    def __init__(self, model: ModelDir, runtime: Runtime, tile_cache_bytes: int = _TILE_CACHE_BYTES) -> None:
+        """Raises GarError BAD_MODEL when a file can't be used. See also `open`."""
+        self.manifest: Manifest = model.manifest
+        self.provider: str = runtime.provider
+        sizes, tokens = model.manifest.sizes, model.manifest.tokens
+        self.prompts = PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer())
+        per_run = 1 if runtime.provider == "cpu" else _DEVICE_BATCH
+        self.encoder = TileEncoder(runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run)
+        self.replayer: Runner = runtime.load(model.file(REPLAY))
+        self.decoder = Decoder(runtime.load(model.file(DECODER)), model.embeddings(), sizes, tokens.eos)
+
+    @classmethod
+    def open(
+        cls, model_dir: str | Path, provider: str = "auto", threads: int = 0, allow_fallback: bool = False
+    ) -> GarEngine:
+        """Checks and loads an exported model folder.
+
+        provider, threads and allow_fallback: see runtime/choose.py. Raises GarError BAD_MODEL or INVALID_REQUEST.
+        """
+        start = time.perf_counter()
+        model = ModelDir.open(model_dir)
+        engine = cls(model, open_runtime(provider, threads, allow_fallback, probe=model.file(REPLAY)))
+        _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
+        return engine
+
+    def encode(
+        self,
+        image: NDArray[np.uint8],
+        regions: Sequence[Region],
+        max_tiles: int | None = None,
+        check: Check | None = None,
+    ) -> EncodedFrame:
+        """Encodes an RGB image (H, W, 3) uint8 with its regions; <PromptN> will be regions[N].
+
+        max_tiles: at most the model's, which is the default. check: called between steps, raises GarError to stop.
+        Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
+        """
+        check = check or _no_check
+        self._check_request(image, regions, max_tiles)
+        height, width = image.shape[:2]
+        rule, sizes = self.manifest.tiles, self.manifest.sizes
+        seconds: Seconds = {}
+        with _stage(seconds, "tile"):
+            grid = tile_grid(width, height, max_tiles or rule.max_tiles, sizes.tile)
+            pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
+            masks = [region.mask for region in regions]
+            outside = len(regions)
+            inside = mask_ids(masks, range(len(regions)), grid, sizes.tile, rule.thumbnail, none=outside) != outside
+        self._check_context(len(pixels), len(regions))
+        with _stage(seconds, "vision"):
+            features = self.encoder.encode(pixels, inside, check)
+        check()
+        with _stage(seconds, "replay"):
+            convention = cast(RoiConvention, self.manifest.roi_convention)
+            wy, wx = replay_weights(region_boxes(masks), grid, sizes.grid, convention)
+            tiles = features[1:] if rule.thumbnail else features
+            replay = self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"].numpy()
+        return EncodedFrame(self, tuple(regions), features, replay, seconds)
+
+    def _check_request(self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None) -> None:
+        is_rgb = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+        if not is_rgb or image.dtype != np.uint8:
+            came = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected an RGB image (H, W, 3) uint8, got {came}")
+        if not regions:
+            raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
+        check_regions(tuple(regions), (image.shape[1], image.shape[0]), self.prompts.max_regions)
+        limit = self.manifest.tiles.max_tiles
+        if max_tiles is not None and not 1 <= max_tiles <= limit:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"expected max_tiles in 1..{limit} (the model's), got {max_tiles}"
+            )
+
+    def _check_context(self, tiles: int, regions: int) -> None:
+        """Refuses a frame that leaves no room for a question, before it costs a vision pass."""
+        room = self.manifest.sizes.max_positions
+        taken = (tiles + regions) * self.manifest.sizes.tile_tokens
+        if taken >= room:
+            raise GarError(
+                ErrorCode.QUESTION_TOO_LONG,
+                f"{tiles} tiles and {regions} region(s) take {taken} tokens of the model's {room}: use fewer tiles",
+            )
+
+
+class EncodedFrame:
+    """An image with its regions, ready to be asked. Made by `GarEngine.encode`.
+
+    Owns features, replay tokens and the KV caches of its prefixes; asking never changes them, so questions can be
+    repeated, reordered and cancelled.
+    """
+
+    def __init__(
+        self,
+        engine: GarEngine,
+        regions: tuple[Region, ...],
+        features: NDArray[np.float32],
+        replay: NDArray[np.float32],
+        seconds: Seconds,
+    ) -> None:
+        """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H)."""
+        self.regions = regions
+        self._engine = engine
+        self._features = features
+        self._replay = replay
+        self._seconds = seconds
+        self._prefixes: dict[Form, KvCache] = {}
+
+    def ask(
+        self, question: str, choices: Sequence[str] = (), max_tokens: int = 64, check: Check | None = None
+    ) -> Answer:
+        """Answers a question about <Prompt0>.. in free text, or, with choices, by the likelihood of each.
+
+        max_tokens limits free text. Raises GarError INVALID_REQUEST, PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or
+        what `check` raises.
+        """
+        asked = self._engine.prompts.question(question, len(self.regions))
+        if choices:
+            return self._choose(asked, choices, check or _no_check)
+        return self._write("question", asked, max_tokens, check or _no_check)
+
+    def describe(self, max_tokens: int = 128, check: Check | None = None) -> Answer:
+        """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
+        if len(self.regions) != 1:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"expected one region to describe, this frame has {len(self.regions)}"
+            )
+        return self._write("caption", self._engine.prompts.caption_request(), max_tokens, check or _no_check)
+
+    def _write(self, form: Form, asked: list[int], max_tokens: int, check: Check) -> Answer:
+        if max_tokens < 1:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected max_tokens of at least 1, got {max_tokens}")
+        decoder, seconds = self._engine.decoder, dict(self._seconds)
+        cache, logits = self._read(form, asked, max_tokens, seconds, check)
+        with _stage(seconds, "decode"):
+            generated = decoder.generate(cache, logits, max_tokens, check)
+        return Answer(
+            text=self._engine.prompts.decode(generated.ids),
+            token_ids=generated.ids,
+            choice=-1,
+            probabilities=(),
+            confidence=float(np.exp(generated.mean_log_p)),
+            complete=generated.complete,
+            prompt_tokens=cache.length,
+            generated_tokens=len(generated.ids),
+            seconds=seconds,
+        )
+
+    def _choose(self, asked: list[int], choices: Sequence[str], check: Check) -> Answer:
+        decoder, seconds = self._engine.decoder, dict(self._seconds)
+        ids = [self._engine.prompts.choice(text, len(self.regions)) for text in _stripped(choices)]
+        cache, logits = self._read("question", asked, max(map(len, ids)), seconds, check)
+        with _stage(seconds, "decode"):
+            scores = decoder.log_likelihoods(cache, logits, ids, check)
+        weights = np.exp(scores - scores.max())
+        probabilities = weights / weights.sum()
+        choice = int(probabilities.argmax())
+        return Answer(
+            text=choices[choice],
+            token_ids=tuple(ids[choice]),
+            choice=choice,
+            probabilities=tuple(probabilities.tolist()),
+            confidence=float(probabilities[choice]),
+            complete=True,
+            prompt_tokens=cache.length,
+            generated_tokens=0,
+            seconds=seconds,
+        )
+
+    def _read(
+        self, form: Form, asked: list[int], answer_tokens: int, seconds: Seconds, check: Check
+    ) -> tuple[KvCache, Logits]:
+        """The KV cache of prefix and question and the logits of the answer's first token, if all of it fits."""
+        engine = self._engine
+        ids = engine.prompts.prefix(form, len(self._features), len(self.regions))
+        positions = engine.manifest.sizes.max_positions
+        room = positions - len(ids) - answer_tokens
+        if len(asked) > room:
+            raise GarError(
+                ErrorCode.QUESTION_TOO_LONG,
+                f"expected a question of at most {max(room, 0)} tokens, got {len(asked)}: of the model's {positions}, "
+                f"image and regions take {len(ids)} and the answer up to {answer_tokens}",
+            )
+        with _stage(seconds, "prefill"):
+            if form not in self._prefixes:
+                self._prefixes[form], _ = engine.decoder.prefill(engine.decoder.empty, self._embed(form, ids), check)
+        with _stage(seconds, "question"):
+            return engine.decoder.prefill(self._prefixes[form], engine.decoder.embed(asked), check)
+
+    def _embed(self, form: Form, ids: list[int]) -> NDArray[np.float32]:
+        """Embeddings (L, H) of a prefix, with the features in the places of image and crop tokens."""
+        tokens = self._engine.manifest.tokens
+        embeds = self._engine.decoder.embed(ids)
+        places = np.asarray(ids)
+        embeds[places == tokens.image] = self._features.reshape(-1, embeds.shape[1])
+        first = CAPTION_PROMPT if form == "caption" else 0
+        for crop, features in zip(tokens.crops[first:], self._replay, strict=False):
+            embeds[places == crop] = features
+        return embeds
+
+
+def _stripped(choices: Sequence[str]) -> list[str]:
+    """The choices without surrounding space: at least two, none empty, all different."""
+    texts = [choice.strip() for choice in choices]
+    if len(texts) < 2 or not all(texts) or len(set(texts)) != len(texts):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST, f"expected at least two different, non-empty choices, got {list(choices)}"
+        )
+    return texts
+
+
+def _no_check() -> None:
+    """Nothing stops the work."""
+
+
+@contextmanager
+def _stage(seconds: Seconds, name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start

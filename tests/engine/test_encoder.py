@@ -1,0 +1,117 @@
+"""The tile cache: exact, bounded, and blind to nothing the graph sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.encoder import TileEncoder
+from gar_ros.engine.manifest import TileRule
+from gar_ros.errors import ErrorCode, GarError
+
+RULE = TileRule("perception_lm", 4, True, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
+FEATURE_BYTES = 4
+
+
+class Tensor:
+    def __init__(self, values: Any) -> None:
+        self._values = values
+
+    def numpy(self) -> Any:
+        return self._values
+
+
+class SumVision:
+    """One token of width 1 a tile: the sum of its pixels plus 1000 times that of its mask."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
+        pixels, inside = feeds["pixel_values"], feeds["mask_values"]
+        self.batches.append(len(pixels))
+        assert pixels.dtype == inside.dtype == np.float32
+        assert inside.shape == (len(pixels), 1, 2, 2)
+        sums = pixels.sum((1, 2, 3)) + 1000 * inside.sum((1, 2, 3))
+        return {"image_features": Tensor(sums.reshape(-1, 1, 1).astype(np.float32))}
+
+
+def tiles(*values: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Tiles (T, 3, 2, 2), each of one value."""
+    return np.broadcast_to(np.array(values, np.uint8)[:, None, None, None], (len(values), 3, 2, 2))
+
+
+def masks(*counts: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Masks (T, 2, 2) with that many pixels set."""
+    return np.array([np.arange(4).reshape(2, 2) < count for count in counts])
+
+
+def no_check() -> None:
+    pass
+
+
+@pytest.fixture
+def vision() -> SumVision:
+    return SumVision()
+
+
+@pytest.fixture
+def encoder(vision: SumVision) -> TileEncoder:
+    return TileEncoder(vision, RULE, cache_bytes=3 * FEATURE_BYTES, tiles_per_run=1)
+
+
+def encode(encoder: TileEncoder, values: tuple[int, ...], counts: tuple[int, ...]) -> list[float]:
+    features: list[float] = encoder.encode(tiles(*values), masks(*counts), no_check)[:, 0, 0].tolist()
+    return features
+
+
+def test_features_come_in_the_tiles_order(encoder: TileEncoder) -> None:
+    assert encode(encoder, (1, 2, 1), (0, 1, 2)) == [12, 1024, 2012]
+
+
+def test_a_seen_tile_is_not_encoded_again(encoder: TileEncoder) -> None:
+    encode(encoder, (1, 2), (0, 1))
+    assert encode(encoder, (2, 1), (1, 0)) == [1024, 12]
+    assert encoder.encoded_tiles == 2
+
+
+def test_equal_tiles_of_one_frame_are_encoded_once(encoder: TileEncoder) -> None:
+    assert encode(encoder, (7, 7), (1, 1)) == [1084, 1084]
+    assert encoder.encoded_tiles == 1
+
+
+@pytest.mark.parametrize(("values", "counts"), [((1, 3), (0, 1)), ((1, 2), (0, 2))])
+def test_other_pixels_or_another_mask_is_another_tile(
+    encoder: TileEncoder, values: tuple[int, ...], counts: tuple[int, ...]
+) -> None:
+    encode(encoder, (1, 2), (0, 1))
+    encode(encoder, values, counts)
+    assert encoder.encoded_tiles == 3
+
+
+def test_the_least_recently_used_tile_leaves_first(encoder: TileEncoder) -> None:
+    encode(encoder, (1, 2, 3), (0, 0, 0))
+    encode(encoder, (1, 4), (0, 0))  # 2 leaves
+    encode(encoder, (1, 3, 4), (0, 0, 0))
+    assert encoder.encoded_tiles == 4
+    encode(encoder, (2,), (0,))
+    assert encoder.encoded_tiles == 5
+
+
+def test_a_frame_larger_than_the_cache_is_encoded_whole(vision: SumVision) -> None:
+    encoder = TileEncoder(vision, RULE, cache_bytes=0, tiles_per_run=2)
+    assert encode(encoder, (1, 2, 3, 4, 5), (0, 0, 0, 0, 0)) == [12, 24, 36, 48, 60]
+    assert vision.batches == [2, 2, 1]
+
+
+def test_a_check_stops_between_two_tiles(encoder: TileEncoder) -> None:
+    def stop() -> None:
+        if encoder.encoded_tiles == 1:
+            raise GarError(ErrorCode.TIMED_OUT, "late")
+
+    with pytest.raises(GarError, match="late"):
+        encoder.encode(tiles(1, 2, 3), masks(0, 0, 0), stop)
+    assert encoder.encoded_tiles == 1
