@@ -19,6 +19,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 EMBEDDING = "mllm.model.language_model.embed_tokens.weight"
 HEAD = "mllm.lm_head.weight"
+DECODER_PREFIXES = ("mllm.model.language_model.", "mllm.lm_head.")
 SMALL_FILES = (CONFIG, PREPROCESSOR, "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -63,15 +64,19 @@ def load_checkpoint(folder: str | Path) -> tuple[GarModel, GarConfig]:
     return load_model(config, Weights(Path(folder))), config
 
 
-def load_model(config: GarConfig, weights: Weights) -> GarModel:
-    """A model with these weights, float32, in eval mode. Raises GarError BAD_MODEL as `check_weights`."""
+def load_model(config: GarConfig, weights: Weights, decoder: bool = True) -> GarModel:
+    """A model with these weights, float32, in eval mode. Raises GarError BAD_MODEL as `check_weights`.
+
+    With `decoder` False the decoder's parameters are checked but stay on the meta device, without memory.
+    """
     model = empty_model(config)
     check_weights(model, weights)
-    state = {name: weights.read(name) for name in weights.names()}
-    if config.decoder.tied_head:
+    state = {name: weights.read(name) for name in weights.names() if decoder or not name.startswith(DECODER_PREFIXES)}
+    if decoder and config.decoder.tied_head:
         state[HEAD] = state[EMBEDDING]
-    model.load_state_dict(state, assign=True)
-    model.mllm.tie_weights()
+    model.load_state_dict(state, strict=decoder, assign=True)
+    if decoder:
+        model.mllm.tie_weights()
     return model.eval()
 
 

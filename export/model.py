@@ -37,6 +37,11 @@ class GarModel(nn.Module):
         """timm's Perception Encoder."""
         return self.mllm.model.vision_tower.timm_model
 
+    @property
+    def inv_freq(self) -> Tensor:
+        """The decoder's RoPE frequencies, float32 [head_dim / 2], scaled as the config says."""
+        return self.mllm.model.language_model.rotary_emb.inv_freq
+
     def encode_patches(self, pixel_values: Tensor, mask_values: Tensor) -> Tensor:
         """Last hidden states of the ViT's patches, class token dropped: [T, (S/patch)^2, vision_width], row-major.
 

@@ -18,12 +18,19 @@ TEMPLATE = "chat_template.jinja"
 _PLACEHOLDER = "what the user says"
 
 
-def prompt_builder(folder: Path, config: GarConfig) -> PromptBuilder:
-    """The prompts of a checkpoint, as the runtime builds them. Raises GarError BAD_MODEL."""
+def read_prompts(folder: Path, config: GarConfig) -> tuple[Tokens, PromptFormat]:
+    """The manifest's token ids and prompt format. Raises GarError BAD_MODEL when the files don't fit each other."""
     tokenizer = read_tokenizer(folder)
     prompt_format = read_prompt_format(folder, config, tokenizer)
     tokens = find_tokens(config, tokenizer, prompt_format)
-    return PromptBuilder(tokens, prompt_format, config.grid**2, tokenizer)
+    PromptBuilder(tokens, prompt_format, config.grid**2, tokenizer)  # checks what the runtime will need
+    return tokens, prompt_format
+
+
+def prompt_builder(folder: Path, config: GarConfig) -> PromptBuilder:
+    """The prompts of a checkpoint, as the runtime builds them. Raises GarError BAD_MODEL."""
+    tokens, prompt_format = read_prompts(folder, config)
+    return PromptBuilder(tokens, prompt_format, config.grid**2, read_tokenizer(folder))
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -1,0 +1,174 @@
+"""decoder.onnx: the Llama decoder with a functional KV cache, written directly from the checkpoint's weights.
+
+One graph prefills and decodes. It uses plain operators only, so ONNX Runtime's CPU and CUDA providers and TensorRT take
+it alike. Grouped-query attention does not repeat keys and values: the G query heads that share a key head are stacked
+as rows of one product.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from gar_ros.export.checkpoint import EMBEDDING, HEAD, Weights
+from gar_ros.export.config import GarConfig
+from gar_ros.export.graph import EXTERNAL_DATA_BYTES, GraphBuilder, element_type
+
+_PREFIX = "mllm.model.language_model."
+
+
+def write_decoder(
+    path: Path, config: GarConfig, weights: Weights, inv_freq: NDArray[np.float32], dtype: DTypeLike = np.float32
+) -> None:
+    """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
+
+    `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
+    (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
+    `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
+    """
+    _DecoderWriter(path, config, weights, np.dtype(dtype)).write(inv_freq)
+
+
+class _DecoderWriter:
+    """The pieces of one decoder graph. Comments give shapes; G = heads / kv_heads, T = P + S keys."""
+
+    def __init__(self, path: Path, config: GarConfig, weights: Weights, dtype: np.dtype) -> None:
+        self.sizes = config.decoder
+        self.weights = weights
+        self.dtype = dtype
+        names = [name for name in weights.names() if name.startswith(_PREFIX)]
+        size = sum(int(np.prod(weights.shape(name))) for name in names) * dtype.itemsize
+        self.graph = GraphBuilder("gar_decoder", path, external=size > EXTERNAL_DATA_BYTES)
+        self.groups = self.sizes.heads // self.sizes.kv_heads
+
+    def write(self, inv_freq: NDArray[np.float32]) -> None:
+        graph, sizes = self.graph, self.sizes
+        hidden = graph.input("inputs_embeds", self.dtype, ["batch", "sequence", sizes.hidden])
+        positions = graph.input("position_ids", np.int64, ["batch", "sequence"])
+        kept_rows = graph.input("logits_idx", np.int64, ["kept"])
+        past = [self.cache_inputs(layer) for layer in range(sizes.layers)]
+
+        cos, sin = self.rope_tables(positions, inv_freq)
+        mask = self.causal_mask(positions, past[0][0])
+        for layer, (past_key, past_value) in enumerate(past):
+            name = f"layers.{layer}."
+            normed = self.rms_norm(hidden, name + "input_layernorm.weight")
+            attended = self.attention(normed, layer, cos, sin, mask, past_key, past_value)
+            hidden = graph.op("Add", hidden, attended)
+            normed = self.rms_norm(hidden, name + "post_attention_layernorm.weight")
+            hidden = graph.op("Add", hidden, self.mlp(normed, name + "mlp."))
+        self.head(graph.op("Gather", hidden, kept_rows, axis=1))
+        for layer in range(sizes.layers):
+            for kind in ("key", "value"):
+                shape = ["batch", sizes.kv_heads, "total", sizes.head_dim]
+                graph.output(f"present.{layer}.{kind}", self.dtype, shape)
+        graph.save()
+
+    def cache_inputs(self, layer: int) -> tuple[str, str]:
+        shape = ["batch", self.sizes.kv_heads, "past", self.sizes.head_dim]
+        key = self.graph.input(f"past_key_values.{layer}.key", self.dtype, shape)
+        return key, self.graph.input(f"past_key_values.{layer}.value", self.dtype, shape)
+
+    def rope_tables(self, positions: str, inv_freq: NDArray[np.float32]) -> tuple[str, str]:
+        """Cosines and sines [B, S, 1, D/2] of this call's positions, computed in float32."""
+        graph = self.graph
+        places = graph.op("Cast", graph.op("Unsqueeze", positions, graph.const([2, 3])), to=element_type(np.float32))
+        angles = graph.op("Mul", places, graph.weight("rope.inv_freq", inv_freq))
+        cos, sin = graph.op("Cos", angles), graph.op("Sin", angles)
+        return self.cast(cos, np.float32, self.dtype), self.cast(sin, np.float32, self.dtype)
+
+    def causal_mask(self, positions: str, past_key: str) -> str:
+        """Additive mask [B, 1, G*S, T]: 0 where a row may look, else a number that softmax turns into 0."""
+        graph = self.graph
+        past_length = graph.op("Shape", past_key, start=2, end=3)
+        new_length = graph.op("Shape", positions, start=1, end=2)
+        total = graph.op("Squeeze", graph.op("Add", past_length, new_length), graph.const([0]))
+        keys = graph.op("Range", graph.const(0), total, graph.const(1))  # [T]
+        rows = graph.op("Tile", positions, graph.const([1, self.groups]))  # [B, G*S]
+        visible = graph.op("LessOrEqual", keys, graph.op("Unsqueeze", rows, graph.const([1, 3])))
+        hidden = -1e9 if self.dtype == np.float32 else -6e4
+        return graph.op("Where", visible, graph.const(0, self.dtype), graph.const(hidden, self.dtype))
+
+    def attention(self, x: str, layer: int, cos: str, sin: str, mask: str, past_key: str, past_value: str) -> str:
+        graph, sizes, name = self.graph, self.sizes, f"layers.{layer}.self_attn."
+        heads, kv_heads, width = sizes.heads, sizes.kv_heads, sizes.head_dim
+        joined = graph.op("MatMul", x, self.qkv_weight(name))
+        joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, width]))
+        queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
+        rotated = self.rotate(queries_keys, cos, sin, name)
+        query, key = self.split(rotated, [heads, kv_heads], axis=2, name=name + "q")
+
+        query = graph.op("Mul", query, graph.const(width**-0.5, self.dtype))
+        query = graph.op("Reshape", query, graph.const([0, 0, kv_heads, self.groups, width]))
+        query = graph.op("Transpose", query, perm=[0, 2, 3, 1, 4])  # [B, KH, G, S, D]
+        query = graph.op("Reshape", query, graph.const([0, kv_heads, -1, width]))  # [B, KH, G*S, D]
+        new_key = graph.op("Transpose", key, perm=[0, 2, 1, 3])  # [B, KH, S, D]
+        new_value = graph.op("Transpose", value, perm=[0, 2, 1, 3])
+        keys = graph.op("Concat", past_key, new_key, axis=2, out=f"present.{layer}.key")
+        values = graph.op("Concat", past_value, new_value, axis=2, out=f"present.{layer}.value")
+
+        scores = graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))  # [B, KH, G*S, T]
+        probabilities = graph.op("Softmax", graph.op("Add", scores, mask), axis=-1)
+        mixed = graph.op("MatMul", probabilities, values)  # [B, KH, G*S, D]
+        mixed = graph.op("Reshape", mixed, graph.const([0, kv_heads, self.groups, -1, width]))
+        mixed = graph.op("Transpose", mixed, perm=[0, 3, 1, 2, 4])  # [B, S, KH, G, D]
+        mixed = graph.op("Reshape", mixed, graph.const([0, 0, heads * width]))
+        return graph.op("MatMul", mixed, self.linear_weight(name + "o_proj.weight"))
+
+    def rotate(self, x: str, cos: str, sin: str, name: str) -> str:
+        """RoPE on [B, S, heads, D], half-split: element i is paired with element i + D/2."""
+        graph, half = self.graph, self.sizes.head_dim // 2
+        first, second = self.split(x, [half, half], axis=3, name=name + "rope")
+        left = graph.op("Sub", graph.op("Mul", first, cos), graph.op("Mul", second, sin))
+        right = graph.op("Add", graph.op("Mul", second, cos), graph.op("Mul", first, sin))
+        return graph.op("Concat", left, right, axis=-1)
+
+    def mlp(self, x: str, name: str) -> str:
+        """SwiGLU."""
+        graph = self.graph
+        gate = graph.op("MatMul", x, self.linear_weight(name + "gate_proj.weight"))
+        up = graph.op("MatMul", x, self.linear_weight(name + "up_proj.weight"))
+        silu = graph.op("Mul", gate, graph.op("Sigmoid", gate))
+        return graph.op("MatMul", graph.op("Mul", silu, up), self.linear_weight(name + "down_proj.weight"))
+
+    def rms_norm(self, x: str, name: str) -> str:
+        """RMSNorm over the last axis, in float32 whatever the graph's type."""
+        graph = self.graph
+        x = self.cast(x, self.dtype, np.float32)
+        mean_square = graph.op("ReduceMean", graph.op("Mul", x, x), graph.const([-1]), keepdims=1)
+        root = graph.op("Sqrt", graph.op("Add", mean_square, graph.const(self.sizes.rms_eps, np.float32)))
+        normed = self.cast(graph.op("Div", x, root), np.float32, self.dtype)
+        return graph.op("Mul", normed, graph.weight(name, self.read(name)))
+
+    def head(self, x: str) -> None:
+        """`logits` [B, n, V] of the kept rows."""
+        graph = self.graph
+        source = EMBEDDING if self.sizes.tied_head else HEAD
+        weight = graph.weight("lm_head.weight", self.weights.read(source).numpy().T.astype(self.dtype))
+        logits = graph.op("MatMul", self.rms_norm(x, "norm.weight"), weight)
+        graph.op("Cast", logits, to=element_type(np.float32), out="logits")
+        graph.output("logits", np.float32, ["batch", "kept", self.sizes.vocab])
+
+    def qkv_weight(self, name: str) -> str:
+        """The three projections as one matrix [H, (heads + 2 kv_heads) * D]."""
+        parts = [self.read(f"{name}{kind}_proj.weight") for kind in "qkv"]
+        return self.graph.weight(name + "qkv_proj.weight", np.concatenate(parts).T)
+
+    def linear_weight(self, name: str) -> str:
+        """A linear layer's matrix as MatMul wants it: [in, out]."""
+        return self.graph.weight(name, self.read(name).T)
+
+    def read(self, name: str) -> NDArray:
+        return self.weights.read(_PREFIX + name, torch.float32).numpy().astype(self.dtype, copy=False)
+
+    def split(self, x: str, parts: list[int], axis: int, name: str) -> list[str]:
+        outputs = [f"{name}.part{number}" for number in range(len(parts))]
+        return self.graph.split_op("Split", x, self.graph.const(parts), outputs=outputs, axis=axis)
+
+    def cast(self, x: str, source: DTypeLike, target: DTypeLike) -> str:
+        if np.dtype(source) == np.dtype(target):
+            return x
+        return self.graph.op("Cast", x, to=element_type(target))

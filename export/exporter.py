@@ -1,0 +1,150 @@
+"""From a checkpoint folder to the model folder that the runtime loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from gar_ros.engine.manifest import (
+    DECODER,
+    EMBEDDINGS,
+    FORMAT,
+    MANIFEST,
+    REPLAY,
+    TOKENIZER,
+    VISION,
+    FileEntry,
+    Manifest,
+)
+from gar_ros.engine.model_dir import sha256_of
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.export.checkpoint import EMBEDDING, Weights, load_model
+from gar_ros.export.config import GarConfig
+from gar_ros.export.decoder_graph import write_decoder
+from gar_ros.export.replay_graph import write_replay
+from gar_ros.export.tokens import read_prompts
+from gar_ros.export.vision_graph import write_vision
+
+DTYPE = "float32"
+
+_TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
+
+Progress = Callable[[str], None]
+
+
+def export_checkpoint(
+    checkpoint: str | Path, out: str | Path, name: str | None = None, progress: Progress | None = None
+) -> Manifest:
+    """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
+
+    The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model.
+    Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced.
+    """
+    checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
+    progress = progress or _to_stderr()
+    _check_replaceable(out)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, progress)
+        _replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    progress(f"wrote {out}: {sum(entry.bytes for entry in manifest.files.values()) / 1e6:.1f} MB")
+    return manifest
+
+
+def weights_sha256(weights: Weights) -> str:
+    """SHA-256 of a checkpoint's weight file; of several shards, that of their hexadecimal digests in order of names."""
+    if len(weights.files) == 1:
+        return sha256_of(weights.files[0])
+    return hashlib.sha256("".join(sha256_of(path) for path in weights.files).encode()).hexdigest()
+
+
+def _write_folder(checkpoint: Path, out: Path, part: Path, name: str, progress: Progress) -> Manifest:
+    progress(f"reading {checkpoint}")
+    config, weights = GarConfig.read(checkpoint), Weights(checkpoint)
+    tokens, prompt_format = read_prompts(checkpoint, config)
+    model = load_model(config, weights, decoder=False)
+    progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
+    write_vision(part / VISION, model)
+    progress(REPLAY)
+    write_replay(part / REPLAY, config)
+    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
+    write_decoder(part / DECODER, config, weights, model.inv_freq.numpy())
+    progress(EMBEDDINGS)
+    np.save(part / EMBEDDINGS, weights.read(EMBEDDING).numpy())
+    shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
+    progress("hashing")
+    manifest = Manifest(
+        name=name,
+        sizes=config.sizes(),
+        tiles=config.tile_rule(),
+        tokens=tokens,
+        prompt=prompt_format,
+        roi_convention=config.roi_convention,
+        dtypes=dict.fromkeys((VISION, REPLAY, DECODER), DTYPE),
+        files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
+        made_by={tool: _version(tool) for tool in _TOOLS},
+        source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
+    )
+    (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuses to replace anything but an empty folder or one that holds an exported model and nothing else."""
+    if not out.exists():
+        return
+    found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    if out.is_dir() and found <= _exported_files(out):
+        return
+    raise GarError(
+        ErrorCode.INVALID_REQUEST,
+        f"expected --out to be a new folder or an exported model to replace, but {out} holds other files: "
+        f"{', '.join(sorted(found - _exported_files(out))[:5])}",
+    )
+
+
+def _exported_files(folder: Path) -> set[str]:
+    """The files that a folder's manifest, of whatever version, accounts for."""
+    try:
+        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("files"), dict):
+        return set()
+    return {MANIFEST, *data["files"]}
+
+
+def _replace(part: Path, out: Path) -> None:
+    old = part.with_suffix(".old")
+    if out.exists():
+        out.rename(old)
+    part.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _version(tool: str) -> str:
+    try:
+        return metadata.version(tool)
+    except metadata.PackageNotFoundError:
+        return "not installed"  # gar_ros itself, run from a source checkout
+
+
+def _to_stderr() -> Progress:
+    start = time.monotonic()
+
+    def show(line: str) -> None:
+        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
+
+    return show

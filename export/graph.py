@@ -1,0 +1,98 @@
+"""A small builder for ONNX graphs written node by node from weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import DTypeLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 18  # what ONNX Runtime's CPU and CUDA providers, TensorRT 10 and TensorRT-RTX take alike
+IR_VERSION = 9
+EXTERNAL_DATA_BYTES = 256 << 20  # larger graphs keep their weights in a file beside: protobuf ends at 2 GiB
+
+_ALIGNMENT = 4096  # bytes; the page size, so that weights can be memory-mapped
+
+
+class GraphBuilder:
+    """Collects inputs, constants and nodes in order, then writes one model file.
+
+    With `external` the constants' data goes to `<file>.data` as they are added, so memory holds one of them at a time.
+    Values are referred to by name; the same calls give the same bytes.
+    """
+
+    def __init__(self, name: str, path: Path, external: bool = False) -> None:
+        self._name = name
+        self._path = path
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._constants: dict[str, TensorProto] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._data_path = path.with_name(path.name + ".data")
+        self._data = self._data_path.open("wb") if external else None
+
+    def input(self, name: str, dtype: DTypeLike, shape: Sequence[int | str]) -> str:
+        """Declares a graph input; strings are dynamic dimensions."""
+        self._inputs.append(helper.make_tensor_value_info(name, element_type(dtype), shape))
+        return name
+
+    def output(self, name: str, dtype: DTypeLike, shape: Sequence[int | str]) -> None:
+        """Declares a value as graph output."""
+        self._outputs.append(helper.make_tensor_value_info(name, element_type(dtype), shape))
+
+    def weight(self, name: str, array: NDArray) -> str:
+        """A named constant of the model; its data may go to the external file."""
+        if name in self._constants:
+            raise ValueError(f"the graph has a constant '{name}' already")
+        if self._data is None:
+            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            return name
+        tensor = TensorProto(name=name, dims=array.shape, data_type=element_type(array.dtype))
+        self._data.write(b"\0" * (-self._data.tell() % _ALIGNMENT))
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (
+            ("location", self._data_path.name),
+            ("offset", self._data.tell()),
+            ("length", array.nbytes),
+        ):
+            tensor.external_data.add(key=key, value=str(value))
+        np.ascontiguousarray(array).tofile(self._data)
+        self._constants[name] = tensor
+        return name
+
+    def const(self, value: Any, dtype: DTypeLike = np.int64) -> str:
+        """A small constant such as a shape or a scale; equal ones are stored once."""
+        array = np.asarray(value, dtype)
+        name = (
+            f"const.{array.dtype.name}.{'x'.join(map(str, array.shape))}.{'_'.join(map(str, array.ravel().tolist()))}"
+        )
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """Adds a node with one output and gives that output's name."""
+        return self.split_op(kind, *inputs, outputs=[out or f"{kind}_{len(self._nodes)}"], **attributes)[0]
+
+    def split_op(self, kind: str, *inputs: str, outputs: Sequence[str], **attributes: Any) -> list[str]:
+        """Adds a node with several named outputs."""
+        node = helper.make_node(kind, inputs, outputs, name=f"{kind}_{len(self._nodes)}", **attributes)
+        self._nodes.append(node)
+        return list(outputs)
+
+    def save(self) -> None:
+        """Writes the model file (and closes the external data)."""
+        if self._data is not None:
+            self._data.close()
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values()))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        self._path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def element_type(dtype: DTypeLike) -> int:
+    """ONNX's number for a NumPy dtype."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
