@@ -1,0 +1,225 @@
+"""The lifecycle node `gar` and its executable."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+
+import rclpy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.model_dir import default_model_dir
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.frames import FrameMemory
+from gar_ros.node.inputs import Inputs
+from gar_ros.node.interface import NODE_NAME
+from gar_ros.node.params import Parameters
+from gar_ros.node.services import Services
+from gar_ros.node.serving import Server
+from gar_ros.node.settings import Settings
+from gar_ros.node.visual import Visual
+from gar_ros.node.worker import Worker
+
+
+class GarNode(LifecycleNode):
+    """configure loads the model, activate serves, deactivate stops and keeps, cleanup frees."""
+
+    def __init__(self) -> None:
+        super().__init__(NODE_NAME)
+        self._declared = Parameters(self)
+        self._replies = Services(self)
+        self._configured: _Configured | None = None
+        self._inputs: Inputs | None = None
+        if self.get_parameter("autostart").value:
+            # By the executor, so that requests hear NOT_ACTIVE while the model loads.
+            self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the model as the parameters say."""
+        return self._attempt("configure", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes and serves."""
+        return self._attempt("activate", self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops serving and subscribing; requests that wait are answered CANCELLED; model and memory stay."""
+        return self._attempt("deactivate", self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Frees model and memory."""
+        return self._attempt("clean up", self._free)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state."""
+        return self._attempt("shut down", self._free)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        return self._attempt("recover", self._free)
+
+    def cancel(self) -> None:
+        """Takes no more requests and answers those that wait with CANCELLED, at once."""
+        self._replies.stop_serving("it was deactivated or shut down")
+        if self._configured is not None:
+            self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
+
+    def _start(self) -> None:
+        self._autostart.cancel()
+        if self.trigger_configure() is TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _attempt(self, name: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        """rclpy would swallow an exception of a transition: says what went wrong, to the log and to later requests."""
+        try:
+            step()
+        except GarError as error:
+            self.get_logger().error(f"can't {name}: {error.message}")
+            self._replies.stop_serving(f"it couldn't {name}: {error.message}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
+            self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
+            self._replies.stop_serving(f"it couldn't {name}: {error}")
+            return TransitionCallbackReturn.ERROR
+        self.get_logger().info(f"{name}: done")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        self._configured = _Configured(self, self._declared.read, self._why_no_input)
+        self._declared.locked = True
+        self._replies.stop_serving("it was not activated yet")
+
+    def _activate(self) -> None:
+        configured = self._configured
+        if configured is None:
+            raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
+        self._inputs = Inputs(self, configured.settings, configured.frames)
+        configured.worker.accept()
+        configured.visual.start()
+        self._replies.serve(configured.server, configured.visual.answered)
+
+    def _deactivate(self) -> None:
+        self.cancel()
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+        if self._configured is not None:
+            self._configured.visual.stop()
+
+    def _free(self) -> None:
+        self._deactivate()
+        if self._configured is not None:
+            self._configured.close()
+            self._configured = None
+        self._declared.locked = False
+
+    def _why_no_input(self) -> str:
+        inputs = self._inputs
+        return inputs.trouble() if inputs is not None else ""
+
+
+class _Configured:
+    """What exists between configure and cleanup."""
+
+    def __init__(self, node: GarNode, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
+        self.settings = settings()
+        model = self.settings.model or default_model_dir()
+        engine = GarEngine.open(model, self.settings.provider, self.settings.threads, self.settings.allow_fallback)
+        logger, clock = node.get_logger(), node.get_clock()
+        self.frames = FrameMemory(self.settings.frames_kept)
+        self.visual = Visual(node, self.settings, self.frames)
+        self.worker = Worker(
+            self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
+        )
+        self.server = Server(
+            engine, self.frames, self.worker, settings, lambda: int(clock.now().nanoseconds), why_no_input
+        )
+
+    def close(self) -> None:
+        """Waits for the model's next check."""
+        self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
+        self.visual.close()
+
+
+class _Executor(MultiThreadedExecutor):
+    """A request that waits for the model holds a thread: enough of them for the longest queue and all topics."""
+
+    def __init__(self) -> None:
+        queue_size = next(parameter for parameter in fields(Settings) if parameter.name == "queue_size")
+        super().__init__(num_threads=int(queue_size.metadata["limits"][1]) + 16)  # threads start when needed
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Returns when all replies are sent, which rclpy's own doesn't wait for before version 8."""
+        finished = bool(super().shutdown(timeout_sec))
+        self._executor.shutdown(wait=True)
+        return finished
+
+
+class _ToRos(logging.Handler):
+    """Hands the ROS-free modules' log to the node's."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One call for each level: rclpy ties a line of code to its level."""
+        message = self.format(record)
+        if record.levelno >= logging.ERROR:
+            self._logger.error(message)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(message)
+        elif record.levelno >= logging.INFO:
+            self._logger.info(message)
+        else:
+            self._logger.debug(message)
+
+
+def main() -> int:
+    """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    # With rclpy's own handlers the context would be gone before the last replies are sent.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = GarNode()
+    logging.getLogger("gar_ros").addHandler(_ToRos(node.get_logger()))
+    logging.getLogger("gar_ros").setLevel(logging.INFO)
+    executor = _Executor()
+    executor.add_node(node)
+    failed = threading.Event()
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except Exception:  # noqa: BLE001 shutting down under its wait set makes rclpy raise
+            if not stop.is_set():
+                node.get_logger().fatal(traceback.format_exc())
+                failed.set()
+        stop.set()
+
+    spinner = threading.Thread(target=spin, name="gar_executor")
+    spinner.start()
+    stop.wait()
+    node.cancel()
+    executor.shutdown()
+    spinner.join()
+    node.trigger_shutdown()
+    node.destroy_node()
+    rclpy.shutdown()
+    return int(failed.is_set())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

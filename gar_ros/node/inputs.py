@@ -1,0 +1,152 @@
+"""Subscriptions to camera and detector; their messages become frames in the memory."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.frames import FrameMemory
+from gar_ros.msg import RegionArray
+from gar_ros.node.compat import check_colour, make_pairing
+from gar_ros.node.convert import LabelRegions, MessageRegions, frame_of, stamp_ns
+from gar_ros.node.interface import IMAGE, INSTANCES, REGIONS, SUBSCRIPTIONS, Endpoint
+from gar_ros.node.pairing import Stream, why_unpaired
+from gar_ros.node.settings import Settings
+
+CLOCK_JUMP_NS = 1_000_000_000
+"""A stamp that much before the newest one means that time has restarted (a bag loops, a simulator was reset)."""
+
+
+class Inputs:
+    """Subscribes while it exists. Callbacks check, pair and remember messages; pixels are converted when needed."""
+
+    def __init__(self, node: Node, settings: Settings, frames: FrameMemory) -> None:
+        self._node = node
+        self._settings = settings
+        self._slop_ns = None if settings.sync == "exact" else round(settings.sync_slop * 1e9)
+        self._frames = frames
+        self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in SUBSCRIPTIONS}
+        self._pairings = self._new_pairings()
+        self._last_pair = time.monotonic()
+        self._subscriptions = [
+            self._subscribe(IMAGE, self._on_image),
+            self._subscribe(REGIONS, partial(self._on_detections, REGIONS)),
+            self._subscribe(INSTANCES, partial(self._on_detections, INSTANCES)),
+        ]
+        self._timer = node.create_timer(
+            settings.input_check_period,
+            self._warn,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),  # simulated time may stand still, this must not
+        )
+
+    def close(self) -> None:
+        """Unsubscribes."""
+        self._node.destroy_timer(self._timer)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def trouble(self) -> str:
+        """Why no pairs arrive, or no images; empty while they do."""
+        if time.monotonic() - self._last_pair < self._settings.input_check_period:
+            return ""
+        for stream in self._streams.values():
+            stream.publishers = self._node.count_publishers(stream.topic)
+        detections = [self._streams[REGIONS], self._streams[INSTANCES]]
+        return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, time.monotonic())
+
+    def _subscribe(self, endpoint: Endpoint, callback: Any) -> Any:
+        reliable = self._settings.reliability == "reliable"
+        qos = QoSProfile(
+            depth=1,  # an old image is worth nothing
+            history=HistoryPolicy.KEEP_LAST,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        )
+        return self._node.create_subscription(
+            endpoint.type,
+            endpoint.name,
+            callback,
+            qos,
+            callback_group=MutuallyExclusiveCallbackGroup(),  # of its own: waits for nobody
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, endpoint)),
+        )
+
+    def _new_pairings(self) -> dict[Endpoint, Any]:
+        return {
+            endpoint: make_pairing(self._settings.sync_queue, self._slop_ns, partial(self._on_pair, endpoint))
+            for endpoint in (REGIONS, INSTANCES)
+        }
+
+    def _on_image(self, message: Image) -> None:
+        stream = self._streams[IMAGE]
+        try:
+            check_colour(message)
+            stamp = _checked_stamp(message)
+        except GarError as error:
+            stream.refused = error.message
+            return
+        stream.refused = ""
+        if stream.stamps_ns and stamp < stream.stamps_ns[-1] - CLOCK_JUMP_NS:
+            self._node.get_logger().warning(f"stamps on {stream.topic} went back in time: starting over")
+            self._frames.clear()
+            self._pairings = self._new_pairings()
+            for other in self._streams.values():
+                other.stamps_ns = []
+        stream.saw(stamp, time.monotonic())
+        self._frames.add(frame_of(message))
+        for add in self._pairings.values():
+            add(0, stamp, message)
+
+    def _on_detections(self, endpoint: Endpoint, message: Image | RegionArray) -> None:
+        try:
+            stamp = _checked_stamp(message)
+        except GarError as error:
+            self._streams[endpoint].refused = error.message
+            return
+        self._streams[endpoint].saw(stamp, time.monotonic())
+        self._pairings[endpoint](1, stamp, message)
+
+    def _on_pair(self, endpoint: Endpoint, image: Image, detections: Any) -> None:
+        try:
+            regions = MessageRegions(detections) if endpoint is REGIONS else LabelRegions(detections)
+            if (detections.width, detections.height) != (image.width, image.height):
+                raise GarError(
+                    ErrorCode.INVALID_REQUEST,
+                    f"they are for an image of {detections.width}x{detections.height} px, the image of that stamp has "
+                    f"{image.width}x{image.height} px",
+                )
+        except GarError as error:
+            self._streams[endpoint].refused = error.message
+            return
+        self._streams[endpoint].refused = ""
+        self._last_pair = time.monotonic()
+        frame = frame_of(image, regions)
+        known = self._frames.at(frame.stamp_ns, with_regions=True)
+        if endpoint is INSTANCES and known is not None and isinstance(known.regions, MessageRegions):
+            return  # a RegionArray says more about its regions
+        self._frames.add(frame)
+
+    def _on_incompatible(self, endpoint: Endpoint, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        self._streams[endpoint].incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
+
+    def _warn(self) -> None:
+        if trouble := self.trouble():
+            self._node.get_logger().warning(f"no images with regions: {trouble}")
+
+
+def _checked_stamp(message: Image | RegionArray) -> int:
+    """Nanoseconds. Raises GarError INVALID_REQUEST for a message that was never stamped."""
+    stamp = stamp_ns(message.header.stamp)
+    if stamp == 0:
+        raise GarError(ErrorCode.INVALID_REQUEST, "header.stamp is zero; the publisher must set the image's stamp")
+    return stamp

@@ -1,0 +1,45 @@
+"""The node's topics and services, named once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sensor_msgs.msg import Image
+
+from gar_ros.msg import AnswerArray, RegionArray
+from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+
+NODE_NAME = "gar"
+
+
+class Endpoint(NamedTuple):
+    """A topic or service; names that start with ~/ get the node's name."""
+
+    name: str
+    type: Any
+    meaning: str
+
+    @property
+    def type_name(self) -> str:
+        """As in `ros2 interface show`."""
+        package, kind = self.type.__module__.split(".")[:2]
+        return f"{package}/{kind}/{self.type.__name__}"
+
+
+IMAGE = Endpoint("image", Image, "camera image: rgb8, bgr8, rgba8, bgra8, mono8, mono16, Bayer, YUV 4:2:2")
+REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, with that image's stamp")
+INSTANCES = Endpoint(
+    "instances", Image, "the same as label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
+)
+SUBSCRIPTIONS = (IMAGE, REGIONS, INSTANCES)
+
+OVERLAY = Endpoint(
+    "~/overlay", Image, "the newest image with its regions and answers drawn on it, while someone subscribes"
+)
+ANSWERS = Endpoint("~/answers", AnswerArray, "the newest answers (latched)")
+PUBLICATIONS = (OVERLAY, ANSWERS)
+
+QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or several regions")
+DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")
+LIST = Endpoint("~/list_regions", ListRegions, "the regions that can be asked about")
+SERVICES = (QUERY, DESCRIBE, LIST)

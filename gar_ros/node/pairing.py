@@ -1,0 +1,109 @@
+"""Pairs messages of two topics by their stamps, as message_filters does; and says why none pair up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+QUIET = 2.0
+"""Seconds without a message after which a topic counts as silent."""
+
+
+class StampPairing:
+    """Two queues of messages; a message leaves with the nearest one of the other queue.
+
+    slop_ns: stamps must differ by less, nanoseconds; None: they must be equal. queue_size: messages that wait in
+    each queue; the oldest stamp goes first. on_pair: called with (first, second). Same rules as message_filters'
+    TimeSynchronizer and ApproximateTimeSynchronizer of two topics. Thread-safe.
+    """
+
+    def __init__(self, queue_size: int, slop_ns: int | None, on_pair: Callable[[Any, Any], None]) -> None:
+        self._queue_size = queue_size
+        self._slop_ns = slop_ns
+        self._on_pair = on_pair
+        self._lock = threading.Lock()
+        self._queues: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
+
+    def add(self, stream: int, stamp_ns: int, message: Any) -> None:
+        """stream: 0 or 1."""
+        with self._lock:
+            mine, others = self._queues[stream], self._queues[1 - stream]
+            mine[stamp_ns] = message
+            while len(mine) > self._queue_size:
+                del mine[min(mine)]
+            partner = self._partner(stamp_ns, others)
+            if partner is None or stamp_ns not in mine:
+                return
+            pair = (mine.pop(stamp_ns), others.pop(partner))
+        self._on_pair(*(pair if stream == 0 else pair[::-1]))
+
+    def _partner(self, stamp_ns: int, others: dict[int, Any]) -> int | None:
+        if self._slop_ns is None:
+            return stamp_ns if stamp_ns in others else None
+        nearest = min(others, key=lambda other: abs(other - stamp_ns), default=None)
+        return nearest if nearest is not None and abs(nearest - stamp_ns) < self._slop_ns else None
+
+
+@dataclass
+class Stream:
+    """What has been seen of one input topic."""
+
+    topic: str
+    publishers: int = 0
+    last_arrival: float | None = None
+    """Monotonic seconds."""
+    refused: str = ""
+    """Why its last message can't be used; empty when it could."""
+    incompatible: str = ""
+    """The QoS policy in which a publisher and this subscription don't match."""
+    stamps_ns: list[int] = field(default_factory=list)
+    """Stamps of the last few messages, nanoseconds."""
+
+    def saw(self, stamp_ns: int, now: float) -> None:
+        """Remembers a message that came at `now`, monotonic seconds."""
+        self.last_arrival = now
+        self.stamps_ns = [*self.stamps_ns[-29:], stamp_ns]
+
+    def trouble(self, now: float) -> str:
+        """Why this topic brings nothing; empty when it brings messages."""
+        if self.refused:
+            return f"messages on {self.topic} are refused: {self.refused}"
+        if self.last_arrival is not None and now - self.last_arrival < QUIET:
+            return ""
+        if self.publishers == 0:
+            return f"nobody publishes {self.topic}"
+        if self.last_arrival is not None:
+            return f"the last message on {self.topic} came {now - self.last_arrival:.1f} s ago"
+        if self.incompatible:
+            return (
+                f"{self.topic} has a publisher whose QoS policy '{self.incompatible}' does not match this node's "
+                "(parameter 'reliability')"
+            )
+        return f"{self.topic} has {self.publishers} publisher(s) but no message has arrived"
+
+
+def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, now: float) -> str:
+    """Why images and detections don't pair up, for the person who can mend it.
+
+    slop_ns: None where stamps must be equal. now: monotonic seconds.
+    """
+    if trouble := image.trouble(now):
+        return trouble
+    alive = [stream for stream in detections if not stream.trouble(now)]
+    if alive:
+        return "; ".join(_stamps_apart(image, stream, slop_ns) for stream in alive)
+    # That nobody publishes a topic is only the reason where the other one isn't in use either.
+    in_use = [stream for stream in detections if stream.publishers or stream.refused] or detections
+    return "; ".join(stream.trouble(now) for stream in in_use)
+
+
+def _stamps_apart(image: Stream, detections: Stream, slop_ns: int | None) -> str:
+    nearest = min((abs(a - b) for a in image.stamps_ns for b in detections.stamps_ns), default=0)
+    wanted = "equal stamps" if slop_ns is None else f"stamps less than {slop_ns / 1e6:g} ms apart"
+    hint = "; or set parameter 'sync' to 'approximate'" if slop_ns is None else ""
+    return (
+        f"{image.topic} and {detections.topic} both arrive but not with {wanted}: the nearest are "
+        f"{nearest / 1e6:.3f} ms apart (detections must carry the stamp of their image{hint})"
+    )

@@ -1,0 +1,112 @@
+"""The three services: message in, value through the server, message out. Every request gets exactly one reply."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.answers import Answered
+from gar_ros.memory.frames import Frame
+from gar_ros.msg import Region as RegionMessage
+from gar_ros.node.convert import answer_message, duration_message, header_message, region_message, region_of, stamp_ns
+from gar_ros.node.interface import DESCRIBE, LIST, QUERY
+from gar_ros.node.serving import Query, Request, Server
+from gar_ros.region import Region
+from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+
+Response = TypeVar("Response")
+
+
+class Services:
+    """Replies to all requests from the node's start to its end, NOT_ACTIVE while it doesn't serve.
+
+    Callbacks wait for the model, each in a thread of the executor.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._logger = node.get_logger()
+        self._server: Server | None = None
+        self._why_not = "it was not configured yet"
+        self._on_answer: Callable[[Answered], None]
+        group = ReentrantCallbackGroup()
+        for endpoint, callback in ((QUERY, self._query), (DESCRIBE, self._describe), (LIST, self._list)):
+            node.create_service(endpoint.type, endpoint.name, partial(self._reply, callback), callback_group=group)
+
+    def serve(self, server: Server, on_answer: Callable[[Answered], None]) -> None:
+        """Lets `server` answer from now on. on_answer: told every answer given."""
+        self._on_answer = on_answer
+        self._server = server
+
+    def stop_serving(self, why: str) -> None:
+        """Answers NOT_ACTIVE from now on; why: said to whoever asks."""
+        self._server = None
+        self._why_not = why
+
+    def _reply(self, serve: Callable[[Server, Any, Any], None], request: Any, response: Response) -> Response:
+        """Fills the response by `serve`; what that raises becomes error_code and error_msg."""
+        server = self._server
+        try:
+            if server is None:
+                raise GarError(ErrorCode.NOT_ACTIVE, f"the node is not active: {self._why_not}")
+            serve(server, request, response)
+        except GarError as error:
+            _fail(response, error.code, error.message)
+        except Exception as error:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
+            self._logger.error(traceback.format_exc())
+            _fail(response, ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log")
+        return response
+
+    def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
+        query = Query(
+            region_ids=tuple(request.region_ids),
+            stamp_ns=stamp_ns(request.stamp),
+            max_tokens=request.max_tokens,
+            max_age=request.max_age,
+            timeout=request.timeout,
+            question=request.question,
+            choices=tuple(request.choices),
+            ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
+        )
+        answered = server.query(query)
+        self._on_answer(answered)
+        response.answer = answer_message(answered)
+
+    def _describe(self, server: Server, request: DescribeRegions.Request, response: DescribeRegions.Response) -> None:
+        wanted = Request(
+            region_ids=tuple(request.region_ids),
+            stamp_ns=stamp_ns(request.stamp),
+            max_tokens=request.max_tokens,
+            max_age=request.max_age,
+            timeout=request.timeout,
+        )
+        done: list[Answered] = []
+        try:
+            server.describe(wanted, done)
+        finally:  # a timeout doesn't take away the descriptions that are ready
+            answers = list(done)
+            for answered in answers:
+                self._on_answer(answered)
+            response.answers = [answer_message(answered) for answered in answers]
+
+    def _list(self, server: Server, request: ListRegions.Request, response: ListRegions.Response) -> None:
+        frame, age_ns, regions = server.listing(stamp_ns(request.stamp))
+        response.header = header_message(frame.frame_id, frame.stamp_ns)
+        response.age = duration_message(age_ns)
+        response.regions = [region_message(region, request.with_masks) for region in regions]
+
+
+def _ad_hoc(number: int, message: RegionMessage, frame: Frame) -> Region:
+    """Region of a request; one without id gets its place in the request as id."""
+    message.id = message.id or f"request:{number}"
+    return region_of(message, frame.size, frame.stamp_ns)
+
+
+def _fail(response: Any, code: ErrorCode, message: str) -> None:
+    response.error_code = int(code)
+    response.error_msg = message

@@ -1,0 +1,237 @@
+"""From a request to its answer: limits, the image it speaks of, its regions, the model. No ROS."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gar_ros.engine.engine import GarEngine
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.answers import Answered
+from gar_ros.memory.encoded import EncodedMemory
+from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.node.settings import Settings
+from gar_ros.node.worker import Check, Worker
+from gar_ros.region import Region, check_regions
+
+LONGEST_TEXT = 4096
+"""Characters of a question, and of all its choices together."""
+MOST_CHOICES = 64
+MOST_TOKENS = 1024
+LONGEST_TIMEOUT = 3600.0
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which regions of which image, and within which limits; 0: the node's default.
+
+    stamp_ns: of the image, nanoseconds; 0: the newest. max_age, timeout: seconds.
+    """
+
+    region_ids: tuple[str, ...] = ()
+    stamp_ns: int = 0
+    max_tokens: int = 0
+    max_age: float = 0.0
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Query(Request):
+    """One question. ad_hoc: regions that came with the request, as functions that make them for an image."""
+
+    question: str = ""
+    choices: tuple[str, ...] = ()
+    ad_hoc: tuple[Callable[[Frame], Region], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Limits:
+    max_tokens: int
+    max_age: float
+    timeout: float
+    max_tiles: int | None
+
+
+class Server:
+    """Answers requests from what is remembered; called from many threads, all but the model's own work.
+
+    settings: the parameters as they are now. now_ns: the time in which images are stamped. why_no_input: what is
+    wrong with the input topics, empty when nothing is.
+    """
+
+    def __init__(
+        self,
+        engine: GarEngine,
+        frames: FrameMemory,
+        worker: Worker,
+        settings: Callable[[], Settings],
+        now_ns: Callable[[], int],
+        why_no_input: Callable[[], str],
+    ) -> None:
+        self._engine = engine
+        self._frames = frames
+        self._worker = worker
+        self._settings = settings
+        self._now_ns = now_ns
+        self._why_no_input = why_no_input
+        self._encoded = EncodedMemory(engine, settings().encoded_kept)
+
+    def query(self, query: Query) -> Answered:
+        """Waits for the answer. Raises GarError."""
+        arrival = time.monotonic_ns()
+        limits = self._limits(query)
+        self._check_question(query)
+        self._regions(query, limits)  # what can't be answered is refused now and not after waiting
+
+        def work(check: Check) -> Answered:
+            frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
+            encoded = self._encoded.get(frame, regions, limits.max_tiles, check)
+            answer = encoded.ask(query.question, query.choices, max_tokens=limits.max_tokens, check=check)
+            ids = tuple(region.id for region in regions)
+            latency_ns = time.monotonic_ns() - arrival
+            return Answered(
+                answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns
+            )
+
+        return self._worker.submit(work, limits.timeout).result()
+
+    def describe(self, request: Request, done: list[Answered]) -> None:
+        """Appends one answer per region to `done`, in the order asked; no region_ids: all. Raises GarError.
+
+        Those that were done before an error stay in `done`.
+        """
+        arrival = time.monotonic_ns()
+        limits = self._limits(request)
+        self._known(request, limits)
+
+        def work(check: Check) -> None:
+            frame, age_ns = self._known(request, limits)
+            for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
+                encoded = self._encoded.get(frame, [region], limits.max_tiles, check)
+                answer = encoded.describe(max_tokens=limits.max_tokens, check=check)
+                latency_ns = time.monotonic_ns() - arrival
+                done.append(Answered(answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns))
+
+        self._worker.submit(work, limits.timeout).result()
+
+    def listing(self, stamp_ns: int) -> tuple[Frame, int, list[Region]]:
+        """(frame, its age now in nanoseconds, its regions that can be asked about). Raises GarError."""
+        frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().max_age, with_regions=True)
+        return frame, age_ns, askable(frame)
+
+    def _limits(self, request: Request) -> _Limits:
+        settings = self._settings()
+        _check_number("timeout", request.timeout, LONGEST_TIMEOUT)
+        _check_number("max_age", request.max_age, math.inf)
+        _check_number("max_tokens", request.max_tokens, MOST_TOKENS)
+        return _Limits(
+            max_tokens=request.max_tokens or settings.max_tokens,
+            max_age=request.max_age or settings.max_age,
+            timeout=request.timeout or settings.default_timeout,
+            max_tiles=settings.max_tiles or None,
+        )
+
+    def _check_question(self, query: Query) -> None:
+        if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
+            raise GarError(
+                ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
+            )
+        if len(query.choices) > MOST_CHOICES or len(set(query.choices)) < len(query.choices):
+            raise GarError(
+                ErrorCode.INVALID_REQUEST,
+                f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
+                f"{len(set(query.choices))} of them different",
+            )
+        count = len(query.region_ids) + len(query.ad_hoc)
+        self._engine.prompts.question(query.question, count)
+        for choice in query.choices:
+            self._engine.prompts.choice(choice, count)
+        if count == 0:
+            raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
+
+    def _regions(self, query: Query, limits: _Limits) -> tuple[Frame, int, list[Region]]:
+        """(frame, its age in nanoseconds, the regions in prompt order)."""
+        frame, age_ns = self._known(query, limits) if query.region_ids else self._frame(query, limits.max_age, False)
+        regions = _detected(frame, query.region_ids) + [make(frame) for make in query.ad_hoc]
+        check_regions(regions, frame.size, self._engine.prompts.max_regions)
+        return frame, age_ns, regions
+
+    def _known(self, request: Request, limits: _Limits) -> tuple[Frame, int]:
+        """(frame, its age in nanoseconds), the frame has regions of the asked ids."""
+        frame, age_ns = self._frame(request, limits.max_age, with_regions=True)
+        known = _ids(frame)
+        for region_id in request.region_ids:
+            if region_id not in known:
+                raise unknown_region(region_id, known)
+        return frame, age_ns
+
+    def _frame(self, request: Request, max_age: float, with_regions: bool) -> tuple[Frame, int]:
+        """(frame, its age in nanoseconds). An image named by its stamp may be as old as the request allows."""
+        what = "image with regions" if with_regions else "image"
+        if request.stamp_ns:
+            frame = self._frames.at(request.stamp_ns, with_regions)
+            if frame is None:
+                kept = ", ".join(map(_seconds, self._frames.stamps(with_regions)[:10]))
+                raise GarError(
+                    ErrorCode.NO_FRAME,
+                    f"no {what} of stamp {_seconds(request.stamp_ns)} is kept; newest first: {kept or 'none'}",
+                )
+            max_age = request.max_age or math.inf
+        else:
+            frame = self._frames.newest(with_regions)
+            if frame is None:
+                raise GarError(ErrorCode.NO_FRAME, _because(f"no {what} has arrived yet", self._why_no_input()))
+        age_ns = self._now_ns() - frame.stamp_ns
+        if age_ns > max_age * 1e9:
+            old = f"the newest {what} is {age_ns / 1e9:.2f} s old, allowed are {max_age:g} s"
+            raise GarError(ErrorCode.STALE_FRAME, _because(old, self._why_no_input()))
+        if age_ns < -max_age * 1e9:
+            raise GarError(
+                ErrorCode.STALE_FRAME,
+                f"the {what} is stamped {-age_ns / 1e9:.2f} s in the future, allowed are {max_age:g} s: "
+                "check use_sim_time and the clocks of camera and robot",
+            )
+        self._frames.hold(frame)
+        return frame, age_ns
+
+
+def askable(frame: Frame) -> list[Region]:
+    """The regions of a frame, without those that have no pixel."""
+    regions = []
+    for region_id in _ids(frame):
+        try:
+            regions += _detected(frame, [region_id])
+        except GarError as error:
+            if error.code is not ErrorCode.EMPTY_MASK:
+                raise
+    return regions
+
+
+def unknown_region(region_id: str, known: Sequence[str]) -> GarError:
+    """The error that names the ids there are, not too many of them."""
+    listed = ", ".join(known[:20]) + (f", ... ({len(known)} in all)" if len(known) > 20 else "")
+    return GarError(ErrorCode.UNKNOWN_REGION, f"no region '{region_id}' in the image; there are: {listed or 'none'}")
+
+
+def _ids(frame: Frame) -> tuple[str, ...]:
+    return frame.regions.ids() if frame.regions is not None else ()
+
+
+def _detected(frame: Frame, ids: Sequence[str]) -> list[Region]:
+    return [frame.regions.region(region_id) for region_id in ids] if frame.regions is not None else []
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"
+
+
+def _check_number(name: str, value: float, most: float) -> None:
+    if not 0 <= value <= most:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")

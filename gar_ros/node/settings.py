@@ -1,0 +1,65 @@
+"""Every parameter of the node, declared once: type, default, range, unit and meaning. No ROS."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field
+from typing import Any
+
+from gar_ros.engine.runtime.choose import PROVIDERS
+
+Value = bool | int | float | str
+
+
+def _parameter(
+    default: Value,
+    meaning: str,
+    unit: str = "",
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """limits: smallest and largest value. live: may change while the node is configured."""
+    metadata = {"meaning": meaning, "unit": unit, "limits": limits, "choices": choices, "live": live}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters' values."""
+
+    autostart: bool = _parameter(True, "configure and activate at start; false: wait for lifecycle transitions")
+    model: str = _parameter("", "folder made by `gar export`; empty: the shipped gar-tiny")
+    provider: str = _parameter("auto", "what runs the model; auto: CUDA where it works, else CPU", choices=PROVIDERS)
+    allow_fallback: bool = _parameter(False, "run on the CPU where the provider that was asked for can't")
+    threads: int = _parameter(0, "CPU threads of the model; 0: all cores", limits=(0, 256))
+    max_tiles: int = _parameter(0, "tiles an image is cut into at most; 0: the model's limit", "", (0, 64), live=True)
+    max_tokens: int = _parameter(128, "length of free text where a request sets none", "tokens", (1, 1024), live=True)
+    default_timeout: float = _parameter(30.0, "time for a request that sets none", "s", (0.1, 3600.0), live=True)
+    max_age: float = _parameter(2.0, "older images are refused where a request sets none", "s", (0.01, 1e5), live=True)
+    queue_size: int = _parameter(8, "requests that may wait for the model; more are refused", limits=(1, 64))
+    frames_kept: int = _parameter(10, "newest images, newest pairs and used frames, of each", limits=(1, 1000))
+    encoded_kept: int = _parameter(2, "encoded (image, regions) that are kept with their KV cache", limits=(1, 100))
+    answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))
+    sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
+    sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
+    sync_queue: int = _parameter(30, "images that wait for their regions; detector latency x rate", limits=(1, 1000))
+    reliability: str = _parameter(
+        "best_effort",
+        "of the subscriptions; best_effort matches every publisher, reliable loses fewer large images",
+        choices=("best_effort", "reliable"),
+    )
+    input_check_period: float = _parameter(5.0, "how often the log says why no pairs arrive", "s", (0.5, 3600.0))
+    overlay_rate: float = _parameter(5.0, "pictures on ~/overlay at most; 0: none", "Hz", (0.0, 60.0))
+
+
+def refusal(parameter: Field[Any], value: Any) -> str:
+    """Why `value` can't be this field of Settings: what was expected and what came; empty when it can."""
+    kind, limits, choices = type(parameter.default), parameter.metadata["limits"], parameter.metadata["choices"]
+    # A float written without its point in a YAML file is an integer to ROS.
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        return f"{parameter.name}: expected a {kind.__name__}, got {value!r}"
+    if limits and not limits[0] <= value <= limits[1]:
+        return f"{parameter.name}: expected {limits[0]:g} to {limits[1]:g}, got {value!r}"
+    if choices and value not in choices:
+        return f"{parameter.name}: expected one of {', '.join(choices)}, got {value!r}"
+    return ""
