@@ -1,0 +1,118 @@
+"""`gar ask`: one question about regions of one image file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+
+from gar_ros.cli.pictures import load_image, load_mask
+from gar_ros.engine.engine import Answer, GarEngine
+from gar_ros.engine.model_dir import default_model_dir
+from gar_ros.engine.runtime.choose import PROVIDERS
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Box, Region
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `gar ask`."""
+    parser.add_argument("question", nargs="?", help='such as "Is <Prompt0> left of <Prompt1>?"')
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)"
+    )
+    parser.add_argument(
+        "--image", type=Path, required=True, metavar="FILE", help="the picture, of any format Pillow reads"
+    )
+    parser.add_argument(
+        "--mask",
+        dest="regions",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a region: a picture of the image's size, not black inside; masks and boxes are <Prompt0>, <Prompt1>.. in "
+        "the order given",
+    )
+    parser.add_argument(
+        "--box",
+        dest="regions",
+        action="append",
+        type=_box,
+        metavar="X0,Y0,X1,Y1",
+        help="a region: a rectangle in pixels without its right column and lower row",
+    )
+    parser.add_argument("--choices", metavar="A,B,..", help="answer with one of these, separated by commas")
+    parser.add_argument("--describe", action="store_true", help="describe the one region instead of asking a question")
+    parser.add_argument("--max-tiles", type=int, metavar="N", help="tiles of the image besides its thumbnail")
+    parser.add_argument(
+        "--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)"
+    )
+    parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print everything about the answer as JSON")
+    parser.add_argument("--verbose", action="store_true", help="log what is loaded and what it runs on")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the answer. Raises GarError."""
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(message)s")
+    if args.describe == (args.question is not None) or (args.describe and args.choices is not None):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST, "expected either a question (with or without --choices) or --describe"
+        )
+    image = load_image(args.image)
+    regions = [
+        _region(number, given, (image.shape[1], image.shape[0])) for number, given in enumerate(args.regions or [])
+    ]
+    if not regions:
+        raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one --mask or --box")
+    start = time.perf_counter()
+    engine = GarEngine.open(args.model or default_model_dir(), args.provider, args.threads)
+    loading = time.perf_counter() - start
+    frame = engine.encode(image, regions, max_tiles=args.max_tiles)
+    choices = [] if args.choices is None else args.choices.split(",")
+    answer = frame.describe(args.max_tokens) if args.describe else frame.ask(args.question, choices, args.max_tokens)
+    print(_as_json(answer, loading) if args.json else _as_text(answer, choices))
+    return 0
+
+
+def _box(text: str) -> Box:
+    try:
+        x0, y0, x1, y1 = map(int, text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected X0,Y0,X1,Y1 in whole pixels, got '{text}'") from error
+    return x0, y0, x1, y1
+
+
+def _region(number: int, given: Path | Box, image_size: tuple[int, int]) -> Region:
+    """Region <PromptN> from a mask file or a box. image_size: (width, height) in pixels."""
+    if isinstance(given, Path):
+        return Region.from_mask(f"Prompt{number}: {given}", load_mask(given))
+    return Region.from_box(f"Prompt{number}", given, image_size)
+
+
+def _as_text(answer: Answer, choices: list[str]) -> str:
+    lines = [answer.text if answer.complete else f"{answer.text} ..."]
+    lines += [
+        f"{probability:6.3f}  {choice}" for probability, choice in zip(answer.probabilities, choices, strict=False)
+    ]
+    return "\n".join(lines)
+
+
+def _as_json(answer: Answer, loading: float) -> str:
+    return json.dumps(
+        {
+            "answer": answer.text,
+            "token_ids": answer.token_ids,
+            "choice": answer.choice,
+            "probabilities": answer.probabilities,
+            "confidence": answer.confidence,
+            "complete": answer.complete,
+            "prompt_tokens": answer.prompt_tokens,
+            "generated_tokens": answer.generated_tokens,
+            "seconds": {"load": loading, **answer.seconds},
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
