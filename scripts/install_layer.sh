@@ -11,11 +11,16 @@ declare -A contents=(
     [export]="torch with CUDA, for export and training: a download of 2.5 GB, 5.5 GB on disk"
 )
 lock=$(dirname "$0")/../requirements/$layer.lock
+log=$venv/.done/$layer.log
 
 echo "gar_ros: installing ${contents[$layer]}"
-PYTHONUNBUFFERED=1 "$venv/bin/pip" install --no-deps --progress-bar off --requirement "$lock" |
-    awk -v total="$(grep -c '^[a-z]' "$lock")" -v shows_lines="$([ -t 1 ] || echo 1)" '
-        function show(text) { printf shows_lines ? "  %s\n" : "\r\033[K  %s", text; fflush() }
-        /^(Collecting|Requirement already satisfied)/ { if (++count % 25 == 0 || !shows_lines) show(count " of " total " " $2) }
+PYTHONUNBUFFERED=1 "$venv/bin/pip" install --no-deps --progress-bar off --requirement "$lock" 2>&1 | tee "$log" |
+    awk -v on_terminal="$([ -t 1 ] && echo 1)" '
+        function show(text) { printf on_terminal ? "\r\033[K  %s" : "  %s\n", text; fflush() }
+        /^Collecting/ && (on_terminal || ++count % 25 == 0) { show($2) }
         /^Installing collected packages/ { show("unpacking") }
-        END { if (!shows_lines) printf "\r\033[K" }'
+        END { if (on_terminal) printf "\r\033[K" }' || {
+    grep '^ERROR' "$log" >&2
+    echo "pip failed; all it said is in $log" >&2
+    exit 1
+}
