@@ -28,7 +28,10 @@ _REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
 
 
 class PromptBuilder:
-    """Token ids of everything the decoder reads, except for the features that replace image and crop tokens."""
+    """Token ids of everything the decoder reads, except for the features that replace image and crop tokens.
+
+    Belongs to one thread at a time.
+    """
 
     def __init__(self, tokens: Tokens, prompt_format: PromptFormat, tile_tokens: int, tokenizer: Tokenizer) -> None:
         """tile_tokens: tokens of one tile and of one region. Raises GarError BAD_MODEL for a foreign tokenizer."""
@@ -36,9 +39,7 @@ class PromptBuilder:
         self._tokens = tokens
         self._format = prompt_format
         self._tile_tokens = tile_tokens
-        self._template = tokenizer
-        self._text = Tokenizer.from_str(tokenizer.to_str())
-        self._text.encode_special_tokens = True  # what a user writes never becomes a control token
+        self._tokenizer = tokenizer
         added = tokenizer.get_added_tokens_decoder()
         self._silent = {id for id, token in added.items() if token.special} - set(tokens.prompts)
 
@@ -55,7 +56,7 @@ class PromptBuilder:
         if not 0 < count <= (self.max_regions if form == "question" else 1):
             raise ValueError(f"no {form} prompt for {count} regions")
         text = self._format.before_image + self._name(self._tokens.image) + self._format.after_image
-        ids = self._template.encode(text + self._regions(form, count), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(text + self._regions(form, count), add_special_tokens=False).ids
         repeats = dict.fromkeys(self._tokens.crops, self._tile_tokens) | {self._tokens.image: tiles * self._tile_tokens}
         body = [id for id in ids if id != self._tokens.bos]
         return [self._tokens.bos] + [repeated for id in body for repeated in [id] * repeats.get(id, 1)]
@@ -70,7 +71,7 @@ class PromptBuilder:
         return _INTRODUCTION + names + "".join(f"\n<Prompt{number}>: {crops[number]}" for number in range(count))
 
     def _name(self, token: int) -> str:
-        return str(self._template.id_to_token(token))
+        return str(self._tokenizer.id_to_token(token))
 
     def question(self, text: str, count: int) -> list[int]:
         """Ids that follow a "question" prefix of `count` regions: the user's text and the turn's end.
@@ -92,11 +93,11 @@ class PromptBuilder:
     def decode(self, ids: Iterable[int]) -> str:
         """Text of generated ids: control tokens are dropped, <PromptN> stays."""
         return str(
-            self._template.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
+            self._tokenizer.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
         ).strip()
 
     def _end_of_turn(self) -> list[int]:
-        return list(self._template.encode(self._format.after_text, add_special_tokens=False).ids)
+        return list(self._tokenizer.encode(self._format.after_text, add_special_tokens=False).ids)
 
     def _user_ids(self, text: str, count: int) -> list[int]:
         """Ids of a user's text, in which nothing but <Prompt0>.. of the `count` regions is a control token."""
@@ -114,7 +115,12 @@ class PromptBuilder:
     def _plain_ids(self, text: str) -> list[int]:
         if any("\ud800" <= character <= "\udfff" for character in text):  # what undecodable bytes become in Python
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected Unicode text, got {text!r}")
-        return list(self._text.encode(text, add_special_tokens=False).ids)
+        before = self._tokenizer.encode_special_tokens
+        self._tokenizer.encode_special_tokens = True  # special tokens in the text are read as their characters
+        try:
+            return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        finally:
+            self._tokenizer.encode_special_tokens = before
 
 
 def _check_control_tokens(tokens: Tokens, tokenizer: Tokenizer) -> None:

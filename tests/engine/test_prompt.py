@@ -130,9 +130,14 @@ def test_a_tokenizer_without_the_special_tokens_is_refused(tokenizer: Tokenizer)
     assert caught.value.code == ErrorCode.BAD_MODEL
 
 
-def test_a_control_token_that_text_could_become_is_refused(tokenizer: Tokenizer) -> None:
-    open_to_text = Tokenizer.from_str(tokenizer.to_str())
+def test_a_control_token_that_text_could_become_is_refused(shared: Path) -> None:
+    open_to_text = Tokenizer.from_file(str(shared / "golden/tiny_gar_1b/tokenizer.json"))
     open_to_text.add_tokens([AddedToken("<open>", special=False)])
     tokens = Tokens(open_to_text.token_to_id("<open>"), TOKENS.eos, TOKENS.image, TOKENS.prompts, TOKENS.crops)
     with pytest.raises(GarError, match="special: False"):
         PromptBuilder(tokens, CHAT, 1, open_to_text)
+
+
+def test_the_tokenizer_is_left_as_it_was(tokenizer: Tokenizer, builder: PromptBuilder) -> None:
+    builder.question("<|image|>", 1)
+    assert tokenizer.encode("<|image|>", add_special_tokens=False).ids == [TOKENS.image]
