@@ -27,9 +27,9 @@ class _TileEncoder(nn.Module):
 
 
 def write_vision(path: Path, model: GarModel) -> None:
-    """Writes the float32 graph: `pixel_values` [T, 3, S, S], `mask_values` [T, 1, S, S] -> `image_features` [T, g*g, H].
+    """Writes the graph: `pixel_values` [T, 3, S, S], `mask_values` [T, 1, S, S] -> `image_features` [T, g*g, H].
 
-    The decoder's parameters are not touched and may be on the meta device.
+    All float32. The decoder's parameters are not touched and may be on the meta device.
     """
     side = model.config.tile
     tiles = torch.export.Dim("tiles", min=1, max=_MAX_TILES)

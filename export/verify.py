@@ -1,0 +1,170 @@
+"""Compares an exported model folder, as the runtime runs it, with the torch model of its checkpoint, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.manifest import Sizes
+from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
+from gar_ros.export.checkpoint import Weights, load_model
+from gar_ros.export.config import GarConfig, bad_model
+from gar_ros.export.exporter import weights_sha256
+from gar_ros.export.model import GarModel
+from gar_ros.export.tokens import prompt_builder
+from gar_ros.region import Region
+
+FEATURES, REPLAY, LOGITS, EXACT = 2e-5, 1e-5, 3e-4, 0.0
+"""Tolerances, relative to the stage's largest value when that is above 1."""
+
+QUESTION = "Is <Prompt0> larger than <Prompt1>?"
+GREEDY_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The largest difference of one stage, and the largest allowed."""
+
+    name: str
+    difference: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """NaN never passes."""
+        return self.difference <= self.allowed
+
+
+def verify(model_dir: str | Path, checkpoint: str | Path | None = None, threads: int = 0) -> Iterator[Stage]:
+    """The stages of a model folder, one by one, on a synthetic image with two regions, on the CPU.
+
+    checkpoint: its folder, by default the one that the manifest names. Each stage gets the torch model's inputs, so a
+    difference is its own; the last one runs the engine from image to ids. Raises GarError BAD_MODEL when either folder
+    can't be used or the checkpoint is not the one that was exported.
+    """
+    engine = GarEngine.open(model_dir, provider="cpu", threads=threads)
+    folder = Path(checkpoint or Path(model_dir) / engine.manifest.source["checkpoint"]).resolve()
+    if not folder.is_dir():
+        raise bad_model(f"expected the checkpoint folder {folder}; name it with --checkpoint")
+    config, weights = GarConfig.read(folder), Weights(folder)
+    exported, found = engine.manifest.source["sha256"], weights_sha256(weights)
+    if found != exported:
+        raise bad_model(f"expected the checkpoint that was exported, of SHA-256 {exported}; {folder} has {found}")
+    model = load_model(config, weights).requires_grad_(False)
+    yield from _Comparison(engine, model, prompt_builder(folder, config)).stages()
+
+
+def greedy(model: GarModel, inputs_embeds: Tensor, steps: int) -> tuple[list[int], Tensor]:
+    """`steps` greedy ids that follow inputs_embeds [1, L, H], and the logits [steps, V] they were taken from."""
+    cache = DynamicCache()
+    ids: list[int] = []
+    logits: list[Tensor] = []
+    while len(ids) < steps:
+        start = cache.get_seq_length()
+        positions = torch.arange(start, start + inputs_embeds.shape[1])[None]
+        logits.append(model.head(model.hidden_states(inputs_embeds, positions, cache=cache)[0, -1]))
+        ids.append(int(logits[-1].argmax()))
+        inputs_embeds = model.embed(torch.tensor([[ids[-1]]]))
+    return ids, torch.stack(logits)
+
+
+class _Comparison:
+    """Both models on the same inputs."""
+
+    def __init__(self, engine: GarEngine, model: GarModel, prompts: PromptBuilder) -> None:
+        """prompts: the checkpoint's."""
+        self.engine = engine
+        self.model = model
+        self.prompts = prompts
+        self.rule, self.sizes = engine.manifest.tiles, engine.manifest.sizes
+        self.max_tiles = min(self.rule.max_tiles, 2)
+        self.image, self.regions = synthetic_image(self.sizes)
+
+    def stages(self) -> Iterator[Stage]:
+        """In the order of the data's way."""
+        masks = [region.mask for region in self.regions]
+        grid = tile_grid(self.image.shape[1], self.image.shape[0], self.max_tiles, self.sizes.tile)
+        pixels = tile_pixels(self.image, grid, self.sizes.tile, self.rule.thumbnail)
+        outside = len(masks)
+        inside = mask_ids(masks, range(outside), grid, self.sizes.tile, self.rule.thumbnail, none=outside) != outside
+
+        mask_values = torch.from_numpy(inside[:, None].astype(np.float32))
+        pixel_values = torch.from_numpy(normalise(pixels, self.rule.mean, self.rule.std))
+        features = self.model.encode_tiles(pixel_values, mask_values)
+        yield _stage("image features", self.engine.encoder.encode(pixels, inside, _no_check), features, FEATURES)
+
+        tiles = features[1:] if self.rule.thumbnail else features
+        convention = cast(RoiConvention, self.model.config.roi_convention)
+        wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, convention)
+        replay = self.model.replay(tiles, grid, torch.from_numpy(wy), torch.from_numpy(wx))
+        exported = self.engine.replayer.run({"tile_features": tiles.numpy(), "wy": wy, "wx": wx})["replay"].numpy()
+        yield _stage("replay", exported, replay, REPLAY)
+
+        yield from self.decoder_stages(features, replay)
+
+    def decoder_stages(self, features: Tensor, replay: Tensor) -> Iterator[Stage]:
+        """Prompt, embeddings, prefill, one step on the KV cache, and 16 ids from the image on."""
+        decoder = self.engine.decoder
+        ids, exported_ids = (
+            prompts.prefix("question", len(features), len(replay)) + prompts.question(QUESTION, len(replay))
+            for prompts in (self.prompts, self.engine.prompts)
+        )
+        yield Stage("prompt ids", float(ids != exported_ids), EXACT)
+        table = self.model.mllm.get_input_embeddings().weight
+        yield _stage("embeddings", decoder.embed(range(self.sizes.vocab)), table, EXACT)
+
+        embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
+        expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
+        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), _no_check)
+        yield _stage("prefill logits", logits, expected[0], LOGITS)
+        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), _no_check)
+        yield _stage("decode step logits", logits, expected[1], LOGITS)
+
+        frame = self.engine.encode(self.image, self.regions, self.max_tiles)
+        answer = frame.ask(QUESTION, max_tokens=GREEDY_TOKENS)
+        ends = self.engine.manifest.tokens.eos
+        end = next((step for step, token in enumerate(expected_ids) if token in ends), None)
+        yield _ids_stage(answer.token_ids, expected_ids[:end], expected)
+
+
+def synthetic_image(sizes: Sizes) -> tuple[NDArray[np.uint8], list[Region]]:
+    """An RGB image of about two tiles with a disc and a box on a gradient, and their regions."""
+    height, width = sizes.tile * 9 // 10, sizes.tile * 9 // 5
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([255 * x // width, 255 * y // height, (x + y) % 256], axis=2).astype(np.uint8)
+    disc = (x - width // 3) ** 2 + (y - height // 2) ** 2 < (height // 4) ** 2
+    box = (x > width * 5 // 8) & (x < width * 7 // 8) & (y > height // 5) & (y < height // 2)
+    image[disc], image[box] = (200, 30, 40), (30, 60, 220)
+    return image, [Region.from_mask("disc", disc), Region.from_mask("box", box)]
+
+
+def _stage(name: str, found: NDArray[np.float32], expected: Tensor, tolerance: float) -> Stage:
+    reference = expected.numpy()
+    return Stage(name, float(np.abs(found - reference).max()), tolerance * max(1.0, float(np.abs(reference).max())))
+
+
+def _ids_stage(found: tuple[int, ...], expected: list[int], logits: Tensor) -> Stage:
+    """Equal ids, or the first that differs was nearly a tie: the difference is the gap between the two logits."""
+    allowed = LOGITS * max(1.0, float(logits.abs().max()))
+    if list(found) == expected:
+        return Stage("greedy ids", 0.0, allowed)
+    step = next((step for step, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), None)
+    if step is None:
+        return Stage("greedy ids", float("inf"), allowed)
+    row = logits[step]
+    return Stage("greedy ids", float(row[expected[step]] - row[found[step]]), allowed)
+
+
+def _no_check() -> None:
+    """Nothing stops the comparison."""

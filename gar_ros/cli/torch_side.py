@@ -1,0 +1,23 @@
+"""The commands that need torch import it here, so that the others and the robot never do."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from types import ModuleType
+
+from gar_ros.errors import ErrorCode, GarError
+
+
+def import_export(name: str) -> ModuleType:
+    """The module gar_ros.export.<name>. Raises GarError INVALID_REQUEST where torch or a companion is not installed."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
+    try:
+        return importlib.import_module(f"gar_ros.export.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("gar_ros"):
+            raise
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"this command runs off the robot and needs torch, transformers, timm, onnx and onnxscript: {error}",
+        ) from error
