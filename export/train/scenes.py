@@ -20,6 +20,7 @@ from gar_ros.export.train.tiny_checkpoint import MAX_TILES, TILE
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.scene import COLOURS, FINISHES, MAX_OBJECTS, SHAPES, SIZES, Camera, Light, Scene, SceneObject
+from gar_ros.sim.truth import RELATIONS, SceneTruth, scene_truth
 
 ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "finish": FINISHES}
 ABSENT = 255  # attribute of an object that the scene doesn't have
@@ -32,6 +33,8 @@ TEST_SEEDS = 2_000_000  # never used to choose a model
 
 ARRAYS = ("thumbnails", "canvases", "labels", "attributes", "depths", "seeds")
 STATES = "states.jsonl"
+TRUTHS = "truths.npz"
+PER_OBJECT = ("pixels", "visible", "askable", "centroid", "centre", "distance")  # arrays of SceneTruth
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Scenes:
 
     thumbnails: uint8 (N, 3, TILE, TILE). canvases: uint8 (N, 3, CANVAS, CANVAS), the tiles put together. labels: uint8 (N, CANVAS, CANVAS),
     0 none, i + 1 object i. attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES' words or ABSENT. depths: float32 (N, MAX_OBJECTS),
-    metres along the optical axis of the objects' centres. seeds: int64 (N,). states: the exact scenes.
+    metres along the optical axis of the objects' centres. seeds: int64 (N,). truths: the exact scenes and what is true of them.
     """
 
     thumbnails: NDArray[np.uint8]
@@ -49,7 +52,7 @@ class Scenes:
     attributes: NDArray[np.uint8]
     depths: NDArray[np.float32]
     seeds: NDArray[np.int64]
-    states: list[Scene]
+    truths: list[SceneTruth]
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -64,7 +67,7 @@ class Scenes:
             attributes=np.full((count, MAX_OBJECTS, len(ATTRIBUTES)), ABSENT, np.uint8),
             depths=np.zeros((count, MAX_OBJECTS), np.float32),
             seeds=np.zeros(count, np.int64),
-            states=[],
+            truths=[],
         )
 
     @classmethod
@@ -76,18 +79,40 @@ class Scenes:
         for folder, count in zip(folders, counts, strict=True):
             for name in ARRAYS:
                 getattr(whole, name)[at : at + count] = np.load(folder / f"{name}.npy", mmap_mode="r")
-            with (folder / STATES).open(encoding="utf-8") as lines:
-                whole.states.extend(scene_from_json(line) for line in lines)
+            whole.truths.extend(_load_truths(folder))
             at += count
         return whole
 
     def save(self, folder: Path) -> None:
         """Writes a shard; `seeds.npy` last, so that a shard that has it is whole."""
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps(dataclasses.asdict(state)) + "\n" for state in self.states]
-        (folder / STATES).write_text("".join(lines), encoding="utf-8")
+        _save_truths(folder, self.truths)
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name))
+
+
+def _save_truths(folder: Path, truths: list[SceneTruth]) -> None:
+    lines = [json.dumps(dataclasses.asdict(truth.scene)) + "\n" for truth in truths]
+    (folder / STATES).write_text("".join(lines), encoding="utf-8")
+    # One row an object: scenes have different numbers of them.
+    columns = {name: np.concatenate([getattr(truth, name) for truth in truths]) for name in PER_OBJECT}
+    relations = [np.stack([truth.relations[name] for name in RELATIONS]).reshape(len(RELATIONS), -1) for truth in truths]
+    np.savez(folder / TRUTHS, relations=np.concatenate(relations, 1), **columns)
+
+
+def _load_truths(folder: Path) -> list[SceneTruth]:
+    with (folder / STATES).open(encoding="utf-8") as lines:
+        states = [scene_from_json(line) for line in lines]
+    with np.load(folder / TRUTHS, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in (*PER_OBJECT, "relations")}
+    truths, row, cell = [], 0, 0
+    for scene in states:
+        count = len(scene.objects)
+        matrices = arrays["relations"][:, cell : cell + count * count].reshape(-1, count, count)
+        relations = dict(zip(RELATIONS, matrices, strict=True))
+        truths.append(SceneTruth(scene, **{name: arrays[name][row : row + count] for name in PER_OBJECT}, relations=relations))
+        row, cell = row + count, cell + count * count
+    return truths
 
 
 def scene_from_json(text: str) -> Scene:
@@ -141,7 +166,7 @@ def _fill(scenes: Scenes, index: int, seed: int, renderer: TabletopRenderer) -> 
     scenes.attributes[index, :count] = attribute_indexes(scene)
     scenes.depths[index, :count] = [scene.camera.pose_of(item)[0][2] for item in scene.objects]
     scenes.seeds[index] = seed
-    scenes.states.append(scene)
+    scenes.truths.append(scene_truth(scene, picture.labels))
 
 
 def attribute_indexes(scene: Scene) -> NDArray[np.uint8]:

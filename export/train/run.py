@@ -1,0 +1,210 @@
+"""A resumable training run: weights, their running average, optimiser and step in one safetensors file, numbers in a log."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gar_ros.export.model import GarModel
+from gar_ros.export.train.heads import Heads
+from gar_ros.export.train.muon import Muon
+
+STATE = "state.safetensors"
+COOLED = "cooled.safetensors"  # result of a cooldown; the run itself goes on from STATE
+LOG = "log.jsonl"
+
+WARM_UP = 40  # steps
+AVERAGE_DECAY = 0.998  # of the running average of the weights, a step
+CLIP = 1.0  # largest norm of all gradients together
+FINAL_RATE = 0.02  # of the learning rate at the end of a cooldown
+LOG_EVERY = 50  # steps
+TIED = "lm_head"  # the same tensor as the embedding table
+
+
+class Stage(Protocol):
+    """What a stage of the recipe gives to the loop."""
+
+    name: str
+
+    def batch(self, model: GarModel, rng: np.random.Generator) -> Any: ...
+
+    def loss(self, model: GarModel, heads: Heads, batch: Any) -> tuple[Tensor, dict[str, float]]: ...
+
+    def evaluate(self, model: GarModel, heads: Heads) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how fast. Minutes are of wall time."""
+
+    minutes: float
+    learning_rate: float = 2e-3
+    vision_scale: float = 1.0  # of the learning rate, for ViT, mask embedding and projector
+    seed: int = 0
+    evaluate_every: float = 6.0  # minutes
+    save_every: float = 3.0  # minutes
+    cooldown: bool = False  # the learning rate falls linearly over these minutes
+
+
+@dataclass
+class Run:
+    """The state of one stage in `folder`."""
+
+    folder: Path
+    model: GarModel
+    heads: Heads
+    average: nn.ModuleDict = field(init=False)
+    step: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.average = copy.deepcopy(self.modules())
+
+    def modules(self) -> nn.ModuleDict:
+        """Model and heads under the names their tensors have in the state file."""
+        return nn.ModuleDict({"model": self.model, "heads": self.heads})
+
+    def update_average(self) -> None:
+        """Moves the average towards the present weights, faster during the first steps."""
+        weight = max(1 - AVERAGE_DECAY, 9 / (10 + self.step))
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.modules().parameters(), strict=True):
+                mean.lerp_(now, weight)
+
+    def save(self, optimiser: Muon, name: str = STATE) -> None:
+        """Writes the state file, beside the old one first, so that an interruption leaves a whole file."""
+        tensors = {f"now.{key}": value for key, value in _tensors(self.modules()).items()}
+        tensors |= {f"average.{key}": value for key, value in _tensors(self.average).items()}
+        tensors |= {f"optimiser.{key}": value for key, value in optimiser.state_dict().items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / f"{name}.part"
+        save_file(
+            {key: value.detach().contiguous() for key, value in tensors.items()},
+            beside,
+            metadata={"step": str(self.step), "seconds": str(round(self.seconds))},
+        )
+        beside.replace(self.folder / name)
+
+    def restart_average(self) -> None:
+        """The average becomes the present weights."""
+        self.average.load_state_dict(self.modules().state_dict())
+
+    def resume(self, optimiser: Muon) -> None:
+        """Continues from the state file if there is one."""
+        path = self.folder / STATE
+        if not path.is_file():
+            return
+        tensors = load_file(path)
+        _fill(self.modules(), _part(tensors, "now."))
+        _fill(self.average, _part(tensors, "average."))
+        optimiser.load_state_dict(_part(tensors, "optimiser."))
+        self.step = optimiser.steps
+        with safe_open(path, "pt") as file:
+            self.seconds = float(file.metadata()["seconds"])
+
+    def log(self, numbers: dict[str, Any]) -> None:
+        """Appends one line of JSON to the log and prints it."""
+        line = json.dumps({"step": self.step, "minutes": round(self.seconds / 60, 1), **numbers})
+        print(line, flush=True)
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+
+def newest_state(folder: Path) -> Path:
+    """The cooled state of a stage if it is newer than the running one. Raises FileNotFoundError when there is neither."""
+    states = [path for path in (folder / STATE, folder / COOLED) if path.is_file()]
+    if not states:
+        raise FileNotFoundError(f"expected {STATE} in {folder}: run the stage before this one first")
+    return max(states, key=lambda path: path.stat().st_mtime)
+
+
+def load_weights(modules: nn.ModuleDict, path: Path) -> None:
+    """The averaged weights of a state file."""
+    _fill(modules, _part(load_file(path), "average."))
+
+
+def _fill(modules: nn.Module, tensors: dict[str, Tensor]) -> None:
+    missing, unexpected = modules.load_state_dict(tensors, strict=False)
+    missing = [name for name in missing if TIED not in name]
+    if missing or unexpected:
+        raise ValueError(f"the state file doesn't fit the model: missing {missing}, unexpected {unexpected}")
+
+
+def _tensors(modules: nn.Module) -> dict[str, Tensor]:
+    return {key: value for key, value in modules.state_dict().items() if TIED not in key}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def make_optimiser(run: Run, vision_scale: float) -> Muon:
+    """Muon over everything, vision weights with their own scale of the learning rate (0: left alone)."""
+    vision, rest = [], []
+    for name, parameter in run.modules().named_parameters():
+        is_vision = any(part in name for part in ("vision_tower", "mask_patch_embedding", "multi_modal_projector"))
+        (vision if is_vision else rest).append((name, parameter))
+    return Muon([(vision_scale, vision), (1.0, rest)])
+
+
+def train(run: Run, stage: Stage, settings: Settings) -> None:
+    """Trains for `settings.minutes`, from the state file when there is one.
+
+    Batches depend on the seed and the step alone, so an interrupted run sees the data it would have seen.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    optimiser = make_optimiser(run, settings.vision_scale)
+    run.resume(optimiser)
+    run.modules().train()
+    start = last = saved = evaluated = time.monotonic()
+    recent: dict[str, list[float]] = defaultdict(list)
+    while (elapsed := time.monotonic() - start) < settings.minutes * 60:
+        batch = stage.batch(run.model, np.random.default_rng((settings.seed, run.step)))
+        loss, numbers = stage.loss(run.model, run.heads, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(optimiser.parameters.values(), CLIP)
+        optimiser.step(settings.learning_rate * _rate(run.step, elapsed / (settings.minutes * 60), settings.cooldown))
+        run.step += 1
+        run.update_average()
+        now = time.monotonic()
+        run.seconds, last = run.seconds + now - last, now
+        for key, value in {"loss": loss.item(), **numbers}.items():
+            recent[key].append(value)
+        if run.step % LOG_EVERY == 0:
+            run.log({"steps_a_second": round(run.step / max(run.seconds, 1), 2), **_means(recent)})
+            recent.clear()
+        if now - saved > settings.save_every * 60 and not settings.cooldown:
+            run.save(optimiser)
+            saved = now
+        if now - evaluated > settings.evaluate_every * 60:
+            evaluated = _evaluate(run, stage)
+    _evaluate(run, stage)
+    run.save(optimiser, COOLED if settings.cooldown else STATE)
+
+
+def _rate(step: int, share: float, cooldown: bool) -> float:
+    """Factor of the learning rate at `step`; `share` of the session's time is over."""
+    return min(1.0, (step + 1) / WARM_UP) * (1 - (1 - FINAL_RATE) * share if cooldown else 1.0)
+
+
+def _evaluate(run: Run, stage: Stage) -> float:
+    """Logs the held-out numbers of the averaged weights; the time when it was done."""
+    run.average.eval()
+    run.log({"held_out": stage.evaluate(run.average["model"], run.average["heads"])})  # type: ignore[arg-type]
+    return time.monotonic()
+
+
+def _means(recent: dict[str, list[float]]) -> dict[str, float]:
+    return {key: round(float(np.nanmean(values)), 4) for key, values in recent.items()}
