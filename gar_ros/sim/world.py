@@ -148,7 +148,7 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
     spec = mujoco.MjSpec()
     spec.stat.extent = 1.0  # clipping planes below are multiples of it
     spec.visual.map.znear, spec.visual.map.zfar = 0.05, 40.0
-    visual_global = getattr(spec.visual, "global_")
+    visual_global = spec.visual.global_
     visual_global.offwidth, visual_global.offheight = width, height
     quality = spec.visual.quality
     quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = samples, 1024, 24, 12, 2

@@ -1,0 +1,79 @@
+"""Questions about a scene with exact answers, for training, the bench and the demo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gar_ros.sim.contact import YES
+from gar_ros.sim.question_kinds import KINDS, Regions
+from gar_ros.sim.truth import SceneTruth
+
+_PROMPT = re.compile(r"<Prompt\d+>")
+# Looked for in random order; those that stand here often mostly come first.
+_INTERESTING = ("on_top", "inside") * 3 + ("touching", "same_colour", "same_shape")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about regions of one picture. regions: object index behind <Prompt0>, <Prompt1>, ... choices: () if open."""
+
+    kind: str
+    text: str
+    regions: tuple[int, ...]
+    choices: tuple[str, ...]
+    answer: str
+
+
+def questions_for(
+    truth: SceneTruth,
+    region_indexes: Sequence[int],
+    rng: np.random.Generator,
+    count: int,
+    kinds: Collection[str] | None = None,
+) -> list[Question]:
+    """At most `count` questions, none twice; fewer when the regions give no more. kinds: names from `KINDS`, None for all.
+
+    Only objects that can be seen well enough are asked about. Raises ValueError for a kind that does not exist.
+    """
+    unknown = set(kinds or ()) - set(KINDS)
+    if unknown:
+        raise ValueError(f"expected kinds from {sorted(KINDS)}, got {sorted(unknown)}")
+    regions = Regions(truth, tuple(int(index) for index in region_indexes), rng)
+    usable = [kind for kind in KINDS.values() if kind.regions <= len(regions.objects) and (kinds is None or kind.name in kinds)]
+    first = [usable[i] for i in rng.permutation(len(usable))[:count]]
+    again = [kind for kind in usable if not kind.once]
+    later = [again[i] for i in rng.integers(len(again), size=5 * count)] if again else []
+    found: dict[tuple[str, ...], Question] = {}
+    for kind in first + later:
+        draft = kind.make(regions) if len(found) < count else None
+        if draft is not None:
+            # One question a kind and choice of regions: else answers with more wordings ("no, not red") would win.
+            about = (kind.name, *_PROMPT.findall(draft.text))
+            found.setdefault(about, Question(kind.name, draft.text, regions.objects, draft.choices, draft.answer))
+    return list(found.values())
+
+
+def pick_regions(truth: SceneTruth, count: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """`count` objects that can be asked about, in random order, or () when there are not so many.
+
+    Mostly two of them are stacked, inside, touching, or alike in colour or shape, if there are such.
+    """
+    seen = [int(index) for index in rng.permutation(np.flatnonzero(truth.askable))]
+    if len(seen) < count:
+        return ()
+    if count >= 2 and rng.random() < 0.6:
+        seen.sort(key=set(_interesting_pair(truth, rng)).__contains__, reverse=True)
+    return tuple(int(index) for index in rng.permutation(seen[:count]))
+
+
+def _interesting_pair(truth: SceneTruth, rng: np.random.Generator) -> tuple[int, ...]:
+    both_seen = truth.askable[:, None] & truth.askable[None, :]
+    for relation in rng.permutation(_INTERESTING):
+        pairs = np.argwhere((truth.relations[relation] == YES) & both_seen)
+        if len(pairs):
+            return tuple(int(index) for index in pairs[rng.integers(len(pairs))])
+    return ()
