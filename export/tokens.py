@@ -69,21 +69,30 @@ def read_prompt_format(folder: Path, config: GarConfig, tokenizer: Tokenizer) ->
 
 def find_tokens(config: GarConfig, tokenizer: Tokenizer, prompt_format: PromptFormat) -> Tokens:
     """The manifest's token ids; the end token that the template puts after a turn comes first. Raises GarError."""
-    prompts = [tokenizer.token_to_id(f"<Prompt{number}>") for number in range(config.prompts)]
-    if None in prompts:
-        raise bad_model(f"{TOKENIZER}: expected the special token <Prompt{prompts.index(None)}>, it has none")
+    ids = {name: token for token, name in _special_names(tokenizer).items()}
+    names = [f"<Prompt{number}>" for number in range(config.prompts)]
+    absent = [name for name in names if name not in ids]
+    if absent:
+        raise bad_model(f"{TOKENIZER}: expected the special token {absent[0]}, it has none")
     eos = sorted(config.eos, key=lambda token: _name(tokenizer, token) not in prompt_format.after_text)
     if _name(tokenizer, eos[0]) not in prompt_format.after_text:
         raise bad_model(f"{TEMPLATE}: expected a turn to end with one of {CONFIG}'s end tokens {list(config.eos)}")
-    tokens = Tokens(config.bos, tuple(eos), config.image_token, tuple(prompts), config.crop_tokens)
-    used = (tokens.bos, *tokens.eos, tokens.image, *tokens.prompts, *tokens.crops)
-    if max(used) >= config.decoder.vocab:
-        raise bad_model(f"{CONFIG}: expected token ids below vocab_size {config.decoder.vocab}, got {max(used)}")
+    for token in config.crop_tokens:
+        _name(tokenizer, token)
+    tokens = Tokens(config.bos, tuple(eos), config.image_token, tuple(ids[name] for name in names), config.crop_tokens)
+    highest = max(tokens.bos, tokens.image, *tokens.eos, *tokens.prompts, *tokens.crops)
+    if highest >= config.decoder.vocab:
+        raise bad_model(f"{CONFIG}: expected token ids below vocab_size {config.decoder.vocab}, got {highest}")
     return tokens
 
 
+def _special_names(tokenizer: Tokenizer) -> dict[int, str]:
+    return {token: added.content for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+
+
 def _name(tokenizer: Tokenizer, token: int) -> str:
-    name = tokenizer.id_to_token(token)
-    if name is None:
-        raise bad_model(f"{TOKENIZER}: expected the special token {token} that {CONFIG} names, it has none")
-    return str(name)
+    """The text of a special token. Raises GarError BAD_MODEL when the tokenizer has no special token of this id."""
+    names = _special_names(tokenizer)
+    if token not in names:
+        raise bad_model(f"{TOKENIZER}: expected a special token with the id {token} that {CONFIG} names, it has none")
+    return names[token]
