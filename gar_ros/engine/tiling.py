@@ -1,7 +1,6 @@
 """From an image and its regions' masks to the tiles that the vision graph reads.
 
-The arrangement is Perception-LM's (transformers, image_processing_perception_lm_fast.py); pixels and mask ids are
-resized as its torchvision code does, with Pillow and NumPy alone.
+The arrangement is Perception-LM's (transformers, image_processing_perception_lm_fast.py).
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from gar_ros.engine.resize import bicubic, nearest
 
 Grid = tuple[int, int]
 """(tiles_w, tiles_h)."""
@@ -62,24 +62,11 @@ def _shorter_side(width: int, height: int, canvas_w: int, canvas_h: int) -> int:
 def tile_pixels(image: NDArray[np.uint8], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.uint8]:
     """Tiles (T, 3, tile, tile) uint8 of an RGB image (H, W, 3) uint8: the thumbnail first, then row-major."""
     tiles_w, tiles_h = grid
-    tiles = _split(_bicubic(image, tiles_w * tile, tiles_h * tile), grid)
+    tiles = _split(bicubic(image, tiles_w * tile, tiles_h * tile), grid)
     if not thumbnail:
         return tiles
-    whole = tiles if grid == (1, 1) else _split(_bicubic(image, tile, tile), (1, 1))
+    whole = tiles if grid == (1, 1) else _split(bicubic(image, tile, tile), (1, 1))
     return np.concatenate([whole, tiles])
-
-
-def _bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Antialiased bicubic (a = -0.5) of an (H, W, 3) uint8 image to (3, height, width) uint8.
-
-    In float per channel and rounded once, like torchvision: Pillow's RGB resize rounds between its two passes.
-    """
-    planes = [
-        np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
-        for plane in np.moveaxis(image, 2, 0)
-    ]
-    rounded: NDArray[np.uint8] = np.rint(np.clip(np.stack(planes), 0, 255)).astype(np.uint8)
-    return rounded
 
 
 def _split(planes: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
@@ -107,21 +94,10 @@ def mask_ids(
     for mask, number in reversed(list(zip(masks, prompt_numbers, strict=True))):
         canvas[mask] = number
     tiles_w, tiles_h = grid
-    tiles = _split(_nearest(canvas, tiles_w * tile, tiles_h * tile)[None], grid)[:, 0]
+    tiles = _split(nearest(canvas, tiles_w * tile, tiles_h * tile)[None], grid)[:, 0]
     if not thumbnail:
         return tiles
-    return np.concatenate([_nearest(canvas, tile, tile)[None], tiles])
-
-
-def _nearest(canvas: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    return canvas[np.ix_(_nearest_index(canvas.shape[0], height), _nearest_index(canvas.shape[1], width))]
-
-
-def _nearest_index(size_in: int, size_out: int) -> NDArray[np.int64]:
-    """Source index of each output pixel by torch's rule, float32 floor(i * in / out); Pillow's differs."""
-    scale = np.float32(size_in) / np.float32(size_out)
-    index: NDArray[np.int64] = np.floor(np.arange(size_out, dtype=np.float32) * scale).astype(np.int64)
-    return index.clip(max=size_in - 1)
+    return np.concatenate([nearest(canvas, tile, tile)[None], tiles])
 
 
 def normalise(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gar_ros.engine.tiling import _bicubic, _nearest_index, mask_ids, normalise, tile_grid, tile_pixels
+from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
 from tests.engine.golden import SINGLE_FRAME, TILE, golden_case
 
 
@@ -27,30 +27,6 @@ def test_arrangement_of_small_tiles(width: int, height: int, expected: tuple[int
     assert tile_grid(width, height, max_tiles=4, tile=192) == expected
 
 
-def test_bicubic_equals_the_released_resize(shared: Path) -> None:
-    table = np.load(shared / "golden/tables/resize.npz")
-    for name in ("up", "down", "mixed"):
-        expected = np.moveaxis(table[f"bicubic_out.{name}"], 2, 0)
-        ours = _bicubic(table[f"bicubic_in.{name}"], expected.shape[2], expected.shape[1])
-        assert_levels(ours, expected)
-
-
-def assert_levels(ours: np.ndarray, expected: np.ndarray) -> None:
-    """At most one grey level apart, on fewer than 0.1 % of the values."""
-    difference = np.abs(ours.astype(int) - expected)
-    assert difference.max() <= 1
-    assert (difference > 0).mean() < 1e-3
-
-
-def test_nearest_index_equals_the_released_resize(shared: Path) -> None:
-    table = np.load(shared / "golden/tables/resize.npz")
-    names = [name for name in table.files if name.startswith("nearest_index.")]
-    assert names
-    for name in names:
-        size_in, size_out = map(int, name.removeprefix("nearest_index.").split("_"))
-        np.testing.assert_array_equal(_nearest_index(size_in, size_out), table[name], err_msg=name)
-
-
 @pytest.mark.parametrize("name", SINGLE_FRAME)
 def test_tiles_equal_the_released_ones(shared: Path, name: str) -> None:
     case = golden_case(shared, name)
@@ -58,17 +34,10 @@ def test_tiles_equal_the_released_ones(shared: Path, name: str) -> None:
     assert tile_grid(width, height, case.info["max_num_tiles"], TILE) == case.grid
 
     pixels = tile_pixels(case.image, case.grid, TILE)
-    sample = case.arrays["pixel_u8_sample"]
-    assert np.abs(pixels[:, :, 5::37, 3::41].astype(int) - sample).max() <= 1
-    if "pixel_u8" in case.arrays:
-        assert_levels(pixels, case.arrays["pixel_u8"])
-    if "pixel_u8_fix_index" in case.arrays:
-        fixed = case.arrays["pixel_u8_fix_index"]
-        assert len(fixed) < 1e-3 * pixels.size
-        pixels.reshape(-1)[fixed] = case.arrays["pixel_u8_fix_value"]
-        assert hashlib.sha256(pixels.tobytes()).hexdigest() == case.info["sha256"]["pixel_u8"]
-        values = normalise(pixels, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        assert hashlib.sha256(values.tobytes()).hexdigest() == case.info["sha256"]["pixel_values_fp32"]
+    np.testing.assert_array_equal(pixels[:, :, 5::37, 3::41], case.arrays["pixel_u8_sample"])
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == case.info["sha256"]["pixel_u8"]
+    values = normalise(pixels, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert hashlib.sha256(values.tobytes()).hexdigest() == case.info["sha256"]["pixel_values_fp32"]
 
 
 @pytest.mark.parametrize("name", SINGLE_FRAME)
