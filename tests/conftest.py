@@ -8,10 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.processes import StartProcess, process_starter
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 # Higher domains use ports from the range that Linux gives to other connections.
@@ -44,6 +48,18 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
         for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE"):
             monkeypatch.delenv(name, raising=False)
         yield domain
+
+
+@pytest.fixture
+def ros_node(ros_domain: int) -> Iterator[Node]:
+    """The test's own node, in a domain of its own."""
+    import rclpy  # tests of the ROS-free parts run without ROS
+
+    rclpy.init()
+    node = rclpy.create_node("test")
+    yield node
+    node.destroy_node()
+    rclpy.shutdown()
 
 
 @contextmanager
