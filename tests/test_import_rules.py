@@ -1,0 +1,137 @@
+"""Who may import whom: data walks one way, only one room knows ROS, and only what runs off the robot knows torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+# The demo's planner lives in node/ and is a user of client.py, which names the node's topics and services.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "region": {"errors"},
+    "engine": {"errors", "region"},
+    "memory": {"engine", "errors", "region"},
+    "view": {"engine", "errors", "region"},
+    "sim": {"errors", "region"},
+    "export": {"engine", "errors", "region", "sim"},
+    "node": {"client", "engine", "errors", "memory", "region", "sim", "view", "msg", "srv"},
+    "client": {"engine", "errors", "memory", "node", "region", "view", "msg", "srv"},
+    "cli": {"engine", "errors", "export", "memory", "region", "sim", "view"},
+    "demo": {"client", "engine", "errors", "memory", "node", "region", "sim", "view", "msg", "srv"},
+}
+KNOW_ROS = {"node", "client", "demo"}
+KNOW_TORCH = {"export"}
+ROS = {
+    "rclpy",
+    "cv_bridge",
+    "message_filters",
+    "sensor_msgs_py",
+    "tf2_ros",
+    "builtin_interfaces",
+    "launch",
+    "launch_ros",
+}
+TORCH = {"torch", "torchvision", "transformers", "timm", "onnx", "onnxscript", "safetensors"}
+
+
+class Import(NamedTuple):
+    """One import statement of one module."""
+
+    file: str
+    room: str
+    module: str
+    at_load: bool  # executed when the file is imported, not within a function
+
+    @property
+    def top(self) -> str:
+        """The package that is imported."""
+        return self.module.partition(".")[0]
+
+    @property
+    def imported_room(self) -> str:
+        """The room of gar_ros that is imported, empty for other packages."""
+        return self.module.split(".")[1] if self.module.startswith("gar_ros.") else ""
+
+
+def imports_of(checkout: Path) -> Iterator[Import]:
+    """Every import of the package's sources; `from gar_ros import engine` counts as gar_ros.engine."""
+    for folder, inside in (("gar_ros", Path()), ("export", Path("export"))):
+        for file in sorted((checkout / folder).rglob("*.py")):
+            room = (inside / file.relative_to(checkout / folder)).with_suffix("").parts[0]
+            tree = ast.parse(file.read_text())
+            lazy = {id(node) for function in ast.walk(tree) if is_function(function) for node in ast.walk(function)}
+            for node in ast.walk(tree):
+                for module in imported_modules(node):
+                    yield Import(str(file.relative_to(checkout)), room, module, id(node) not in lazy)
+
+
+def is_function(node: ast.AST) -> bool:
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+
+
+def imported_modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative imports hide which room is meant"
+        if node.module == "gar_ros":
+            return [f"gar_ros.{name.name}" for name in node.names]
+        return [node.module or ""]
+    return []
+
+
+@pytest.fixture(scope="module")
+def imports(checkout: Path) -> list[Import]:
+    found = list(imports_of(checkout))
+    assert {used.room for used in found} >= {"engine", "export", "node"}
+    return found
+
+
+def test_every_room_has_a_rule(checkout: Path) -> None:
+    entries = [*(checkout / "gar_ros").glob("*.py"), *(checkout / "gar_ros").glob("*/__init__.py")]
+    rooms = {(entry.parent if entry.parent != checkout / "gar_ros" else entry).stem for entry in entries}
+    assert rooms - {"__init__"} == set(ROOMS)
+
+
+def test_rooms_import_only_what_lies_before_them(imports: list[Import]) -> None:
+    wrong = [
+        used
+        for used in imports
+        if used.imported_room and used.imported_room not in {used.room, *ROOMS.get(used.room, ())}
+    ]
+    assert wrong == []
+
+
+def test_only_the_ros_side_imports_ros(imports: list[Import]) -> None:
+    ros = [used for used in imports if used.top in ROS or used.top.endswith("_msgs")]
+    assert [used for used in ros if used.room not in KNOW_ROS] == []
+    assert any(used.top == "rclpy" for used in ros)
+
+
+def test_only_export_imports_torch(imports: list[Import]) -> None:
+    torch = [used for used in imports if used.top in TORCH]
+    assert [used for used in torch if used.room not in KNOW_TORCH] == []
+    assert any(used.top == "torch" for used in torch)
+
+
+def test_export_is_imported_lazily(imports: list[Import]) -> None:
+    used = [used for used in imports if used.imported_room == "export" and used.room != "export"]
+    assert [use for use in used if use.at_load] == []
+
+
+def test_the_node_runs_where_torch_is_absent(checkout: Path) -> None:
+    absent = sorted(TORCH | {"mujoco", "pycocotools", "pytest"})
+    program = (
+        f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
+        "import gar_ros.node.gar_node, gar_ros.cli.main, gar_ros.client\n"
+        "print(gar_ros.node.gar_node.__file__)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(checkout / "gar_ros/node/gar_node.py")
