@@ -30,9 +30,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of the node"),
             DeclareLaunchArgument("model", default_value="", description="model folder; empty: as in params_file"),
-            DeclareLaunchArgument(
-                "autostart", default_value="", description="true or false; empty: as in params_file"
-            ),
+            DeclareLaunchArgument("autostart", default_value="", description="true or false; empty: as in params_file"),
             DeclareLaunchArgument("namespace", default_value="", description="namespace of node and topics"),
             *(DeclareLaunchArgument(name, default_value=name, description=what) for name, what in TOPICS.items()),
             OpaqueFunction(function=gar_node),
