@@ -2,5 +2,5 @@
 
 import os
 
-# MuJoCo chooses its OpenGL backend when it is first imported; EGL renders without a display. A value the user has set wins.
+# MuJoCo chooses its OpenGL backend when it is first imported; EGL renders without a display. The user's value wins.
 os.environ.setdefault("MUJOCO_GL", "egl")

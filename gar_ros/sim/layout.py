@@ -70,32 +70,29 @@ class Layout:
         free = [(i, item) for i, item in enumerate(self.objects) if i not in self._taken]
         vessels = [i for i, item in free if item.shape == "bowl" and item.size == "large"]
         bases = [i for i, item in free if is_base(item)]
-        if vessels and roll < 0.55:
+        if vessels and roll < 0.7:
             return self._put(self._draw(size="small", but="bowl"), self._inside, int(rng.choice(vessels)))
         if bases and roll < 0.4:
             base = int(rng.choice(bases))
             return self._put(self._draw(size=self._size_on(self.objects[base])), self._on_top, base)
         if self.objects and roll < 0.55:
             return self._put(self._draw(), self._beside, int(rng.integers(len(self.objects))))
-        if not self.objects and roll < 0.12:
-            return self._put(self._draw(shape="bowl", size="large"), self._free, -1)
         return self._put(self._draw(), self._free, -1)
 
     def _size(self) -> str:
         """Somewhat more often large, because what goes on or into something is mostly small."""
-        return SIZES[int(self._rng.random() < 0.6)]
+        return SIZES[int(self._rng.random() < 0.56)]
 
     def _size_on(self, base: SceneObject) -> str | None:
         return "small" if base.size == "small" or self._rng.random() < 0.6 else None
 
-    def _draw(self, shape: str | None = None, size: str | None = None, but: str | None = None) -> SceneObject:
-        """Random attributes; some repeat another object's, so that equal pairs are common. but: a shape that is not wanted."""
+    def _draw(self, size: str | None = None, but: str | None = None) -> SceneObject:
+        """Random attributes, some those of another object so that equal pairs are common. but: a shape not wanted."""
         rng = self._rng
         like = self.objects[rng.integers(len(self.objects))] if self.objects else None
         colour = like.colour if like and rng.random() < 0.2 else str(rng.choice(COLOURS))
-        if shape is None:
-            repeated = like is not None and rng.random() < 0.12 and like.shape != but
-            shape = like.shape if like and repeated else str(rng.choice([name for name in SHAPES if name != but]))
+        repeated = like is not None and rng.random() < 0.12 and like.shape != but
+        shape = like.shape if like and repeated else str(rng.choice([name for name in SHAPES if name != but]))
         lying = rng.random() < _LYING.get(shape, 0.0)
         return make_object(rng, shape, colour, size or self._size(), str(rng.choice(FINISHES)), lying)
 

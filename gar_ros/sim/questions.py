@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gar_ros.sim.contact import YES
-from gar_ros.sim.question_kinds import KINDS, Regions
+from gar_ros.sim.question_draft import Regions
+from gar_ros.sim.question_kinds import KINDS
 from gar_ros.sim.truth import SceneTruth
 
 _PROMPT = re.compile(r"<Prompt\d+>")
@@ -19,7 +20,10 @@ _INTERESTING = ("on_top", "inside") * 3 + ("touching", "same_colour", "same_shap
 
 @dataclass(frozen=True)
 class Question:
-    """A question about regions of one picture. regions: object index behind <Prompt0>, <Prompt1>, ... choices: () if open."""
+    """A question about regions of one picture.
+
+    regions: index of the object behind <Prompt0>, <Prompt1>, ... choices: the allowed answers, () when it is open.
+    """
 
     kind: str
     text: str
@@ -35,7 +39,7 @@ def questions_for(
     count: int,
     kinds: Collection[str] | None = None,
 ) -> list[Question]:
-    """At most `count` questions, none twice; fewer when the regions give no more. kinds: names from `KINDS`, None for all.
+    """At most `count` questions, none twice; fewer when the regions give no more. kinds: names from `KINDS`, None: all.
 
     Only objects that can be seen well enough are asked about. Raises ValueError for a kind that does not exist.
     """
@@ -43,7 +47,8 @@ def questions_for(
     if unknown:
         raise ValueError(f"expected kinds from {sorted(KINDS)}, got {sorted(unknown)}")
     regions = Regions(truth, tuple(int(index) for index in region_indexes), rng)
-    usable = [kind for kind in KINDS.values() if kind.regions <= len(regions.objects) and (kinds is None or kind.name in kinds)]
+    wanted = [kind for kind in KINDS.values() if kinds is None or kind.name in kinds]
+    usable = [kind for kind in wanted if kind.regions <= len(regions.objects)]
     first = [usable[i] for i in rng.permutation(len(usable))[:count]]
     again = [kind for kind in usable if not kind.once]
     later = [again[i] for i in rng.integers(len(again), size=5 * count)] if again else []

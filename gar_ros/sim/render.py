@@ -15,9 +15,11 @@ from gar_ros.sim.world import World
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """One picture. rgb: uint8 (H, W, 3). depth: float32 (H, W), metres along the optical axis, +inf where nothing is hit
-    within 40 m (REP 117), None when not asked for. labels: uint8 (H, W), 0 nothing, i + 1 object i.
-    intrinsics: K (3, 3), pixels."""
+    """One picture.
+
+    rgb: uint8 (H, W, 3). depth: float32 (H, W), metres along the optical axis, +inf where nothing is hit within 40 m
+    (REP 117), None when not asked for. labels: uint8 (H, W), 0 nothing, i + 1 object i. intrinsics: K (3, 3), pixels.
+    """
 
     rgb: NDArray[np.uint8]
     depth: NDArray[np.float32] | None
@@ -29,7 +31,7 @@ class TabletopRenderer:
     """An off-screen OpenGL context. Use it from the thread that made it; a context manager that frees the context."""
 
     def __init__(self, width: int, height: int, samples: int = 0) -> None:
-        """width, height: pixels. samples: for antialiasing of the colour picture, 0 for none (4 halve the speed in software).
+        """width, height: pixels. samples: for antialiasing the colour picture, 0 for none (4 halve the speed).
 
         Raises RuntimeError when there is no OpenGL: MUJOCO_GL=egl (the default here) needs Mesa's libEGL.
         """
@@ -57,7 +59,9 @@ class TabletopRenderer:
     def __enter__(self) -> TabletopRenderer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _labels(self, segmentation: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
-"""What a tabletop scene is: objects with exact poses, a camera, lights and a table. Values only; MuJoCo is not needed here.
+"""What a tabletop scene is: objects with exact poses, a camera, lights and a table. Values only, without MuJoCo.
 
-World frame: metres, z up, the table top is z = 0 around the origin. Camera frame: ROS optical, x right, y down, z forward.
+World frame: metres, z up, the table top is z = 0 around the origin. Camera frame: ROS optical, x right, y down,
+z forward.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ COLOUR_RGB: dict[str, Vec3] = {
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object. Its own frame has the origin at the centre of its body (a mug's handle not counted) and z along its axis.
+    """One object. Its frame has the origin at the centre of its body (a mug's handle not counted) and z along its axis.
 
     dimensions: extents of the body along x, y, z of its frame, metres: a box's edges; (diameter, diameter, height) of a
-    cylinder or mug, at the rim for a bowl; (diameter, diameter, whole length) of a capsule. A mug's handle points along x.
+    cylinder or mug, at the rim for a bowl; (diameter, diameter, whole length) of a capsule.
+    A mug's handle points along x.
     """
 
     shape: str
@@ -63,13 +65,14 @@ class Camera:
 
     @classmethod
     def looking_at(cls, position: Vec3, target: Vec3, fovy: float, roll: float = 0.0) -> Camera:
-        """Camera at `position` with `target` in the image centre, upright but for `roll` radians. Not for straight down."""
+        """Camera with `target` in the image centre, upright but for `roll` radians; it can't look straight down."""
         forward = np.subtract(target, position)
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 0.0, 1.0))
         right = right / np.linalg.norm(right)
         down = np.cross(forward, right)
-        axes = np.stack([math.cos(roll) * right + math.sin(roll) * down, math.cos(roll) * down - math.sin(roll) * right, forward], 1)
+        cos, sin = math.cos(roll), math.sin(roll)
+        axes = np.stack([cos * right + sin * down, cos * down - sin * right, forward], 1)
         return cls(position, from_matrix(axes), fovy)
 
     def intrinsics(self, width: int, height: int) -> NDArray[np.float64]:

@@ -103,7 +103,7 @@ def footprint(item: SceneObject) -> float:
 def _vessel(base: float, rim: float, height: float, wall: float) -> tuple[Part, ...]:
     """A base disc and a ring of flat segments leaning out from radius `base` to radius `rim`."""
     slope = math.atan2(rim - base, height)
-    length = (height - wall * math.sin(slope)) / math.cos(slope)  # so that the inner edge, not the outer, ends at the rim
+    length = (height - wall * math.sin(slope)) / math.cos(slope)  # the inner edge ends at the rim's height
     half_width = rim * math.tan(math.pi / _WALL_SEGMENTS)
     along = np.array([math.sin(slope), 0.0, math.cos(slope)])
     inwards = np.array([-math.cos(slope), 0.0, math.sin(slope)])

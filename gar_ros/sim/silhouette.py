@@ -1,4 +1,4 @@
-"""How large an object would look with nothing before it: the outline of its convex parts, without drawing the scene again."""
+"""How large an object would look with nothing before it: from the outlines of its parts, without drawing again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from gar_ros.sim.scene import Camera, SceneObject, project
 from gar_ros.sim.shapes import Part, parts_of
 from gar_ros.sim.transforms import to_matrix
 
-_SHIFT = 2  # binary digits of the canvas' finer grid: cv2 paints whole outline pixels, on this grid they are a sixteenth each
+# Binary digits of the canvas' finer grid: cv2 paints every pixel an outline touches, here a sixteenth of a real one.
+_SHIFT = 2
 _ANGLES = np.linspace(0, 2 * math.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)

@@ -1,7 +1,7 @@
 """What is true of a rendered scene: which objects can be asked about, and how they stand to each other.
 
-A relation between two objects is a matrix (n, n) int8, [i, j] about "object i ... object j": YES, NO, or UNCLEAR where a
-person could not say for sure. Margins are in metres or parts of the picture, named below.
+A relation between two objects is a matrix (n, n) int8, [i, j] about "object i ... object j": YES, NO, or UNCLEAR where
+a person could not say for sure. Margins are in metres or parts of the picture, named below.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gar_ros.sim.scene import Scene, SceneObject, project
 from gar_ros.sim.silhouette import silhouette_area
 from gar_ros.sim.transforms import to_matrix
 
-MIN_VISIBLE = 0.4  # of an object's silhouette, for it to be asked about
+MIN_VISIBLE = 0.45  # of an object's silhouette, for it to be asked about
 MIN_PIXELS = 0.0006  # of the picture
 LEFT_MARGIN = 0.035  # of the picture's width
 GROUND_MARGIN = 0.03  # metres
@@ -31,9 +31,9 @@ Matrix = NDArray[np.int8]
 class SceneTruth:
     """Truth about the n objects of a scene, in the order of `scene.objects`.
 
-    pixels: int (n,), seen pixels. visible: float (n,), of its silhouette. askable: bool (n,). centroid: float (n, 2), of the
-    seen pixels, NaN when there are none; centre: float (n, 2), projected; both x, y in pixels. distance: float (n,), metres
-    from the camera to the object's centre. relations: name in `RELATIONS` -> matrix.
+    pixels: int (n,), seen pixels. visible: float (n,), their share of the silhouette. askable: bool (n,).
+    centroid: float (n, 2), of the seen pixels, NaN without any; centre: float (n, 2), projected; both x, y in pixels.
+    distance: float (n,), metres from the camera to the object's centre. relations: name in `RELATIONS` -> matrix.
     """
 
     scene: Scene
@@ -131,7 +131,7 @@ def _touching(objects: tuple[SceneObject, ...]) -> Matrix:
 
 
 def _supports(objects: tuple[SceneObject, ...]) -> tuple[Matrix, Matrix]:
-    """Matrices on_top and inside. Something on or in a thing that itself stands on or in a third is UNCLEAR about the third."""
+    """Matrices on_top and inside; UNCLEAR about the lowest of three when one is on or in another on or in the third."""
     pairs = [(i, j) for i in range(len(objects)) for j in range(len(objects)) if i != j]
     on_top, inside = np.zeros((2, len(objects), len(objects)), np.int8)
     for i, j in pairs:

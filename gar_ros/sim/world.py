@@ -26,7 +26,7 @@ _KINDS = {
 
 
 class World:
-    """The model with `MAX_OBJECTS` slots of `MAX_PARTS` parts, and the functions that fill it. Not for several threads at once."""
+    """The model with `MAX_OBJECTS` slots of `MAX_PARTS` parts, and what fills it. For one thread at a time."""
 
     def __init__(self, width: int = 64, height: int = 64, samples: int = 0) -> None:
         """width, height: of the largest picture to be drawn, pixels. samples: for antialiasing, 0 for none."""
@@ -151,7 +151,13 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
     visual_global = spec.visual.global_
     visual_global.offwidth, visual_global.offheight = width, height
     quality = spec.visual.quality
-    quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = samples, 1024, 24, 12, 2
+    quality.offsamples, quality.shadowsize, quality.numslices, quality.numstacks, quality.numquads = (
+        samples,
+        1024,
+        24,
+        12,
+        2,
+    )
     spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
     spec.visual.headlight.specular = [0.2, 0.2, 0.2]
     _add_materials(spec)
@@ -162,7 +168,7 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
     for slot in range(MAX_OBJECTS):
         body = world.add_body(name=f"object{slot}", mocap=True)
         for _ in range(MAX_PARTS):
-            body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.01, 0.0, 0.0], group=_HIDDEN_GROUP, contype=0, conaffinity=0)
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.01, 0.0, 0.0], group=_HIDDEN_GROUP)
     table = [*TABLE_HALF, 0.02]
     world.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=table, pos=[0, 0, -0.02], material="table_plain")
     world.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=[0, 0, _FLOOR_Z])
