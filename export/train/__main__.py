@@ -18,8 +18,9 @@ from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.initialise import initialise
+from gar_ros.export.train.parallel import run_workers
 from gar_ros.export.train.questions import DIRECT_KINDS, corpus
-from gar_ros.export.train.run import STATE, Run, Settings, load_weights, newest_state, train
+from gar_ros.export.train.run import STATE, VISION_PARTS, Run, Settings, load_weights, newest_state, train
 from gar_ros.export.train.scenes import HELD_OUT_SEEDS, Scenes, finished_shards, write_shard
 from gar_ros.export.train.tiny_checkpoint import write_companions
 from gar_ros.export.train.tokenizer import train_tokenizer
@@ -32,27 +33,44 @@ HELD_OUT = 500  # scenes that choose nothing but when to stop
 def main() -> None:
     """Runs one stage."""
     arguments = parse_arguments()
-    torch.set_num_threads(arguments.threads)
-    {"scenes": make_scenes, "tokenizer": make_tokenizer, "checkpoint": write_checkpoint}.get(arguments.stage, train_stage)(arguments)
+    torch.set_num_threads(1)  # several processes instead, see parallel.py
+    {"scenes": make_scenes, "tokenizer": make_tokenizer, "checkpoint": write_checkpoint}.get(
+        arguments.stage, train_stage
+    )(arguments)
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m gar_ros.export.train", description=__doc__)
     parser.add_argument("--stage", required=True, choices=("scenes", "tokenizer", "vision", "answers", "checkpoint"))
-    parser.add_argument("--run", type=Path, required=True, help="folder of everything this run makes, for instance .runs/tiny")
-    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder of everything this run makes, for instance .runs/tiny"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="of one thread each, to train")
     parser.add_argument("--scenes", type=int, default=12_000, help="training scenes to render (stage scenes)")
-    parser.add_argument("--part", default="0/1", help="K/N: render every N-th shard only, for N processes (stage scenes)")
+    parser.add_argument(
+        "--part", default="0/1", help="K/N: render every N-th shard only, for N processes (stage scenes)"
+    )
     parser.add_argument("--minutes", type=float, default=30, help="of training, on top of what was done before")
-    parser.add_argument("--batch", type=int, default=0, help="pictures a step; 0 for the stage's default")
+    parser.add_argument("--batch", type=int, default=0, help="pictures a step and process; 0 for the stage's default")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--vision-scale", type=float, default=1.0, help="of the learning rate, for the ViT; 0 freezes it (stage answers)")
-    parser.add_argument("--cooldown", action="store_true", help="lower the learning rate to its end; the result is kept beside the run")
+    parser.add_argument(
+        "--vision-scale",
+        type=float,
+        default=1.0,
+        help="of the learning rate, for the ViT; 0 freezes it (stage answers)",
+    )
+    parser.add_argument(
+        "--cooldown", action="store_true", help="lower the learning rate to its end; the result is kept beside the run"
+    )
     parser.add_argument("--single-tile", type=float, default=0.2, help="share of pictures of one tile (stage answers)")
     parser.add_argument("--questions", type=int, default=10, help="about one picture (stage answers)")
-    parser.add_argument("--regions", default="0.2,0.35,0.3,0.1,0.05", help="share of pictures with 1, 2, .. regions (stage answers)")
-    parser.add_argument("--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)")
+    parser.add_argument(
+        "--regions", default="0.2,0.35,0.3,0.1,0.05", help="share of pictures with 1, 2, .. regions (stage answers)"
+    )
+    parser.add_argument(
+        "--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="checkpoint folder to write (stage checkpoint)")
     return parser.parse_args()
@@ -92,10 +110,11 @@ def train_stage(arguments: argparse.Namespace) -> None:
         cooldown=arguments.cooldown,
     )
     if arguments.stage == "vision":
-        train(run, VisionStage(scenes, held_out, arguments.batch or 16), settings)
+        vision = VisionStage(scenes, held_out, arguments.batch or 8)
+        run_workers(arguments.processes, lambda workers: train(run, vision, settings, workers))
         return
     if not (run.folder / STATE).is_file():
-        load_weights(run.modules(), newest_state(arguments.run / "vision"))
+        load_weights(run.modules(), newest_state(arguments.run / "vision"), VISION_PARTS)
         run.restart_average()
     curriculum = Curriculum(
         region_shares=tuple(float(share) for share in arguments.regions.split(",")),
@@ -105,8 +124,8 @@ def train_stage(arguments: argparse.Namespace) -> None:
     )
     prompts = prompt_builder(arguments.run / "model", config)
     end = read_prompts(arguments.run / "model", config)[0].eos[0]
-    stage = AnswerStage(scenes, held_out, prompts, end, arguments.batch or 6, curriculum, arguments.vision_scale == 0)
-    train(run, stage, settings)
+    stage = AnswerStage(scenes, held_out, prompts, end, arguments.batch or 4, curriculum, arguments.vision_scale == 0)
+    run_workers(arguments.processes, lambda workers: train(run, stage, settings, workers))
 
 
 def write_checkpoint(arguments: argparse.Namespace) -> None:

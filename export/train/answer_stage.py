@@ -139,7 +139,12 @@ class AnswerStage:
         hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
         hidden = model.hidden_states(embeddings, positions, attention_mask(batch.packed.segments, length))
         hook.remove()
-        return hidden[:, length:], kept[0][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2), patches, replay
+        return (
+            hidden[:, length:],
+            kept[0][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2),
+            patches,
+            replay,
+        )
 
     def _batch(
         self,
@@ -158,7 +163,8 @@ class AnswerStage:
         for scene in indexes:
             objects = drawer.regions(scene, count, rng)
             regions = [
-                detector_mask(scenes.labels[scene] == item + 1, rng, MASKS_CHANGED if augment else 0.0) for item in objects
+                detector_mask(scenes.labels[scene] == item + 1, rng, MASKS_CHANGED if augment else 0.0)
+                for item in objects
             ]
             tiles = tiles_of(scenes.thumbnails[scene], scenes.canvases[scene], single)
             labels = tiles_of(scenes.labels[scene, ::2, ::2][None], scenes.labels[scene][None], single)[:, 0]
@@ -167,7 +173,9 @@ class AnswerStage:
             masks.append(tiles_of(union[::2, ::2][None], union[None], single))
             patches.append(patch_labels(labels, scenes.attributes[[scene] * len(tiles)], model.config.patch))
             attributes.append(scenes.attributes[scene, list(objects)])
-            places.append([place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)])
+            places.append(
+                [place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)]
+            )
             boxes.append(region_boxes(regions))
             if caption:
                 asked.append(drawer.caption(scene, objects, rng))

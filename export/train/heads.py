@@ -53,7 +53,9 @@ def patch_labels(labels: NDArray[np.uint8], attributes: NDArray[np.uint8], patch
     """
     count, side = labels.shape[0], labels.shape[1] // patch
     cut = labels.reshape(count, side, patch, side, patch)
-    cover = np.stack([(cut == number + 1).sum((2, 4)) for number in range(attributes.shape[1])], -1).reshape(count, side * side, -1)
+    cover = np.stack([(cut == number + 1).sum((2, 4)) for number in range(attributes.shape[1])], -1).reshape(
+        count, side * side, -1
+    )
     main = cover.argmax(-1)
     found = np.take_along_axis(attributes.astype(np.int64), main[:, :, None], 1)
     background = cover.max(-1) < PATCH_COVER * patch * patch

@@ -48,7 +48,9 @@ def _fill_matrix(name: str, parameter: nn.Parameter, model: GarModel) -> None:
     nn.init.normal_(parameter, std=gain * parameter.shape[1] ** -0.5)
 
 
-def whitening(samples: NDArray[np.float32], components: int, floor: float, width: int | None = None) -> tuple[Tensor, Tensor]:
+def whitening(
+    samples: NDArray[np.float32], components: int, floor: float, width: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean (D,) and a kernel (width, D) whose responses to `samples` (N, D) are uncorrelated, of RMS about GAIN.
 
     The strongest `components` principal components, turned by a random rotation so that every channel sees all of them.
@@ -71,7 +73,9 @@ def sinusoids(side: int, width: int) -> Tensor:
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], 1)
 
 
-def _sample_patches(scenes: Scenes, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _sample_patches(
+    scenes: Scenes, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Patches that touch an object: colours (N, 3 * side * side) in -1..1, masks (N, side * side) of their main object."""
     colours, masks = [], []
     height, width = scenes.labels.shape[1:]

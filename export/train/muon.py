@@ -39,7 +39,9 @@ class Muon:
     shape (3 d, d) are orthogonalised one by one.
     """
 
-    def __init__(self, groups: Iterable[tuple[float, Iterable[tuple[str, nn.Parameter]]]], weight_decay: float = 0.02) -> None:
+    def __init__(
+        self, groups: Iterable[tuple[float, Iterable[tuple[str, nn.Parameter]]]], weight_decay: float = 0.02
+    ) -> None:
         self.parameters: dict[str, nn.Parameter] = {}
         self.scales: dict[str, float] = {}
         for scale, named in groups:

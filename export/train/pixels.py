@@ -22,7 +22,9 @@ def camera_noise(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
 def compressed(canvas: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """(3, H, W) uint8 after JPEG of random quality."""
     quality = int(rng.integers(*JPEG_QUALITY))
-    _, code = cv2.imencode(".jpg", np.ascontiguousarray(canvas[::-1].transpose(1, 2, 0)), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, code = cv2.imencode(
+        ".jpg", np.ascontiguousarray(canvas[::-1].transpose(1, 2, 0)), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     return cv2.imdecode(code, cv2.IMREAD_COLOR).transpose(2, 0, 1)[::-1]
 
 

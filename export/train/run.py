@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gar_ros.export.model import GarModel
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.muon import Muon
+from gar_ros.export.train.parallel import Workers
 
 STATE = "state.safetensors"
 COOLED = "cooled.safetensors"  # result of a cooldown; the run itself goes on from STATE
@@ -30,6 +31,7 @@ CLIP = 1.0  # largest norm of all gradients together
 FINAL_RATE = 0.02  # of the learning rate at the end of a cooldown
 LOG_EVERY = 50  # steps
 TIED = "lm_head"  # the same tensor as the embedding table
+VISION_PARTS = ("vision_tower", "mask_patch_embedding", "multi_modal_projector", "heads.patch", "heads.region")
 
 
 class Stage(Protocol):
@@ -46,7 +48,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast. Minutes are of wall time."""
+    """How long and how fast. Minutes are of wall time; the average over workers of a step counts as one."""
 
     minutes: float
     learning_rate: float = 2e-3
@@ -129,14 +131,15 @@ def newest_state(folder: Path) -> Path:
     return max(states, key=lambda path: path.stat().st_mtime)
 
 
-def load_weights(modules: nn.ModuleDict, path: Path) -> None:
-    """The averaged weights of a state file."""
-    _fill(modules, _part(load_file(path), "average."))
+def load_weights(modules: nn.ModuleDict, path: Path, parts: tuple[str, ...] = ("",)) -> None:
+    """The averaged weights of a state file whose names contain one of `parts`; all by default."""
+    tensors = _part(load_file(path), "average.")
+    _fill(modules, {name: value for name, value in tensors.items() if any(part in name for part in parts)}, parts)
 
 
-def _fill(modules: nn.Module, tensors: dict[str, Tensor]) -> None:
+def _fill(modules: nn.Module, tensors: dict[str, Tensor], parts: tuple[str, ...] = ("",)) -> None:
     missing, unexpected = modules.load_state_dict(tensors, strict=False)
-    missing = [name for name in missing if TIED not in name]
+    missing = [name for name in missing if TIED not in name and any(part in name for part in parts)]
     if missing or unexpected:
         raise ValueError(f"the state file doesn't fit the model: missing {missing}, unexpected {unexpected}")
 
@@ -153,15 +156,15 @@ def make_optimiser(run: Run, vision_scale: float) -> Muon:
     """Muon over everything, vision weights with their own scale of the learning rate (0: left alone)."""
     vision, rest = [], []
     for name, parameter in run.modules().named_parameters():
-        is_vision = any(part in name for part in ("vision_tower", "mask_patch_embedding", "multi_modal_projector"))
+        is_vision = any(part in name for part in VISION_PARTS)
         (vision if is_vision else rest).append((name, parameter))
     return Muon([(vision_scale, vision), (1.0, rest)])
 
 
-def train(run: Run, stage: Stage, settings: Settings) -> None:
+def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
     """Trains for `settings.minutes`, from the state file when there is one.
 
-    Batches depend on the seed and the step alone, so an interrupted run sees the data it would have seen.
+    Batches depend on the seed, the step and the worker alone, so an interrupted run sees the data it would have seen.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     optimiser = make_optimiser(run, settings.vision_scale)
@@ -169,29 +172,36 @@ def train(run: Run, stage: Stage, settings: Settings) -> None:
     run.modules().train()
     start = last = saved = evaluated = time.monotonic()
     recent: dict[str, list[float]] = defaultdict(list)
-    while (elapsed := time.monotonic() - start) < settings.minutes * 60:
-        batch = stage.batch(run.model, np.random.default_rng((settings.seed, run.step)))
+    while True:
+        batch = stage.batch(run.model, np.random.default_rng((settings.seed, run.step, workers.number)))
         loss, numbers = stage.loss(run.model, run.heads, batch)
         optimiser.zero_grad()
         loss.backward()
+        now = time.monotonic()
+        share = workers.average(optimiser.parameters.values(), (now - start) / (settings.minutes * 60))
         nn.utils.clip_grad_norm_(optimiser.parameters.values(), CLIP)
-        optimiser.step(settings.learning_rate * _rate(run.step, elapsed / (settings.minutes * 60), settings.cooldown))
+        optimiser.step(settings.learning_rate * _rate(run.step, min(share, 1.0), settings.cooldown))
         run.step += 1
         run.update_average()
-        now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
         for key, value in {"loss": loss.item(), **numbers}.items():
             recent[key].append(value)
+        if share >= 1:
+            break
+        if not workers.leads:
+            continue
         if run.step % LOG_EVERY == 0:
-            run.log({"steps_a_second": round(run.step / max(run.seconds, 1), 2), **_means(recent)})
+            run.log(_means(recent))
             recent.clear()
         if now - saved > settings.save_every * 60 and not settings.cooldown:
             run.save(optimiser)
             saved = now
         if now - evaluated > settings.evaluate_every * 60:
-            evaluated = _evaluate(run, stage)
-    _evaluate(run, stage)
-    run.save(optimiser, COOLED if settings.cooldown else STATE)
+            _evaluate(run, stage)
+            evaluated = time.monotonic()
+    if workers.leads:
+        run.save(optimiser, COOLED if settings.cooldown else STATE)
+        _evaluate(run, stage)
 
 
 def _rate(step: int, share: float, cooldown: bool) -> float:
@@ -199,11 +209,10 @@ def _rate(step: int, share: float, cooldown: bool) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (1 - (1 - FINAL_RATE) * share if cooldown else 1.0)
 
 
-def _evaluate(run: Run, stage: Stage) -> float:
-    """Logs the held-out numbers of the averaged weights; the time when it was done."""
+def _evaluate(run: Run, stage: Stage) -> None:
+    """Logs the held-out numbers of the averaged weights."""
     run.average.eval()
     run.log({"held_out": stage.evaluate(run.average["model"], run.average["heads"])})  # type: ignore[arg-type]
-    return time.monotonic()
 
 
 def _means(recent: dict[str, list[float]]) -> dict[str, float]:

@@ -96,7 +96,9 @@ def _save_truths(folder: Path, truths: list[SceneTruth]) -> None:
     (folder / STATES).write_text("".join(lines), encoding="utf-8")
     # One row an object: scenes have different numbers of them.
     columns = {name: np.concatenate([getattr(truth, name) for truth in truths]) for name in PER_OBJECT}
-    relations = [np.stack([truth.relations[name] for name in RELATIONS]).reshape(len(RELATIONS), -1) for truth in truths]
+    relations = [
+        np.stack([truth.relations[name] for name in RELATIONS]).reshape(len(RELATIONS), -1) for truth in truths
+    ]
     np.savez(folder / TRUTHS, relations=np.concatenate(relations, 1), **columns)
 
 
@@ -110,7 +112,9 @@ def _load_truths(folder: Path) -> list[SceneTruth]:
         count = len(scene.objects)
         matrices = arrays["relations"][:, cell : cell + count * count].reshape(-1, count, count)
         relations = dict(zip(RELATIONS, matrices, strict=True))
-        truths.append(SceneTruth(scene, **{name: arrays[name][row : row + count] for name in PER_OBJECT}, relations=relations))
+        truths.append(
+            SceneTruth(scene, **{name: arrays[name][row : row + count] for name in PER_OBJECT}, relations=relations)
+        )
         row, cell = row + count, cell + count * count
     return truths
 
@@ -191,7 +195,9 @@ def split_canvas(canvases: NDArray) -> NDArray:
 def write_shard(folder: Path, kind: str, first_seed: int, count: int) -> Path:
     """Renders a shard into `folder` unless it is there already; its path. Raises ValueError for seeds of the other kind."""
     if (first_seed + count > HELD_OUT_SEEDS) == (kind == "train"):
-        raise ValueError(f"expected seeds below {HELD_OUT_SEEDS} for train and from there on for held-out, got {first_seed} for {kind}")
+        raise ValueError(
+            f"expected seeds below {HELD_OUT_SEEDS} for train and from there on for held-out, got {first_seed} for {kind}"
+        )
     shard = folder / f"{kind}-{first_seed:07d}"
     if not (shard / "seeds.npy").is_file():
         render_scenes(first_seed, count).save(shard)

@@ -19,7 +19,7 @@ PIXEL_MEAN = PIXEL_STD = 0.5
 VISION = {"embed_dim": 160, "depth": 5, "num_heads": 5}
 DECODER = {
     "hidden_size": 192,
-    "intermediate_size": 384,
+    "intermediate_size": 352,  # what keeps export and checkpoint together under 20 MB
     "num_hidden_layers": 4,
     "num_attention_heads": 6,
     "num_key_value_heads": 3,
@@ -142,7 +142,11 @@ def write_companions(folder: Path, tokenizer: Tokenizer) -> None:
     files: dict[str, Any] = {
         "config.json": gar_config(tokenizer),
         "preprocessor_config.json": preprocessor_config(),
-        "processor_config.json": {"processor_class": "GARPerceptionLMProcessor", "patch_size": PATCH, "pooling_ratio": POOLING},
+        "processor_config.json": {
+            "processor_class": "GARPerceptionLMProcessor",
+            "patch_size": PATCH,
+            "pooling_ratio": POOLING,
+        },
         "special_tokens_map.json": special,
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",

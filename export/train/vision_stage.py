@@ -65,7 +65,9 @@ class VisionStage:
         """The loss's numbers on held-out scenes, without augmentation."""
         rng = np.random.default_rng(0)
         parts = np.array_split(np.arange(min(len(self.held_out), 320)), 10)
-        results = [self.loss(model, heads, self._batch(model, self.held_out, part, rng, augment=False))[1] for part in parts]
+        results = [
+            self.loss(model, heads, self._batch(model, self.held_out, part, rng, augment=False))[1] for part in parts
+        ]
         return {key: round(float(np.mean([result[key] for result in results])), 4) for key in results[0]}
 
     def _batch(
@@ -92,14 +94,18 @@ class VisionStage:
             places[row, : len(regions)] = [
                 place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)
             ]
-            wy[row, : len(regions)], wx[row, : len(regions)] = replay_weights(region_boxes(regions), (1, 1), side, "correct")
+            wy[row, : len(regions)], wx[row, : len(regions)] = replay_weights(
+                region_boxes(regions), (1, 1), side, "correct"
+            )
             masks[row, 0] = _prompted(regions, rng)
         dense = patch_labels(labels, scenes.attributes[indexes], model.config.patch)
         tensors = [torch.from_numpy(array) for array in (pixels / 127.5 - 1, masks, dense, attributes, places, wy, wx)]
         return TileBatch(*tensors)
 
 
-def _random_tile(scenes: Scenes, scene: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
+def _random_tile(
+    scenes: Scenes, scene: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
     """Pixels (3, S, S) and labels (S, S) of the thumbnail, of one of the runtime's tiles, or of any place of the canvas.
 
     The third value is how many of the canvas's pixels became one.
