@@ -1,0 +1,39 @@
+"""Labels and losses beside the answers'."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gar_ros.export.train.heads import CLASSES, RegionHead, patch_labels, place_of, region_loss
+from gar_ros.export.train.scenes import ABSENT
+
+
+def test_a_patch_is_labelled_with_the_object_that_covers_most_of_it() -> None:
+    labels = np.zeros((1, 4, 4), np.uint8)
+    labels[0, :2, :2] = 1
+    labels[0, :2, 2] = 1
+    labels[0, :2, 3] = 2
+    labels[0, 3, 0] = 2
+    attributes = np.array([[[3, 1, 0, 1], [5, 2, 1, 0]]], np.uint8)
+    found = patch_labels(labels, attributes, patch=2)
+    background = list(CLASSES)
+    assert found.tolist() == [[[3, 1, 0, 1], [3, 1, 0, 1], [5, 2, 1, 0], background]]
+
+
+def test_a_centred_region_at_the_mean_depth_is_at_zero() -> None:
+    mask = np.zeros((9, 9), bool)
+    mask[3:6, 3:6] = True
+    x, y, depth, _ = place_of(mask, depth=0.54)
+    assert abs(x) < 0.12 and abs(y) < 0.12 and depth == 0
+
+
+def test_absent_regions_do_not_count() -> None:
+    torch.manual_seed(0)
+    head = RegionHead(8)
+    tokens = torch.randn(1, 2, 4, 8)
+    places = torch.zeros(1, 2, 4)
+    attributes = torch.tensor([[[1, 1, 1, 1], [ABSENT] * 4]])
+    both, _ = region_loss(head, tokens, attributes, places, "region")
+    alone, _ = region_loss(head, tokens[:, :1], attributes[:, :1], places[:, :1], "region")
+    assert torch.allclose(both, alone)
