@@ -96,7 +96,7 @@ def _ros_cv_bridge() -> Callable[[Image], NDArray[np.uint8]] | None:
         probe = Image(height=2, width=1, encoding="bgr8", step=4, data=[1, 2, 3, 0, 4, 5, 6, 0])
         if bridge.imgmsg_to_cv2(probe, "rgb8").tolist() != [[[3, 2, 1]], [[6, 5, 4]]]:
             return None
-    except (PackageNotFoundError, ImportError, AttributeError, TypeError, ValueError, SystemError):
+    except (OSError, PackageNotFoundError, ImportError, AttributeError, TypeError, ValueError, SystemError):
         return None
     return lambda message: np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"), np.uint8)
 

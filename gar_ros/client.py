@@ -1,0 +1,119 @@
+"""What a planner imports: typed calls to a running `gar` node."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.client import Client
+from rclpy.node import Node
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.msg import Answer, Region
+from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+
+GRACE = 1.0
+"""Seconds that a reply may travel beyond the node's own timeout."""
+
+
+class RegionClient:
+    """Calls the services of a `gar` node and waits for their replies.
+
+    All calls raise GarError with the node's error code; NOT_ACTIVE as well when there is no such node, TIMED_OUT as
+    well when it doesn't reply. `node` is spun while a call waits, unless an executor spins it already: then any thread
+    may call, except for callbacks that this executor must finish before it can take the reply.
+    """
+
+    def __init__(self, node: Node, gar: str = "gar") -> None:
+        """gar: name of the gar node, relative to this node's namespace unless it starts with a slash."""
+        self._node = node
+        group = ReentrantCallbackGroup()
+        self._query = node.create_client(QueryRegions, f"{gar}/query_regions", callback_group=group)
+        self._describe = node.create_client(DescribeRegions, f"{gar}/describe_regions", callback_group=group)
+        self._list = node.create_client(ListRegions, f"{gar}/list_regions", callback_group=group)
+
+    def query(
+        self,
+        question: str,
+        region_ids: Sequence[str] = (),
+        *,
+        regions: Sequence[Region] = (),
+        choices: Sequence[str] = (),
+        stamp: Time | None = None,
+        max_tokens: int = 0,
+        max_age: float = 0.0,
+        timeout: float = 30.0,
+    ) -> Answer:
+        """Asks about <Prompt0>.., which are region_ids, then regions. stamp: of the image; None: the newest.
+
+        choices: makes it a closed question. max_age: seconds. 0 as limit: the node's default. timeout: seconds.
+        """
+        request = QueryRegions.Request(
+            question=question,
+            region_ids=list(region_ids),
+            regions=list(regions),
+            choices=list(choices),
+            stamp=stamp or Time(),
+            max_tokens=max_tokens,
+            max_age=max_age,
+            timeout=timeout,
+        )
+        return self._call(self._query, request, timeout).answer
+
+    def describe(
+        self,
+        region_ids: Sequence[str] = (),
+        *,
+        stamp: Time | None = None,
+        max_tokens: int = 0,
+        max_age: float = 0.0,
+        timeout: float = 30.0,
+    ) -> list[Answer]:
+        """One description for each region, for all regions of the image when none is named; the rest as in `query`."""
+        request = DescribeRegions.Request(
+            region_ids=list(region_ids), stamp=stamp or Time(), max_tokens=max_tokens, max_age=max_age, timeout=timeout
+        )
+        return list(self._call(self._describe, request, timeout).answers)
+
+    def list_regions(
+        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = 5.0
+    ) -> ListRegions.Response:
+        """The regions that can be asked about, with the header and age of their image."""
+        request = ListRegions.Request(stamp=stamp or Time(), with_masks=with_masks)
+        return self._call(self._list, request, timeout)
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Returns when the node serves and has a fresh image with regions; else raises why not after `timeout` s."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.list_regions(timeout=max(deadline - time.monotonic(), 0.0))
+                return
+            except GarError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _call(self, client: Client, request: Any, timeout: float) -> Any:
+        if not client.wait_for_service(timeout_sec=timeout):
+            raise GarError(ErrorCode.NOT_ACTIVE, f"no service {client.service_name}: is the gar node running?")
+        replied = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: replied.set())
+        executor = self._node.executor  # rclpy leaves it set after the node was taken out
+        if executor is not None and self._node in executor.get_nodes():
+            replied.wait(timeout + GRACE)
+        else:
+            rclpy.spin_until_future_complete(self._node, future, timeout_sec=timeout + GRACE)
+        if not future.done():
+            client.remove_pending_request(future)
+            raise GarError(ErrorCode.TIMED_OUT, f"no reply from {client.service_name} within {timeout + GRACE:g} s")
+        response = future.result()
+        if response.error_code != ErrorCode.OK:
+            raise GarError(ErrorCode(response.error_code), response.error_msg)
+        return response
