@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import LlamaConfig
+
 from gar_ros.engine.manifest import Sizes, TileRule
 from gar_ros.errors import ErrorCode, GarError
 
@@ -155,9 +157,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _decoder(text: _Keys) -> DecoderConfig:
     text.expect("model_type", "llama")
+    # What a config leaves out has transformers' default.
+    head_dim = text.data.get("head_dim") or text.get("hidden_size", int) // text.get("num_attention_heads", int)
+    text = _Keys(text.where, {**LlamaConfig().to_dict(), **text.data, "head_dim": head_dim})
     text.expect("hidden_act", "silu")
     text.expect("attention_bias", False)
     text.expect("mlp_bias", False)
+    if "rope_parameters" in text.data:
+        raise text.wrong("rope_parameters", "absent: rope_theta and rope_scaling, as transformers 4 writes them")
     scaling = text.data.get("rope_scaling")
     if scaling is not None and (not isinstance(scaling, dict) or scaling.get("rope_type") != "llama3"):
         raise text.wrong("rope_scaling", 'null or an object with "rope_type": "llama3"')
@@ -189,7 +196,7 @@ class _Keys:
         return bad_model(f"{self.where}: expected '{key}' to be {expected}, got {got}")
 
     def get(self, key: str, kind: type | tuple[type, ...]) -> Any:
-        value = self.data.get(key)
+        value: Any = self.data.get(key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             names = [k.__name__ for k in kind] if isinstance(kind, tuple) else [kind.__name__]
             raise self.wrong(key, f"of type {' or '.join(names)}")

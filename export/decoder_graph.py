@@ -63,12 +63,12 @@ class _DecoderWriter:
         self.head(graph.op("Gather", hidden, kept_rows, axis=1))
         for layer in range(sizes.layers):
             for kind in ("key", "value"):
-                shape = ["batch", sizes.kv_heads, "total", sizes.head_dim]
+                shape: list[int | str] = ["batch", sizes.kv_heads, "total", sizes.head_dim]
                 graph.output(f"present.{layer}.{kind}", self.dtype, shape)
         graph.save()
 
     def cache_inputs(self, layer: int) -> tuple[str, str]:
-        shape = ["batch", self.sizes.kv_heads, "past", self.sizes.head_dim]
+        shape: list[int | str] = ["batch", self.sizes.kv_heads, "past", self.sizes.head_dim]
         key = self.graph.input(f"past_key_values.{layer}.key", self.dtype, shape)
         return key, self.graph.input(f"past_key_values.{layer}.value", self.dtype, shape)
 

@@ -35,6 +35,15 @@ def test_released_checkpoints_have_the_released_roi_convention(checkpoint: Path)
     assert GarConfig.read(checkpoint).roi_convention == "correct"
 
 
+def test_keys_left_out_of_the_text_config_have_transformers_defaults(checkpoint: Path) -> None:
+    data = read_json(checkpoint / CONFIG)
+    for key in ("head_dim", "hidden_act", "attention_bias", "mlp_bias", "tie_word_embeddings"):
+        del data["mllm_config"]["text_config"][key]
+    (checkpoint / CONFIG).write_text(json.dumps(data))
+    decoder = GarConfig.read(checkpoint).decoder
+    assert (decoder.head_dim, decoder.tied_head) == (32 // 4, False)
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
@@ -43,6 +52,7 @@ def test_released_checkpoints_have_the_released_roi_convention(checkpoint: Path)
         (["mllm_config", "text_config", "model_type"], "gemma", "text_config: expected 'model_type' to be \"llama\""),
         (["mllm_config", "text_config", "attention_bias"], True, "expected 'attention_bias' to be false, got True"),
         (["mllm_config", "text_config", "rope_scaling", "rope_type"], "yarn", "expected 'rope_scaling' to be null or"),
+        (["mllm_config", "text_config", "rope_parameters"], {}, "expected 'rope_parameters' to be absent"),
         (["mllm_config", "text_config", "hidden_size"], "32", "expected 'hidden_size' to be of type int, got '32'"),
         (["mllm_config", "text_config", "num_hidden_layers"], 0, "'num_hidden_layers' to be a positive number, got 0"),
         (["mllm_config", "vision_config", "architecture"], "resnet50", "expected 'architecture' to be a Perception"),
