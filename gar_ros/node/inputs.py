@@ -38,6 +38,7 @@ class Inputs:
         self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in SUBSCRIPTIONS}
         self._pairings = self._new_pairings()
         self._last_pair = time.monotonic()
+        self._warned = ""
         self._subscriptions = [
             self._subscribe(IMAGE, self._on_image),
             self._subscribe(REGIONS, partial(self._on_detections, REGIONS)),
@@ -56,14 +57,15 @@ class Inputs:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def trouble(self) -> str:
-        """Why no pairs arrive, or no images; empty while they do."""
-        if time.monotonic() - self._last_pair < self._settings.input_check_period:
+    def trouble(self, quiet: float = 1.0) -> str:
+        """Why no pairs have arrived for `quiet` seconds; empty when some have."""
+        now = time.monotonic()
+        if now - self._last_pair < quiet:
             return ""
         for stream in self._streams.values():
             stream.publishers = self._node.count_publishers(stream.topic)
         detections = [self._streams[REGIONS], self._streams[INSTANCES]]
-        return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, time.monotonic())
+        return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, now, quiet)
 
     def _subscribe(self, endpoint: Endpoint, callback: Any) -> Any:
         reliable = self._settings.reliability == "reliable"
@@ -140,8 +142,10 @@ class Inputs:
         self._streams[endpoint].incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
 
     def _warn(self) -> None:
-        if trouble := self.trouble():
+        trouble = self.trouble(self._settings.input_check_period)
+        if trouble and trouble != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")
+        self._warned = trouble
 
 
 def _checked_stamp(message: Image | RegionArray) -> int:

@@ -7,10 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-QUIET = 2.0
-"""Seconds without a message after which a topic counts as silent."""
-
-
 class StampPairing:
     """Two queues of messages; a message leaves with the nearest one of the other queue.
 
@@ -66,11 +62,11 @@ class Stream:
         self.last_arrival = now
         self.stamps_ns = [*self.stamps_ns[-29:], stamp_ns]
 
-    def trouble(self, now: float) -> str:
-        """Why this topic brings nothing; empty when it brings messages."""
+    def trouble(self, now: float, quiet: float) -> str:
+        """Why this topic has brought nothing for `quiet` seconds; empty when it has. now: monotonic seconds."""
         if self.refused:
             return f"messages on {self.topic} are refused: {self.refused}"
-        if self.last_arrival is not None and now - self.last_arrival < QUIET:
+        if self.last_arrival is not None and now - self.last_arrival < quiet:
             return ""
         if self.publishers == 0:
             return f"nobody publishes {self.topic}"
@@ -84,19 +80,19 @@ class Stream:
         return f"{self.topic} has {self.publishers} publisher(s) but no message has arrived"
 
 
-def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, now: float) -> str:
-    """Why images and detections don't pair up, for the person who can mend it.
+def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, now: float, quiet: float) -> str:
+    """Why images and detections haven't paired up for `quiet` seconds, for the person who can mend it.
 
     slop_ns: None where stamps must be equal. now: monotonic seconds.
     """
-    if trouble := image.trouble(now):
+    if trouble := image.trouble(now, quiet):
         return trouble
-    alive = [stream for stream in detections if not stream.trouble(now)]
+    alive = [stream for stream in detections if not stream.trouble(now, quiet)]
     if alive:
         return "; ".join(_stamps_apart(image, stream, slop_ns) for stream in alive)
     # That nobody publishes a topic is only the reason where the other one isn't in use either.
     in_use = [stream for stream in detections if stream.publishers or stream.refused] or detections
-    return "; ".join(stream.trouble(now) for stream in in_use)
+    return "; ".join(stream.trouble(now, quiet) for stream in in_use)
 
 
 def _stamps_apart(image: Stream, detections: Stream, slop_ns: int | None) -> str:

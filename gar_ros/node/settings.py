@@ -35,7 +35,7 @@ class Settings:
     max_tiles: int = _parameter(0, "tiles an image is cut into at most; 0: the model's limit", "", (0, 64), live=True)
     max_tokens: int = _parameter(128, "length of free text where a request sets none", "tokens", (1, 1024), live=True)
     default_timeout: float = _parameter(30.0, "time for a request that sets none", "s", (0.1, 3600.0), live=True)
-    max_age: float = _parameter(2.0, "older images are refused where a request sets none", "s", (0.01, 1e5), live=True)
+    max_age: float = _parameter(2.0, "oldest image that serves where a request sets none", "s", (0.01, 1e5), live=True)
     queue_size: int = _parameter(8, "requests that may wait for the model; more are refused", limits=(1, 64))
     frames_kept: int = _parameter(10, "newest images, newest pairs and used frames, of each", limits=(1, 1000))
     encoded_kept: int = _parameter(2, "encoded (image, regions) that are kept with their KV cache", limits=(1, 100))
