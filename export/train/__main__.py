@@ -16,6 +16,7 @@ from gar_ros.export.config import GarConfig
 from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
+from gar_ros.export.train.evaluate import evaluate, table
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.initialise import initialise
 from gar_ros.export.train.parallel import run_workers
@@ -28,6 +29,7 @@ from gar_ros.export.train.vision_stage import VisionStage
 
 SHARD = 500  # scenes
 HELD_OUT = 500  # scenes that choose nothing but when to stop
+EVALUATION_SEEDS = 1_500_000  # held out, not those of the log
 
 
 def main() -> None:
@@ -42,12 +44,16 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m gar_ros.export.train", description=__doc__)
-    parser.add_argument("--stage", required=True, choices=("scenes", "tokenizer", "vision", "answers", "checkpoint"))
+    parser.add_argument(
+        "--stage", required=True, choices=("scenes", "tokenizer", "vision", "answers", "checkpoint", "evaluate")
+    )
     parser.add_argument(
         "--run", type=Path, required=True, help="folder of everything this run makes, for instance .runs/tiny"
     )
     parser.add_argument("--processes", type=int, default=2, help="of one thread each, to train")
-    parser.add_argument("--scenes", type=int, default=12_000, help="training scenes to render (stage scenes)")
+    parser.add_argument(
+        "--scenes", type=int, default=12_000, help="to render (stage scenes) or to ask about (stage evaluate)"
+    )
     parser.add_argument(
         "--part", default="0/1", help="K/N: render every N-th shard only, for N processes (stage scenes)"
     )
@@ -72,7 +78,9 @@ def parse_arguments() -> argparse.Namespace:
         "--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="checkpoint folder to write (stage checkpoint)")
+    parser.add_argument(
+        "--out", type=Path, help="checkpoint folder to write (stage checkpoint), exported model to ask (stage evaluate)"
+    )
     return parser.parse_args()
 
 
@@ -87,7 +95,8 @@ def make_scenes(arguments: argparse.Namespace) -> None:
 
 
 def make_tokenizer(arguments: argparse.Namespace) -> None:
-    """Trains the tokenizer on the held-out scenes' questions (their words are those of all) and writes the model's configuration."""
+    """Trains the tokenizer on the held-out scenes' questions, whose words are those of all; writes the
+    configuration."""
     tokenizer = train_tokenizer(corpus(_scenes(arguments, "held-out")))
     write_companions(arguments.run / "model", tokenizer)
     print(f"{tokenizer.get_vocab_size()} tokens in {arguments.run / 'model'}")
@@ -138,6 +147,13 @@ def write_checkpoint(arguments: argparse.Namespace) -> None:
     write_companions(arguments.out, Tokenizer.from_file(str(arguments.run / "model" / "tokenizer.json")))
     save_checkpoint(model, arguments.out, dtype=torch.bfloat16)
     print(arguments.out)
+
+
+def print_accuracy(arguments: argparse.Namespace) -> None:
+    """Prints the accuracy of an exported model by kind of question."""
+    if arguments.out is None:
+        raise SystemExit("expected --out, the folder of the exported model")
+    print(table(evaluate(arguments.out, arguments.scenes, EVALUATION_SEEDS)))
 
 
 def _scenes(arguments: argparse.Namespace, kind: str) -> Scenes:

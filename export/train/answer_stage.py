@@ -30,8 +30,8 @@ CAPTION_SHARE = 0.5  # of the one-region batches, asked in the released caption 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is asked. region_shares: of batches with 1, 2, .. regions. single_tile: share of batches whose picture is one tile and
-    the same as thumbnail, as with max_tiles 1. focus: kinds that half of the questions are about."""
+    """What is asked. region_shares: of batches with 1, 2, .. regions. single_tile: share of batches whose picture is
+    one tile and the same as thumbnail, as with max_tiles 1. focus: kinds that half of the questions are about."""
 
     region_shares: tuple[float, ...] = (0.2, 0.35, 0.3, 0.1, 0.05)
     questions: int = 10
@@ -41,8 +41,9 @@ class Curriculum:
 
 @dataclass(frozen=True)
 class AnswerBatch:
-    """B pictures of T tiles with R regions. pixels [B * T, 3, S, S], masks [B * T, 1, S, S], patches int64 [B * T, n, 4], attributes int64
-    [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g * tiles]; prefix int64 [P]; asked: the questions of each picture."""
+    """B pictures of T tiles with R regions. pixels [B * T, 3, S, S], masks [B * T, 1, S, S], patches int64 [B * T, n,
+    4], attributes int64 [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g * tiles]; prefix int64 [P]; asked: the
+    questions of each picture."""
 
     grid: tuple[int, int]
     pixels: Tensor
@@ -124,7 +125,8 @@ class AnswerStage:
         return {"all": _share(everything), **{kind: _share(hits) for kind, hits in sorted(right.items())}}
 
     def _forward(self, model: GarModel, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoder states after the prefix [B, L, H], link states [B, R, 1, H], patches [B * T, n, D], replay [B, R, g*g, H]."""
+        """Decoder states after the prefix [B, L, H], link states [B, R, 1, H], patches [B * T, n, D], replay [B, R,
+        g*g, H]."""
         pictures = len(batch.asked)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_vision):
             patches, features = _encode(model, batch)
@@ -204,7 +206,8 @@ class AnswerStage:
 
 
 def tiles_of(thumbnail: NDArray, canvas: NDArray, single: bool) -> NDArray:
-    """(T, C, S, S): thumbnail (C, S, S) and the canvas's tiles; with `single` the thumbnail twice, as for a picture of one tile."""
+    """(T, C, S, S): thumbnail (C, S, S) and the canvas's tiles; with `single` the thumbnail twice, as for a picture
+    of one tile."""
     if single:
         return np.stack([thumbnail, thumbnail])
     return np.concatenate([thumbnail[None], split_canvas(canvas[None])[0]])

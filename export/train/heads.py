@@ -1,4 +1,4 @@
-"""Training-only heads that read attributes and positions from patches, replay tokens and decoder states, and their losses."""
+"""Training-only heads that read attributes and places from patches, replay tokens and decoder states."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def patch_labels(labels: NDArray[np.uint8], attributes: NDArray[np.uint8], patch
 
 
 def patch_loss(head: nn.Linear, patches: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of every attribute of every patch, and the accuracies on objects. patches [B, n, D], labels [B, n, 4]."""
+    """Cross entropy of every attribute of every patch, and the accuracies on objects. patches [B, n, D], labels [B,
+    n, 4]."""
     logits = head(patches).split([count + 1 for count in CLASSES], -1)
     on_object = labels[..., 0] < CLASSES[0]
     weights = torch.where(on_object, 1.0, BACKGROUND_WEIGHT)

@@ -1,4 +1,4 @@
-"""Initial weights that make training from scratch short: whitened patch kernels, sinusoidal positions, unit-gain matrices."""
+"""Initial weights that shorten training: whitened patch kernels, sinusoidal positions, unit-gain matrices."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def sinusoids(side: int, width: int) -> Tensor:
 def _sample_patches(
     scenes: Scenes, side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Patches that touch an object: colours (N, 3 * side * side) in -1..1, masks (N, side * side) of their main object."""
+    """Patches that touch an object: colours (N, 3 * side * side) in -1..1, masks (N, side * side) of their main
+    object."""
     colours, masks = [], []
     height, width = scenes.labels.shape[1:]
     while len(colours) < PATCHES:

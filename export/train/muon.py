@@ -35,8 +35,8 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
 class Muon:
     """Steps `named` parameters; a learning rate for each is `learning_rate` times its group's scale.
 
-    groups: (scale, named parameters); a parameter whose `requires_grad` is False is left alone. Fused q, k, v weights of
-    shape (3 d, d) are orthogonalised one by one.
+    groups: (scale, named parameters); a parameter whose `requires_grad` is False is left alone. Fused q, k, v weights
+    of shape (3 d, d) are orthogonalised one by one.
     """
 
     def __init__(
@@ -76,7 +76,6 @@ class Muon:
         return self.state[key]
 
     def _step_muon(self, name: str, parameter: nn.Parameter, rate: float) -> None:
-        assert parameter.grad is not None
         momentum = self._buffer(f"{name}.momentum", parameter)
         momentum.mul_(MOMENTUM).add_(parameter.grad)
         nesterov = parameter.grad.add(momentum, alpha=MOMENTUM)
@@ -87,7 +86,6 @@ class Muon:
             weight.add_(orthogonalise(update), alpha=-rate * RMS_MATCH * max(rows // parts, columns) ** 0.5)
 
     def _step_adam(self, name: str, parameter: nn.Parameter, rate: float) -> None:
-        assert parameter.grad is not None
         first, second = self._buffer(f"{name}.first", parameter), self._buffer(f"{name}.second", parameter)
         first.lerp_(parameter.grad, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(parameter.grad, parameter.grad, value=1 - BETAS[1])

@@ -17,8 +17,8 @@ Example = tuple[list[int], list[int]]
 
 @dataclass(frozen=True)
 class Packed:
-    """What follows the prefix, for B pictures. ids, labels (of the *next* token, NO_LABEL elsewhere), segments (number of the
-    question), positions: int64 [B, L]."""
+    """What follows the prefix, for B pictures. ids, labels (of the *next* token, NO_LABEL elsewhere), segments
+    (number of the question), positions: int64 [B, L]."""
 
     ids: Tensor
     labels: Tensor
@@ -64,8 +64,8 @@ def attention_mask(segments: Tensor, prefix_length: int) -> Tensor:
 def answered(predicted: Tensor, packed: Packed, questions: Sequence[int]) -> list[list[bool]]:
     """For each picture, whether each of its questions is answered exactly: every answer token is the predicted one.
 
-    predicted: int64 [B, L], argmax at each place; equal to greedy decoding, as one wrong token is a wrong answer. questions: how many
-    each picture has.
+    predicted: int64 [B, L], argmax at each place; equal to greedy decoding, as one wrong token is a wrong answer.
+    questions: how many each picture has.
     """
     wrong = (packed.labels != NO_LABEL) & (predicted != packed.labels)
     return [

@@ -1,7 +1,7 @@
 """Data parallel training on one machine: processes of one thread each, which meet once a step.
 
-On a shared CPU this is faster than one process of several threads, which meet at every operation and then wait for the one that
-was held up.
+On a shared CPU this is faster than one process of several threads, which meet at every operation and then wait for
+the one that was held up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Workers:
 
 
 def run_workers(count: int, work: Callable[[Workers], None]) -> None:
-    """Calls `work` in `count` forked processes, this one included: what is in memory is shared. torch must have used one thread until now."""
+    """Calls `work` in `count` forked processes, this one included: what is in memory is shared. torch must have used
+    one thread until now."""
     if count == 1:
         work(Workers())
         return

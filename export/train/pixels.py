@@ -1,4 +1,4 @@
-"""What happens to pixels and masks before they are learnt from: small changes that a camera or a detector would make."""
+"""Small changes of pixels and masks, as a camera or a detector would make them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_EDGE_SHIFT = 3  # pixels of the canvas by which a mask is eroded or dilated
 
 
 def camera_noise(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(T, 3, S, S) uint8 tiles of one picture to float32 0..255 with another exposure, white balance and sensor noise."""
+    """(T, 3, S, S) uint8 tiles of one picture to float32 0..255 of another exposure, white balance and noise."""
     gain = rng.uniform(0.85, 1.15) * rng.uniform(0.96, 1.04, 3).astype(np.float32)
     changed = pixels.astype(np.float32) * gain.astype(np.float32)[:, None, None]
     if rng.random() < 0.3:

@@ -23,7 +23,7 @@ TEMPLATE_TEXTS = (
     "Describe this masked region in detail.",
 )
 SPARE_TEXTS = (
-    "not visible, none of these, hidden, both, all, only, other, another, two, three, four, five, one, zero, how many, count",
+    "not visible, none of these, hidden, both, all, only, other, another, two, three, four, five, one, zero, how many",
     "a an the this that it and or of in on at by with from to between under above below near far next beside",
     "table floor object objects region regions picture image camera robot gripper cup tray tool open closed full empty",
     "Can you see What Which Where Is Are Does Do How Describe Name Answer yes no Yes No E. F. A B C D E F",

@@ -1,4 +1,4 @@
-"""A resumable training run: weights, their running average, optimiser and step in one safetensors file, numbers in a log."""
+"""A resumable training run: weights, their average, optimiser and step in one safetensors file; numbers in a log."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Run:
 
 
 def newest_state(folder: Path) -> Path:
-    """The cooled state of a stage if it is newer than the running one. Raises FileNotFoundError when there is neither."""
+    """A stage's running state, or its cooled one if that is newer. Raises FileNotFoundError when there is neither."""
     states = [path for path in (folder / STATE, folder / COOLED) if path.is_file()]
     if not states:
         raise FileNotFoundError(f"expected {STATE} in {folder}: run the stage before this one first")

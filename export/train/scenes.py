@@ -1,6 +1,7 @@
-"""Rendered scenes on disk, and in memory for training: the runtime's tile pixels, instance labels, attributes, questions.
+"""Rendered scenes on disk and in memory: the runtime's tile pixels, instance labels, attributes, exact truth.
 
-A shard is a folder of .npy files and one JSON file; N scenes of a shard come from seeds `first_seed .. first_seed + N - 1`.
+A shard is a folder of .npy files and one JSON file; N scenes of a shard come from seeds `first_seed .. first_seed + N
+- 1`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ PER_OBJECT = ("pixels", "visible", "askable", "centroid", "centre", "distance") 
 class Scenes:
     """N rendered scenes.
 
-    thumbnails: uint8 (N, 3, TILE, TILE). canvases: uint8 (N, 3, CANVAS, CANVAS), the tiles put together. labels: uint8 (N, CANVAS, CANVAS),
-    0 none, i + 1 object i. attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES' words or ABSENT. depths: float32 (N, MAX_OBJECTS),
-    metres along the optical axis of the objects' centres. seeds: int64 (N,). truths: the exact scenes and what is true of them.
+    thumbnails: uint8 (N, 3, TILE, TILE). canvases: uint8 (N, 3, CANVAS, CANVAS), the tiles put together. labels:
+    uint8 (N, CANVAS, CANVAS), 0 none, i + 1 object i. attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES'
+    words or ABSENT. depths: float32 (N, MAX_OBJECTS), metres along the optical axis of the objects' centres. seeds:
+    int64 (N,). truths: the exact scenes and what is true of them.
     """
 
     thumbnails: NDArray[np.uint8]
@@ -193,10 +195,10 @@ def split_canvas(canvases: NDArray) -> NDArray:
 
 
 def write_shard(folder: Path, kind: str, first_seed: int, count: int) -> Path:
-    """Renders a shard into `folder` unless it is there already; its path. Raises ValueError for seeds of the other kind."""
+    """Renders a shard into `folder` unless it is there; its path. Raises ValueError for seeds of the other kind."""
     if (first_seed + count > HELD_OUT_SEEDS) == (kind == "train"):
         raise ValueError(
-            f"expected seeds below {HELD_OUT_SEEDS} for train and from there on for held-out, got {first_seed} for {kind}"
+            f"expected seeds below {HELD_OUT_SEEDS} for train only, got {first_seed} for {kind}"
         )
     shard = folder / f"{kind}-{first_seed:07d}"
     if not (shard / "seeds.npy").is_file():

@@ -35,8 +35,8 @@ CHAT_TEMPLATE = (
     + SYSTEM_TEXT
     + "<|eot_id|>"
     + "{% for message in messages %}<|start_header_id|>{{ message.role }}<|end_header_id|>{{ '\\n\\n' }}"
-    + "{% for part in message.content %}{% if part.type == 'image' %}<|image|>{% elif part.type == 'text' %}{{ part.text | trim }}"
-    + "{% endif %}{% endfor %}<|eot_id|>{% endfor %}"
+    + "{% for part in message.content %}{% if part.type == 'image' %}<|image|>"
+    + "{% elif part.type == 'text' %}{{ part.text | trim }}{% endif %}{% endfor %}<|eot_id|>{% endfor %}"
     + "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>{{ '\\n\\n' }}{% endif %}"
 )
 

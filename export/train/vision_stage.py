@@ -27,8 +27,8 @@ NO_MASK, ALL_MASKED = 0.2, 0.6  # otherwise a random part of the regions is mask
 
 @dataclass(frozen=True)
 class TileBatch:
-    """B single tiles. pixels float [B, 3, S, S] normalised, masks [B, 1, S, S], patches int64 [B, n, 4], attributes int64 [B, R, 4],
-    places [B, R, PLACE], wy and wx [B, R, g, g]."""
+    """B single tiles. pixels float [B, 3, S, S] normalised, masks [B, 1, S, S], patches int64 [B, n, 4], attributes
+    int64 [B, R, 4], places [B, R, PLACE], wy and wx [B, R, g, g]."""
 
     pixels: Tensor
     masks: Tensor
@@ -106,7 +106,7 @@ class VisionStage:
 def _random_tile(
     scenes: Scenes, scene: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
-    """Pixels (3, S, S) and labels (S, S) of the thumbnail, of one of the runtime's tiles, or of any place of the canvas.
+    """Pixels (3, S, S) and labels (S, S) of the thumbnail, of one of the runtime's tiles, or of a random crop.
 
     The third value is how many of the canvas's pixels became one.
     """

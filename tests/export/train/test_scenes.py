@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gar_ros.export.train.scenes import CANVAS, TILE, Scenes, join_tiles, render_scenes, scene_from_json, split_canvas, write_shard
+from gar_ros.export.train.scenes import (
+    CANVAS,
+    TILE,
+    Scenes,
+    join_tiles,
+    render_scenes,
+    scene_from_json,
+    split_canvas,
+    write_shard,
+)
 from gar_ros.sim.generate import random_scene
 
 
