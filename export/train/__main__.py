@@ -131,9 +131,10 @@ def train_stage(arguments: argparse.Namespace) -> None:
         single_tile=arguments.single_tile,
         focus=DIRECT_KINDS if arguments.focus == "direct" else tuple(filter(None, arguments.focus.split(","))),
     )
-    prompts = prompt_builder(arguments.run / "model", config)
-    end = read_prompts(arguments.run / "model", config)[0].eos[0]
-    stage = AnswerStage(scenes, held_out, prompts, end, arguments.batch or 4, curriculum, arguments.vision_scale == 0)
+    prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
+    stage = AnswerStage(
+        scenes, held_out, prompts, tokens, arguments.batch or 4, curriculum, arguments.vision_scale == 0
+    )
     run_workers(arguments.processes, lambda workers: train(run, stage, settings, workers))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gar_ros.engine.manifest import Tokens
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
@@ -23,9 +26,10 @@ from gar_ros.export.train.scenes import GRID, Scenes, split_canvas
 from gar_ros.sim.questions import Question
 
 LINK_LAYER = 1  # decoder layer (from 0) after which a region's last crop token must know its place in the picture
-AUXILIARY = {"patch": 0.1, "region": 0.15, "linked": 0.3}  # weights of the losses beside the answers'
+NAME_LAYER = 2  # after which a <PromptN> in the question must know what its region's crop tokens know
+AUXILIARY = {"patch": 0.1, "region": 0.15, "linked": 0.3, "named": 0.3}  # weights of the losses beside the answers'
 MASKS_CHANGED = 0.2
-CAPTION_SHARE = 0.5  # of the one-region batches, asked in the released caption form
+CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,21 @@ class AnswerBatch:
     asked: list[list[Question]]
 
 
+@dataclass(frozen=True)
+class Forward:
+    """What the losses read.
+
+    answers [B, L, H]: last decoder states after the prefix. links [B, R, 1, H], names [B, L, H]: states of earlier layers.
+    patches [B * T, n, D], replay [B, R, g*g, H].
+    """
+
+    answers: Tensor
+    links: Tensor
+    names: Tensor
+    patches: Tensor
+    replay: Tensor
+
+
 class AnswerStage:
     """Batches, loss and evaluation of stage 2. With `frozen_vision` no gradient reaches ViT and projector."""
 
@@ -68,13 +87,13 @@ class AnswerStage:
         scenes: Scenes,
         held_out: Scenes,
         prompts: PromptBuilder,
-        end_token: int,
+        tokens: Tokens,
         batch: int,
         curriculum: Curriculum,
         frozen_vision: bool = False,
     ) -> None:
         self.scenes, self.held_out = scenes, held_out
-        self.prompts, self.end_token = prompts, end_token
+        self.prompts, self.tokens = prompts, tokens
         self.batch_size, self.curriculum, self.frozen_vision = batch, curriculum, frozen_vision
         self.drawers = {id(part): QuestionDrawer(part) for part in (scenes, held_out)}
         self._ids = lru_cache(maxsize=200_000)(self._example)
@@ -90,19 +109,41 @@ class AnswerStage:
 
     def loss(self, model: GarModel, heads: Heads, batch: AnswerBatch) -> tuple[Tensor, dict[str, float]]:
         """Answers' cross entropy and the auxiliary losses."""
-        hidden, link, patches, replay = self._forward(model, batch)
+        states = self._forward(model, batch)
         targets = batch.packed.labels
         rows = targets != NO_LABEL
-        logits = model.head(hidden[rows])
+        logits = model.head(states.answers[rows])
         answer = F.cross_entropy(logits, targets[rows])
-        dense, numbers = patch_loss(heads.patch, patches, batch.patches)
-        regional, more = region_loss(heads.region, replay, batch.attributes, None, "region")
-        linked, most = region_loss(heads.linked, link, batch.attributes, batch.places, "linked")
-        total = answer + AUXILIARY["linked"] * linked
-        if not self.frozen_vision:
-            total = total + AUXILIARY["patch"] * dense + AUXILIARY["region"] * regional
+        parts = {
+            "patch": patch_loss(heads.patch, states.patches, batch.patches),
+            "region": region_loss(heads.region, states.replay, batch.attributes, None, "region"),
+            "linked": region_loss(heads.linked, states.links, batch.attributes, batch.places, "linked"),
+        }
+        if len(named := self._named(batch)):
+            tokens = states.names[named[:, 0], named[:, 1], None, None]
+            attributes, places = (one[named[:, 0], named[:, 2], None] for one in (batch.attributes, batch.places))
+            parts["named"] = region_loss(heads.named, tokens, attributes, places, "named")
+        counted = set(parts) - ({"patch", "region"} if self.frozen_vision else set())
+        total = answer + sum(AUXILIARY[name] * parts[name][0] for name in sorted(counted))
         token_accuracy = (logits.argmax(-1) == targets[rows]).float().mean().item()
-        return total, {"answer_loss": answer.item(), "tokens": token_accuracy, **numbers, **more, **most}
+        numbers = {"answer_loss": answer.item(), "tokens": token_accuracy}
+        for _, more in parts.values():
+            numbers |= more
+        return total, numbers
+
+    def _named(self, batch: AnswerBatch) -> Tensor:
+        """int64 [n, 3]: picture, place after the prefix and region of every <PromptN> in a question."""
+        found = [
+            torch.cat(
+                [
+                    (batch.packed.ids == token).nonzero(),
+                    torch.full((int((batch.packed.ids == token).sum()), 1), region),
+                ],
+                1,
+            )
+            for region, token in enumerate(self.tokens.prompts[: batch.attributes.shape[1]])
+        ]
+        return torch.cat(found)
 
     @torch.no_grad()
     def evaluate(self, model: GarModel, heads: Heads, pictures: int = 240) -> dict[str, float]:
@@ -116,7 +157,7 @@ class AnswerStage:
             for indexes in np.array_split(usable, max(1, len(usable) // 8)):
                 for caption in (False, True) if count == 1 else (False,):
                     batch = self._batch(model, self.held_out, indexes, count, False, caption, rng, augment=False)
-                    predicted = model.head(self._forward(model, batch)[0]).argmax(-1)
+                    predicted = model.head(self._forward(model, batch).answers).argmax(-1)
                     results = answered(predicted, batch.packed, [len(asked) for asked in batch.asked])
                     for asked, correct in zip(batch.asked, results, strict=True):
                         for question, hit in zip(asked, correct, strict=True):
@@ -124,9 +165,7 @@ class AnswerStage:
         everything = [hit for hits in right.values() for hit in hits]
         return {"all": _share(everything), **{kind: _share(hits) for kind, hits in sorted(right.items())}}
 
-    def _forward(self, model: GarModel, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decoder states after the prefix [B, L, H], link states [B, R, 1, H], patches [B * T, n, D], replay [B, R,
-        g*g, H]."""
+    def _forward(self, model: GarModel, batch: AnswerBatch) -> Forward:
         pictures = len(batch.asked)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_vision):
             patches, features = _encode(model, batch)
@@ -136,16 +175,14 @@ class AnswerStage:
         embeddings = torch.cat([model.splice(prefix, tiles, replay), model.embed(batch.packed.ids)], 1)
         length = prefix.shape[1]
         positions = torch.cat([torch.arange(length).expand(pictures, -1), batch.packed.positions], 1)
-        kept: list[Tensor] = []
-        layer = model.mllm.model.language_model.layers[LINK_LAYER]
-        hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
-        hidden = model.hidden_states(embeddings, positions, attention_mask(batch.packed.segments, length))
-        hook.remove()
-        return (
-            hidden[:, length:],
-            kept[0][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2),
-            patches,
-            replay,
+        with _kept_outputs(model, (LINK_LAYER, NAME_LAYER)) as kept:
+            hidden = model.hidden_states(embeddings, positions, attention_mask(batch.packed.segments, length))
+        return Forward(
+            answers=hidden[:, length:],
+            links=kept[LINK_LAYER][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2),
+            names=kept[NAME_LAYER][:, length:],
+            patches=patches,
+            replay=replay,
         )
 
     def _batch(
@@ -202,7 +239,7 @@ class AnswerStage:
 
     def _example(self, kind: str, text: str, answer: str, count: int) -> Example:
         question = self.prompts.caption_request() if kind == CAPTION_FORM else self.prompts.question(text, count)
-        return question, [*self.prompts.choice(answer), self.end_token]
+        return question, [*self.prompts.choice(answer), self.tokens.eos[0]]
 
 
 def tiles_of(thumbnail: NDArray, canvas: NDArray, single: bool) -> NDArray:
@@ -220,6 +257,19 @@ def _encode(model: GarModel, batch: AnswerBatch) -> tuple[Tensor, Tensor]:
         return patches, model.project(patches)
     patches = model.encode_patches(batch.pixels[::2], batch.masks[::2]).repeat_interleave(2, 0)
     return patches, model.project(patches[::2]).repeat_interleave(2, 0)
+
+
+@contextmanager
+def _kept_outputs(model: GarModel, layers: tuple[int, ...]) -> Iterator[dict[int, Tensor]]:
+    """Collects the outputs [B, S, H] of decoder layers while it is open."""
+    kept: dict[int, Tensor] = {}
+    blocks = model.mllm.model.language_model.layers
+    hooks = [blocks[i].register_forward_hook(lambda _, __, output, i=i: kept.update({i: output})) for i in layers]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _last_crops(prefix: Tensor, crop_tokens: tuple[int, ...]) -> Tensor:

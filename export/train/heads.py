@@ -44,6 +44,7 @@ class Heads(nn.Module):
         self.patch = nn.Linear(model.config.vision_width, sum(count + 1 for count in CLASSES))
         self.region = RegionHead(width)
         self.linked = RegionHead(width)
+        self.named = RegionHead(width)
 
 
 def patch_labels(labels: NDArray[np.uint8], attributes: NDArray[np.uint8], patch: int) -> NDArray[np.int64]:

@@ -197,9 +197,7 @@ def split_canvas(canvases: NDArray) -> NDArray:
 def write_shard(folder: Path, kind: str, first_seed: int, count: int) -> Path:
     """Renders a shard into `folder` unless it is there; its path. Raises ValueError for seeds of the other kind."""
     if (first_seed + count > HELD_OUT_SEEDS) == (kind == "train"):
-        raise ValueError(
-            f"expected seeds below {HELD_OUT_SEEDS} for train only, got {first_seed} for {kind}"
-        )
+        raise ValueError(f"expected seeds below {HELD_OUT_SEEDS} for train only, got {first_seed} for {kind}")
     shard = folder / f"{kind}-{first_seed:07d}"
     if not (shard / "seeds.npy").is_file():
         render_scenes(first_seed, count).save(shard)
