@@ -66,7 +66,7 @@ class AnswerBatch:
 class Forward:
     """What the losses read.
 
-    answers [B, L, H]: last decoder states after the prefix. links [B, R, 1, H], names [B, L, H]: states of earlier layers.
+    answers [B, L, H]: last decoder states after the prefix. links [B, R, 1, H], names [B, L, H]: of earlier layers.
     patches [B * T, n, D], replay [B, R, g*g, H].
     """
 
