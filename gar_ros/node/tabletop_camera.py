@@ -11,6 +11,7 @@ import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -19,7 +20,7 @@ from std_msgs.msg import Header
 
 from gar_ros.node.convert import image_message, stamp_ns
 from gar_ros.sim.render import TabletopRenderer
-from gar_ros.sim.timeline import Timeline
+from gar_ros.sim.timeline import DEMO_SEED, Timeline
 
 FRAME = "camera_optical_frame"
 
@@ -36,7 +37,7 @@ class TabletopCamera(Node):
         self._noise = self._number("noise", 2.0, "standard deviation of the sensor noise, grey levels", 0.0, 50.0)
         width = self._integer("width", 640, "image width, pixels", 16, 4096)
         height = self._integer("height", 480, "image height, pixels", 16, 4096)
-        seed = self._integer("seed", 7, "of the scene", 0, 2**31 - 1)
+        seed = self._integer("seed", DEMO_SEED, "of the scene", 0, 2**31 - 1)
         samples = self._integer("samples", 0, "of the antialiasing; 4 halve the speed of software rendering", 0, 16)
         rate = self._number("rate", 10.0, "images a second", 0.1, 120.0)
         reliable = self.declare_parameter("reliable", True, ParameterDescriptor(description="QoS; false: best effort"))
@@ -101,7 +102,11 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     # With rclpy's own handlers the context would be gone in the middle of publishing a picture.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    camera = TabletopCamera()
+    try:
+        camera = TabletopCamera()
+    except ParameterException as error:
+        print(f"tabletop_camera: {error}", file=sys.stderr)
+        return 1
     while not stop.is_set():
         rclpy.spin_once(camera, timeout_sec=0.2)
     camera.close()

@@ -8,6 +8,7 @@ from gar_ros.sim.scene import Scene
 
 LENGTH = 20.0  # seconds of motion, played forwards and backwards in turn, without a jump
 OBJECTS = (6, 8)
+DEMO_SEED = 11  # a mug in a bowl, things that touch, five colours
 
 _STEP_NS = round(STEP * 1e9)
 

@@ -16,7 +16,7 @@ from gar_ros.view.colours import region_colour, text_colour_on
 from gar_ros.view.labels import Spot, place_labels
 from gar_ros.view.text import Font, drawable, font_for, shorten, wrap
 
-FILL_OPACITY = 0.3
+FILL_OPACITY = 0.18  # low: an object's own colour must stay recognisable
 _PLATE = (18, 18, 18, 215)  # RGBA behind captions: white text on it is readable on any picture
 _LONGEST_ID = 14  # characters
 
