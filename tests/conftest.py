@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fixtures_export import (  # noqa: F401, fixtures
+    checkpoint_1b,
+    checkpoint_8b,
+    golden_8b_model_dir,
+    golden_model_dir,
+)
 from tests.processes import StartProcess, process_starter
 
 if TYPE_CHECKING:

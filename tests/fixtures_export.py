@@ -1,18 +1,53 @@
-"""Fixtures that need the exporter: import them in the conftest.py of the folder whose tests use them."""
+"""The golden checkpoints and what the exporter makes of them, once a session.
+
+Read-only: tests that damage them copy them first.
+"""
 
 from __future__ import annotations
 
+import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def golden_model_dir(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden GAR-1B-shaped checkpoint, exported once. Read-only: tests that damage it copy it first."""
-    pytest.importorskip("torch")
+def checkpoint_1b(shared: Path) -> Path:
+    """The golden GAR-1B-shaped checkpoint folder."""
+    return shared / "golden/tiny_gar_1b"
+
+
+@pytest.fixture(scope="session")
+def checkpoint_8b(shared: Path, checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden GAR-8B-shaped checkpoint folder, unpacked, with the tokenizer and template that it shares."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny_gar_8b_like"
+    shutil.copytree(shared / "golden/tiny_gar_8b_like", folder, copy_function=shutil.copyfile)
+    folder.chmod(0o755)
+    packed = folder / "model.safetensors.gz"
+    (folder / "model.safetensors").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    for name in ("tokenizer.json", "chat_template.jinja"):
+        shutil.copyfile(checkpoint_1b / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GAR-1B-shaped checkpoint, exported."""
+    return _exported(checkpoint_1b, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def golden_8b_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GAR-8B-shaped checkpoint, exported."""
+    return _exported(checkpoint_8b, tmp_path_factory)
+
+
+def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="torch exports the golden checkpoints")
     from gar_ros.export.exporter import export_checkpoint
 
-    out = tmp_path_factory.mktemp("exported") / "tiny_gar_1b"
-    export_checkpoint(shared / "golden/tiny_gar_1b", out, progress=lambda line: None)
+    out = tmp_path_factory.mktemp("exported") / checkpoint.name
+    export_checkpoint(checkpoint, out, progress=lambda line: None)
     return out

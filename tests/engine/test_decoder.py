@@ -14,6 +14,7 @@ from gar_ros.engine import decoder as decoder_module
 from gar_ros.engine.decoder import Decoder, KvCache, log_softmax
 from gar_ros.engine.manifest import Sizes
 from gar_ros.errors import ErrorCode, GarError
+from tests.engine.fakes import HostTensor
 
 VOCAB, HIDDEN, END = 6, 3, (5,)
 SIZES = Sizes(
@@ -33,22 +34,13 @@ EMBEDDINGS = RANDOM.standard_normal((VOCAB, HIDDEN)).astype(np.float32)
 HEAD = 3 * RANDOM.standard_normal((HIDDEN, VOCAB)).astype(np.float32)
 
 
-class Tensor:
-    def __init__(self, values: NDArray[Any]) -> None:
-        self._values = values
-        self._values.setflags(write=False)
-
-    def numpy(self) -> NDArray[Any]:
-        return self._values
-
-
 class SumDecoder:
     """Logits = (sum of embedding * (1 + position) over all positions so far) @ HEAD; keys hold the embeddings."""
 
     def __init__(self) -> None:
         self.runs: list[int] = []
 
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, HostTensor]:
         past = feeds["past_key_values.0.key"]
         past = past if isinstance(past, np.ndarray) else past.numpy()
         weighted = feeds["inputs_embeds"] * (1 + feeds["position_ids"][..., None])
@@ -56,9 +48,9 @@ class SumDecoder:
         self.runs.append(weighted.shape[1])
         logits = present.cumsum(1)[:, past.shape[2] :] @ HEAD
         return {
-            "logits": Tensor(logits[:, feeds["logits_idx"]].astype(np.float32)),
-            "present.0.key": Tensor(present[:, None]),
-            "present.0.value": Tensor(present[:, None]),
+            "logits": HostTensor(logits[:, feeds["logits_idx"]].astype(np.float32)),
+            "present.0.key": HostTensor(present[:, None]),
+            "present.0.value": HostTensor(present[:, None]),
         }
 
 
@@ -114,10 +106,11 @@ def test_a_shared_prefix_is_not_changed_by_what_follows(decoder: Decoder) -> Non
 def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
     cache, logits = read(decoder, [0, 3, 1])
     generated = decoder.generate(cache, logits, 12, no_check)
-    ids, log_p = [0, 3, 1], []
+    ids = [0, 3, 1]
+    log_p: list[float] = []
     while len(log_p) < 12:
         following = by_hand(ids)
-        log_p.append(following.max())
+        log_p.append(float(following.max()))
         if int(following.argmax()) in END:
             break
         ids.append(int(following.argmax()))
@@ -181,11 +174,12 @@ def test_single_token_answers_cost_no_run(decoder: Decoder, runner: SumDecoder) 
 
 
 def test_a_check_stops_between_two_tokens(decoder: Decoder, runner: SumDecoder) -> None:
-    calls = []
+    calls = 0
 
     def stop_at_third() -> None:
-        calls.append(None)
-        if len(calls) == 3:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
             raise GarError(ErrorCode.CANCELLED, "enough")
 
     endless = Decoder(runner, EMBEDDINGS, SIZES, ())

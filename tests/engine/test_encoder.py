@@ -11,17 +11,10 @@ import pytest
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.manifest import TileRule
 from gar_ros.errors import ErrorCode, GarError
+from tests.engine.fakes import HostTensor
 
 RULE = TileRule("perception_lm", 4, True, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))
 FEATURE_BYTES = 4
-
-
-class Tensor:
-    def __init__(self, values: Any) -> None:
-        self._values = values
-
-    def numpy(self) -> Any:
-        return self._values
 
 
 class SumVision:
@@ -30,13 +23,13 @@ class SumVision:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, HostTensor]:
         pixels, inside = feeds["pixel_values"], feeds["mask_values"]
         self.batches.append(len(pixels))
         assert pixels.dtype == inside.dtype == np.float32
         assert inside.shape == (len(pixels), 1, 2, 2)
         sums = pixels.sum((1, 2, 3)) + 1000 * inside.sum((1, 2, 3))
-        return {"image_features": Tensor(sums.reshape(-1, 1, 1).astype(np.float32))}
+        return {"image_features": HostTensor(sums.reshape(-1, 1, 1).astype(np.float32))}
 
 
 def tiles(*values: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

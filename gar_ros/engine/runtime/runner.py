@@ -19,7 +19,7 @@ class DeviceTensor(Protocol):
 class Runner(Protocol):
     """One loaded graph."""
 
-    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> Mapping[str, DeviceTensor]:
         """All outputs by name; inputs are never modified. Host arrays are cast to the graph's input types."""
 
 

@@ -1,0 +1,252 @@
+"""Encode once, ask many: what a caller may rely on, whatever the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.decoder import log_softmax
+from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region
+
+COLOUR, SIDE = "What colour is <Prompt0>?", "Is <Prompt0> left of <Prompt1>?"
+WIDTH, HEIGHT = 64, 48
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def regions() -> list[Region]:
+    boxes = {"left": (2, 3, 20, 30), "right": (40, 10, 60, 40)}
+    return [Region.from_box(name, box, (WIDTH, HEIGHT)) for name, box in boxes.items()]
+
+
+@pytest.fixture(scope="module")
+def frame(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> EncodedFrame:
+    return engine.encode(image, regions, max_tiles=1)
+
+
+def without_times(answer: Answer) -> Answer:
+    return dataclasses.replace(answer, seconds={})
+
+
+def test_the_same_question_twice_has_the_same_answer(frame: EncodedFrame) -> None:
+    first, again = frame.ask(COLOUR, max_tokens=5), frame.ask(COLOUR, max_tokens=5)
+    assert without_times(first) == without_times(again)
+    assert len(first.token_ids) == first.generated_tokens == 5
+
+
+def test_the_order_of_questions_does_not_matter(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
+    def answers(questions: list[str]) -> dict[str, Answer]:
+        fresh = engine.encode(image, regions, max_tiles=1)
+        return {text: without_times(fresh.ask(text, max_tokens=4)) for text in questions}
+
+    assert answers([COLOUR, SIDE]) == answers([SIDE, COLOUR])
+
+
+def logits_in_one_piece(frame: EncodedFrame, engine: GarEngine, asked: list[int], answer: list[int]) -> np.ndarray:
+    """Next-token logits of image, regions, question and the answer's tokens, read from an empty cache."""
+    prefix = engine.prompts.prefix("question", len(frame._features), len(frame.regions))
+    embeds = np.concatenate([frame._embed("question", prefix), engine.decoder.embed(asked + answer)])
+    return engine.decoder.prefill(engine.decoder.empty, embeds, lambda: None)[1]
+
+
+def test_a_shared_prefix_equals_reading_everything(frame: EncodedFrame, engine: GarEngine) -> None:
+    asked = engine.prompts.question(COLOUR, 2)
+    frame.ask(SIDE, max_tokens=1)
+    answer = frame.ask(COLOUR, max_tokens=3)
+    ids: list[int] = []
+    for token in answer.token_ids:
+        assert int(logits_in_one_piece(frame, engine, asked, ids).argmax()) == token
+        ids.append(token)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("yes", "no"),  # several tokens each, none begins another
+        ("A", "B", "C"),  # one token each
+        ("red", "red box"),  # one begins the other: scored with their ends
+        ("<Prompt0>", "<Prompt1>"),
+    ],
+)
+def test_probabilities_equal_brute_force(frame: EncodedFrame, engine: GarEngine, choices: tuple[str, ...]) -> None:
+    asked = engine.prompts.question(SIDE, 2)
+    ids = [engine.prompts.choice(text) for text in choices]
+    end = list(engine.manifest.tokens.eos)
+    nested = any(one != other and other[: len(one)] == one for one in ids for other in ids)
+    assert nested == (choices == ("red", "red box"))
+    likelihoods = []
+    for tokens in ids:
+        steps = [log_softmax(logits_in_one_piece(frame, engine, asked, tokens[:n])) for n in range(len(tokens) + 1)]
+        likelihood = np.prod([np.exp(steps[n][token]) for n, token in enumerate(tokens)])
+        likelihoods.append(likelihood * (np.exp(steps[-1][end]).sum() if nested else 1))
+
+    answer = frame.ask(SIDE, choices)
+
+    np.testing.assert_allclose(answer.probabilities, np.array(likelihoods) / sum(likelihoods), rtol=1e-3)
+    assert sum(answer.probabilities) == pytest.approx(1)
+    assert answer.choice == int(np.argmax(likelihoods))
+    assert (answer.text, answer.confidence) == (choices[answer.choice], answer.probabilities[answer.choice])
+    assert (answer.generated_tokens, answer.complete) == (0, True)
+
+
+def test_the_order_of_choices_does_not_matter(frame: EncodedFrame) -> None:
+    one, other = frame.ask(SIDE, ["yes", "no"]), frame.ask(SIDE, ["no", "yes"])
+    assert one.text == other.text
+    assert one.probabilities == other.probabilities[::-1]
+
+
+def test_free_text_confidence_is_the_geometric_mean(frame: EncodedFrame, engine: GarEngine) -> None:
+    answer = frame.ask(COLOUR, max_tokens=2)
+    asked = engine.prompts.question(COLOUR, 2)
+    log_p = [
+        log_softmax(logits_in_one_piece(frame, engine, asked, list(answer.token_ids[:n])))[token]
+        for n, token in enumerate(answer.token_ids)
+    ]
+    assert answer.confidence == pytest.approx(np.exp(np.mean(log_p)), rel=1e-3)
+
+
+def test_every_stage_has_its_time_and_the_prefix_is_read_once(
+    engine: GarEngine, image: np.ndarray, regions: list[Region]
+) -> None:
+    fresh = engine.encode(image, regions, max_tiles=1)
+    first, second = fresh.ask(COLOUR, max_tokens=1), fresh.ask(SIDE, max_tokens=1)
+    stages = ["tile", "vision", "replay", "prefill", "question", "decode"]
+    assert list(first.seconds) == list(second.seconds) == stages
+    assert second.seconds["prefill"] < first.seconds["prefill"] / 10
+
+
+def test_another_region_encodes_only_the_touched_tiles_again(engine: GarEngine, image: np.ndarray) -> None:
+    """2 x 2 tiles and a thumbnail: a region in the upper left touches one tile and the thumbnail."""
+    upper_left = Region.from_box("a", (2, 2, 10, 10), (WIDTH, HEIGHT))
+    lower_right = Region.from_box("b", (50, 40, 60, 46), (WIDTH, HEIGHT))
+    engine.encode(image, [upper_left], max_tiles=4)
+    before = engine.encoder.encoded_tiles
+    cached = engine.encode(image, [lower_right], max_tiles=4)
+    assert engine.encoder.encoded_tiles - before == 3  # thumbnail, lower right, and upper left without its mask
+    engine.encoder._cache.clear()
+    np.testing.assert_array_equal(cached._features, engine.encode(image, [lower_right], max_tiles=4)._features)
+
+
+def test_only_the_union_of_masks_reaches_the_tiles(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
+    union = Region.from_mask("both", regions[0].mask | regions[1].mask)
+    apart, together = engine.encode(image, regions, max_tiles=1), engine.encode(image, [union], max_tiles=1)
+    np.testing.assert_array_equal(apart._features, together._features)
+    assert not np.array_equal(apart._replay[0], together._replay[0])
+
+
+def test_describe_uses_the_caption_form(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
+    one = engine.encode(image, regions[:1], max_tiles=1)
+    described = one.describe(max_tokens=3)
+    asked = one.ask("Describe this masked region in detail.", max_tokens=3)
+    assert described.prompt_tokens != asked.prompt_tokens
+    assert without_times(described) == without_times(one.describe(max_tokens=3))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (200, 1), (1, 200)])
+def test_extreme_images_and_regions_of_one_pixel(engine: GarEngine, size: tuple[int, int]) -> None:
+    width, height = size
+    region = Region.from_box("pixel", (width - 1, height - 1, width, height), size)
+    frame = engine.encode(np.full((height, width, 3), 200, np.uint8), [region], max_tiles=2)
+    answer = frame.ask(COLOUR, ["red", "blue"])
+    assert np.isfinite(answer.probabilities).all()
+
+
+def refused(code: ErrorCode, *words: str) -> Any:
+    return pytest.raises(GarError, match=".*".join(map(re.escape, words)), check=lambda error: error.code == code)
+
+
+@pytest.mark.parametrize(
+    ("image", "came"),
+    [
+        (np.zeros((4, 4), np.uint8), "uint8 (4, 4)"),
+        (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4)"),
+        (np.zeros((4, 4, 3), np.float32), "float32 (4, 4, 3)"),
+        (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3)"),
+        ("picture.png", "str"),
+    ],
+)
+def test_images_of_another_kind(engine: GarEngine, image: Any, came: str) -> None:
+    region = Region.from_box("a", (0, 0, 4, 4), (4, 4))
+    with refused(ErrorCode.INVALID_REQUEST, "expected an RGB image (H, W, 3) uint8, got", came):
+        engine.encode(image, [region])
+
+
+def test_regions_that_do_not_fit(engine: GarEngine, image: np.ndarray) -> None:
+    many = [Region.from_box(str(n), (n, 0, n + 1, 1), (WIDTH, HEIGHT)) for n in range(6)]
+    with refused(ErrorCode.TOO_MANY_REGIONS, "at most 5", "got 6"):
+        engine.encode(image, many)
+    with refused(ErrorCode.INVALID_REQUEST, "at least one region"):
+        engine.encode(image, [])
+    with refused(ErrorCode.INVALID_REQUEST, "64x48 px", "got 48x64 px"):
+        engine.encode(image, [Region.from_box("a", (0, 0, 4, 4), (HEIGHT, WIDTH))])
+
+
+@pytest.mark.parametrize("max_tiles", [0, -1, 17])
+def test_numbers_of_tiles_the_model_does_not_have(
+    engine: GarEngine, image: np.ndarray, regions: list[Region], max_tiles: int
+) -> None:
+    with refused(ErrorCode.INVALID_REQUEST, "max_tiles in 1..16", f"got {max_tiles}"):
+        engine.encode(image, regions, max_tiles=max_tiles)
+
+
+@pytest.mark.parametrize("choices", [["yes"], ["yes", ""], ["yes", " "], ["yes", "yes "], ["a", "b", "a"]])
+def test_choices_that_are_none(frame: EncodedFrame, choices: list[str]) -> None:
+    with refused(ErrorCode.INVALID_REQUEST, "at least two different, non-empty choices"):
+        frame.ask(SIDE, choices)
+
+
+def test_questions_that_are_none(frame: EncodedFrame) -> None:
+    with refused(ErrorCode.INVALID_REQUEST, "expected a question"):
+        frame.ask(" ")
+    with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt2>", "got 2 region"):
+        frame.ask("What is <Prompt2>?")
+    with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt3>"):
+        frame.ask(SIDE, ["<Prompt0>", "<Prompt3>"])
+    with refused(ErrorCode.INVALID_REQUEST, "max_tokens of at least 1, got 0"):
+        frame.ask(COLOUR, max_tokens=0)
+    with refused(ErrorCode.INVALID_REQUEST, "one region to describe", "has 2"):
+        frame.describe()
+
+
+def test_a_question_beyond_the_context_says_what_fits(frame: EncodedFrame, engine: GarEngine) -> None:
+    prefix = len(engine.prompts.prefix("question", 2, 2))
+    room = engine.manifest.sizes.max_positions - prefix - 64
+    with refused(ErrorCode.QUESTION_TOO_LONG, f"at most {room} tokens, got "):
+        frame.ask("a " * 20_000, max_tokens=64)
+
+
+def test_a_check_stops_between_tokens_and_the_frame_stays_usable(frame: EncodedFrame) -> None:
+    before = frame.ask(COLOUR, max_tokens=6)
+    calls = 0
+
+    def stop() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise GarError(ErrorCode.CANCELLED, "enough")
+
+    with refused(ErrorCode.CANCELLED, "enough"):
+        frame.ask(COLOUR, max_tokens=6, check=stop)
+    assert calls == 4  # one before the question is read, then one before each token
+    assert without_times(frame.ask(COLOUR, max_tokens=6)) == without_times(before)
+
+
+def test_a_check_stops_encoding(engine: GarEngine, regions: list[Region]) -> None:
+    def stop() -> None:
+        raise GarError(ErrorCode.TIMED_OUT, "late")
+
+    noise = np.random.default_rng(9).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    before = engine.encoder.encoded_tiles
+    with refused(ErrorCode.TIMED_OUT, "late"):
+        engine.encode(noise, regions, check=stop)
+    assert engine.encoder.encoded_tiles == before
