@@ -65,7 +65,7 @@ def test_free_text_as_json(ask: Any, files: list[str]) -> None:
 def test_prompts_are_numbered_in_the_order_given() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    args = parser.parse_args("--image i.png --mask a.png --box 1,2,3,4 --mask b.png What?".split())
+    args = parser.parse_args(["--image", "i.png", "--mask", "a.png", "--box", "1,2,3,4", "--mask", "b.png", "What?"])
     assert args.regions == [Path("a.png"), (1, 2, 3, 4), Path("b.png")]
 
 
