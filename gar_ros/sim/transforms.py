@@ -55,16 +55,16 @@ def to_matrix(rotation: Quaternion) -> NDArray[np.float64]:
 
 
 def from_matrix(matrix: NDArray[np.float64]) -> Quaternion:
-    """Quaternion with w >= 0 of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack's symmetric matrix (2000)."""
-    m = matrix
-    symmetric = np.array(
-        [
-            [m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1]],
-            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1]],
-        ]
-    )
-    best = np.linalg.eigh(symmetric)[1][:, -1]
-    w, x, y, z = (float(value) for value in (best if best[0] >= 0 else -best))
+    """Quaternion with w >= 0 of a rotation matrix (3, 3), from its largest component (Shepperd 1978)."""
+    m = matrix.tolist()
+    xyz = (m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1])
+    squares = [1 + m[0][0] + m[1][1] + m[2][2]] + [1 + 2 * m[i][i] - m[0][0] - m[1][1] - m[2][2] for i in range(3)]
+    largest = max(range(4), key=squares.__getitem__)
+    if largest == 0:
+        unscaled = (squares[0], *xyz)
+    else:
+        axis = largest - 1
+        unscaled = (xyz[axis], *(squares[largest] if i == axis else m[i][axis] + m[axis][i] for i in range(3)))
+    scale = math.copysign(0.5 / math.sqrt(squares[largest]), unscaled[0])
+    w, x, y, z = (scale * value for value in unscaled)
     return (w, x, y, z)

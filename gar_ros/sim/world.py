@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 import gar_ros.sim  # noqa: F401  (chooses the OpenGL backend before MuJoCo is imported)
 from gar_ros.sim.scene import COLOUR_RGB, COLOURS, MAX_OBJECTS, TABLE_SURFACES, Scene, SceneObject
 from gar_ros.sim.shapes import MAX_PARTS, parts_of, reach
-from gar_ros.sim.transforms import Vec3, from_matrix, to_matrix
+from gar_ros.sim.transforms import Quaternion, Vec3, multiply
 
 TABLE_HALF = (0.55, 0.45)  # metres, half of the table top's sides
 _FLOOR_Z = -0.72
+_FAR = 40.0  # metres, where seeing ends
 _HIDDEN_GROUP = 5
+_HALF_TURN_ABOUT_X: Quaternion = (0.0, 1.0, 0.0, 0.0)
 _KINDS = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
@@ -81,8 +83,7 @@ class World:
         """Camera, lights, table and floor of a scene."""
         model, camera = self.model, scene.camera
         model.cam_pos[0] = camera.position
-        # MuJoCo's camera looks along -z with y up.
-        model.cam_quat[0] = from_matrix(to_matrix(camera.orientation) * np.array([1.0, -1.0, -1.0]))
+        model.cam_quat[0] = multiply(camera.orientation, _HALF_TURN_ABOUT_X)  # MuJoCo's camera looks along -z, y is up
         model.cam_fovy[0] = camera.fovy
         for index, light in enumerate(scene.lights):
             model.light_pos[index] = light.position
@@ -147,7 +148,7 @@ def _brighter(one: Vec3, two: Vec3) -> Vec3:
 def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
     spec = mujoco.MjSpec()
     spec.stat.extent = 1.0  # clipping planes below are multiples of it
-    spec.visual.map.znear, spec.visual.map.zfar = 0.05, 40.0
+    spec.visual.map.znear, spec.visual.map.zfar = 0.05, _FAR
     visual_global = spec.visual.global_
     visual_global.offwidth, visual_global.offheight = width, height
     quality = spec.visual.quality
@@ -171,7 +172,9 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.01, 0.0, 0.0], group=_HIDDEN_GROUP)
     table = [*TABLE_HALF, 0.02]
     world.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=table, pos=[0, 0, -0.02], material="table_plain")
-    world.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=[0, 0, _FLOOR_Z])
+    # Not an infinite plane: MuJoCo would centre that on the camera of the picture before, and depth would depend on it.
+    floor_at = [0, 0, _FLOOR_Z - 0.02]
+    world.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_BOX, size=[_FAR, _FAR, 0.02], pos=floor_at)
     return spec.compile()
 
 
