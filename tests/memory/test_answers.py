@@ -1,0 +1,34 @@
+"""The memory of answers."""
+
+from __future__ import annotations
+
+from gar_ros.engine.engine import Answer
+from gar_ros.memory.answers import Answered, AnswerMemory
+
+
+def answered(question: str, text: str, *region_ids: str) -> Answered:
+    answer = Answer(text, (), -1, (), 1.0, True, 5, 1, {})
+    return Answered(answer, question, region_ids, (), 1, "camera", 0, 0)
+
+
+def test_a_new_answer_to_the_same_question_about_the_same_regions_replaces_the_old_one() -> None:
+    memory = AnswerMemory(8)
+    memory.add(answered("colour?", "red", "a"))
+    memory.add(answered("colour?", "blue", "b"))
+    memory.add(answered("colour?", "green", "a"))
+    assert [one.answer.text for one in memory.all()] == ["blue", "green"]
+
+
+def test_only_the_last_answers_are_kept() -> None:
+    memory = AnswerMemory(2)
+    for name in "abc":
+        memory.add(answered("colour?", name, name))
+    assert [one.region_ids for one in memory.all()] == [("b",), ("c",)]
+
+
+def test_a_regions_caption_is_the_newest_answer_in_which_it_is_the_first_prompt() -> None:
+    memory = AnswerMemory(8)
+    memory.add(answered("colour?", "red", "a"))
+    memory.add(answered("left of?", "yes", "b", "a"))
+    memory.add(answered("shape?", "mug", "a"))
+    assert memory.captions() == {"a": "mug", "b": "yes"}
