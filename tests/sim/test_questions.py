@@ -55,7 +55,7 @@ ABOUT_A_BALL_AND_A_BOX = {
 
 @pytest.fixture(scope="module")
 def truths(renderer: TabletopRenderer) -> list[SceneTruth]:
-    scenes = [random_scene(1000 + seed) for seed in range(200)]
+    scenes = [random_scene(1000 + seed) for seed in range(150)]
     return [scene_truth(scene, renderer.render(scene, depth=False).labels) for scene in scenes]
 
 
@@ -70,8 +70,8 @@ def many(truth: SceneTruth, regions: tuple[int, ...], kinds: set[str] | None = N
     """All that is asked about these regions in many draws."""
     return [
         question
-        for seed in range(400)
-        for question in questions_for(truth, regions, np.random.default_rng(seed), 8, kinds)
+        for seed in range(300)
+        for question in questions_for(truth, regions, np.random.default_rng(seed), len(KINDS), kinds)
     ]
 
 
