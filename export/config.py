@@ -197,7 +197,8 @@ class _Keys:
 
     def get(self, key: str, kind: type | tuple[type, ...]) -> Any:
         value: Any = self.data.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not fits:
             names = [k.__name__ for k in kind] if isinstance(kind, tuple) else [kind.__name__]
             raise self.wrong(key, f"of type {' or '.join(names)}")
         if kind is int and value <= 0 and not key.endswith("_token_id"):
