@@ -33,7 +33,7 @@ class TabletopRenderer:
     def __init__(self, width: int, height: int, samples: int = 0) -> None:
         """width, height: pixels. samples: for antialiasing the colour picture, 0 for none (4 halve the speed).
 
-        Raises RuntimeError when there is no OpenGL: MUJOCO_GL=egl (the default here) needs Mesa's libEGL.
+        MUJOCO_GL=egl, the default here, needs Mesa's libEGL: without it importing MuJoCo fails already.
         """
         self.width, self.height = width, height
         self._world = World(width, height, samples)
