@@ -1,4 +1,6 @@
-"""Starts the GAR node beside a camera driver and a detector: `ros2 launch gar_ros gar.launch.py image:=/camera/image_raw`
+"""Starts the GAR node beside a camera driver and a detector.
+
+    ros2 launch gar_ros gar.launch.py image:=/camera/image_raw instances:=/detector/instances
 
 For large images start it and the camera with FASTRTPS_DEFAULT_PROFILES_FILE naming config/fastdds_shm.xml.
 """
