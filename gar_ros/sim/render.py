@@ -41,7 +41,7 @@ class TabletopRenderer:
         self._options = mujoco.MjvOption()
 
     def render(self, scene: Scene, depth: bool = True) -> Rendered:
-        """Draws a scene; without `depth` a third faster."""
+        """Draws a scene, its depth only if asked for."""
         self._world.set_objects(scene.objects)
         self._world.set_surroundings(scene)
         renderer = self._renderer
