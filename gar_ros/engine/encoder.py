@@ -45,7 +45,8 @@ class TileEncoder:
             check()
             batch = indexes[start : start + self._tiles_per_run]
             encoded = self._run(pixels[batch], inside[batch])
-            features.update(zip((keys[index] for index in batch), encoded, strict=True))
+            # Copies: a view would keep the whole batch in memory for as long as one of its tiles is cached.
+            features.update((keys[index], tile.copy()) for index, tile in zip(batch, encoded, strict=True))
         for key in keys:
             self._keep(key, features[key])
         return np.stack([features[key] for key in keys])

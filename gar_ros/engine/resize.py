@@ -44,13 +44,11 @@ def bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 def _resize_first_axis(pixels: NDArray[np.uint8] | Float, taps: _Taps) -> Float:
     """(n, m, 3) to (size_out, m, 3) float32."""
-    flat = np.ascontiguousarray(pixels, np.float32).reshape(len(pixels), -1)
+    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
     total = np.zeros((len(taps.source), flat.shape[1]), np.float32)
     term = np.empty_like(total)
     for source, weight in zip(taps.source.T, taps.weights.T, strict=True):
-        np.take(flat, source, axis=0, out=term)
-        term *= weight[:, None]
-        total += term
+        total += np.multiply(flat[source], weight[:, None], out=term)
     return total.reshape(len(total), *pixels.shape[1:])
 
 
