@@ -30,18 +30,26 @@ _REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
 class PromptBuilder:
     """Token ids of everything the decoder reads, except for the features that replace image and crop tokens.
 
-    Belongs to one thread at a time.
+    Never changes after construction, so several threads may use it.
     """
 
     def __init__(self, tokens: Tokens, prompt_format: PromptFormat, tile_tokens: int, tokenizer: Tokenizer) -> None:
-        """tile_tokens: tokens of one tile and of one region. Raises GarError BAD_MODEL for a foreign tokenizer."""
+        """tile_tokens: tokens of one tile and of one region. The builder takes the tokenizer over.
+
+        Raises GarError BAD_MODEL for a foreign tokenizer.
+        """
         _check_control_tokens(tokens, tokenizer)
         self._tokens = tokens
         self._format = prompt_format
         self._tile_tokens = tile_tokens
         self._tokenizer = tokenizer
+        # For good, not around each call: question() runs in several threads of the node.
+        tokenizer.encode_special_tokens = True  # control tokens in a text are read as their characters
         added = tokenizer.get_added_tokens_decoder()
-        self._silent = {id for id, token in added.items() if token.special} - set(tokens.prompts)
+        self._control_ids = {token.content: id for id, token in added.items() if token.special}
+        self._silent = set(self._control_ids.values()) - set(tokens.prompts)
+        longest_first = sorted(self._control_ids, key=len, reverse=True)
+        self._control = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     @property
     def max_regions(self) -> int:
@@ -56,7 +64,7 @@ class PromptBuilder:
         if not 0 < count <= (self.max_regions if form == "question" else 1):
             raise ValueError(f"no {form} prompt for {count} regions")
         text = self._format.before_image + self._name(self._tokens.image) + self._format.after_image
-        ids = self._tokenizer.encode(text + self._regions(form, count), add_special_tokens=False).ids
+        ids = self._template_ids(text + self._regions(form, count))
         repeats = dict.fromkeys(self._tokens.crops, self._tile_tokens) | {self._tokens.image: tiles * self._tile_tokens}
         body = [id for id in ids if id != self._tokens.bos]
         return [self._tokens.bos] + [repeated for id in body for repeated in [id] * repeats.get(id, 1)]
@@ -97,7 +105,14 @@ class PromptBuilder:
         ).strip()
 
     def _end_of_turn(self) -> list[int]:
-        return list(self._tokenizer.encode(self._format.after_text, add_special_tokens=False).ids)
+        return self._template_ids(self._format.after_text)
+
+    def _template_ids(self, text: str) -> list[int]:
+        """Ids of a text of ours, in which control tokens are meant."""
+        ids: list[int] = []
+        for piece in self._control.split(text):
+            ids += [self._control_ids[piece]] if piece in self._control_ids else self._plain_ids(piece)
+        return ids
 
     def _user_ids(self, text: str, count: int) -> list[int]:
         """Ids of a user's text, in which nothing but <Prompt0>.. of the `count` regions is a control token."""
@@ -115,12 +130,7 @@ class PromptBuilder:
     def _plain_ids(self, text: str) -> list[int]:
         if any("\ud800" <= character <= "\udfff" for character in text):  # what undecodable bytes become in Python
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected Unicode text, got {text!r}")
-        before = self._tokenizer.encode_special_tokens
-        self._tokenizer.encode_special_tokens = True  # special tokens in the text are read as their characters
-        try:
-            return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        finally:
-            self._tokenizer.encode_special_tokens = before
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def _check_control_tokens(tokens: Tokens, tokenizer: Tokenizer) -> None:

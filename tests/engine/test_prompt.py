@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,10 @@ def test_a_control_token_that_text_could_become_is_refused(shared: Path) -> None
         PromptBuilder(tokens, CHAT, 1, open_to_text)
 
 
-def test_the_tokenizer_is_left_as_it_was(tokenizer: Tokenizer, builder: PromptBuilder) -> None:
-    builder.question("<|image|>", 1)
-    assert tokenizer.encode("<|image|>", add_special_tokens=False).ids == [TOKENS.image]
+def test_threads_do_not_disturb_each_other(builder: PromptBuilder) -> None:
+    """The node checks questions in its callbacks while the worker builds prefixes."""
+    calls = [lambda: builder.prefix("question", 1, 2), lambda: builder.question("<|image|> <Prompt0>", 1)]
+    alone = [call() for call in calls]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda number: calls[number % 2](), range(400)))
+    assert results == alone * 200
