@@ -18,6 +18,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CameraInfo, Image
 
 from gar_ros.client import RegionClient
@@ -249,7 +250,7 @@ def main() -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return INTERRUPTED
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()
 
 
 if __name__ == "__main__":

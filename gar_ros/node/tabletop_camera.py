@@ -71,7 +71,7 @@ class TabletopCamera(Node):
 
     def _with_noise(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         noise = np.empty(rgb.shape, np.int16)
-        cv2.randn(noise, (0.0,) * 3, (self._noise,) * 3)
+        cv2.randn(noise, np.zeros(3), np.full(3, self._noise))
         return np.asarray(cv2.add(rgb, noise, dtype=cv2.CV_8U), np.uint8)
 
     def _integer(self, name: str, default: int, meaning: str, low: int, high: int) -> int:

@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]
 """RGB, 0..255 each."""
 
 _GOLDEN_RATIO = 0.6180339887498949
-# HSV spends a third of its circle on greens that look alike; these knots, equally far apart, spread what the eye tells apart.
+# Degrees, taken as equally far apart: HSV spends a third of its circle on greens that look alike.
 _HUE_KNOTS = (0, 22, 40, 54, 85, 145, 178, 200, 222, 252, 282, 312, 340, 360)
 _TRAILING_NUMBER = re.compile(r"(\d{1,9})$")
 

@@ -61,11 +61,11 @@ def draw_overlay(image: NDArray[np.uint8], regions: Sequence[Region], captions: 
     for region in sorted(regions, key=_area, reverse=True):  # small ones last: on top of what they lie on
         _draw_region(picture, region)
     labels, spots = _fit_labels(regions, captions, (width, height))
-    for region, label, spot in zip(regions, labels, spots):
+    for region, label, spot in zip(regions, labels, spots, strict=True):
         _draw_leader(picture, region, label, spot)
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas, "RGBA")
-    for region, label, spot in zip(regions, labels, spots):
+    for region, label, spot in zip(regions, labels, spots, strict=True):
         _draw_label(draw, region, label, spot)
     return np.array(canvas)
 

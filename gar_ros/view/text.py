@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
 from PIL import ImageFont
 
@@ -18,13 +19,10 @@ _LONGEST = 400  # characters looked at; far more than any label shows
 
 
 def font_for(text: str, size: int) -> Font:
-    """Font of `size` pixels that has the most characters of `text`: Pillow's own, else one of the system."""
+    """Font of `size` pixels that has most of the characters of `text`: Pillow's own, else one of the system."""
     names = (_BUILT_IN,) if text.isascii() else (_BUILT_IN, *_SYSTEM_FONTS)
-    available = [name for name in names if _load(name, size) is not None]
-    best = max(available, key=lambda name: sum(_has_glyph(name, character) for character in text[:_LONGEST]))
-    font = _load(best, size)
-    assert font is not None
-    return font
+    fonts = [font for font in (_load(name, size) for name in names) if font is not None]
+    return max(fonts, key=lambda font: sum(_draws(font, character) for character in set(text[:_LONGEST])))
 
 
 def drawable(text: str, font: Font) -> str:
@@ -79,20 +77,13 @@ def _load(name: str, size: int) -> Font | None:
     """The named font, None when this machine hasn't it."""
     try:
         if name == _BUILT_IN:
-            built_in = ImageFont.load_default(size)
-            assert isinstance(built_in, Font), "Pillow without FreeType cannot draw labels"
-            return built_in
+            return cast("Font", ImageFont.load_default(size))
         return ImageFont.truetype(name, size)
     except OSError:
         return None
 
 
 @lru_cache(maxsize=4096)
-def _has_glyph(name: str, character: str) -> bool:
-    font = _load(name, 16)
-    return font is not None and _draws(font, character)
-
-
 def _draws(font: Font, character: str) -> bool:
     if character.isspace():
         return True

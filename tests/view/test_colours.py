@@ -27,7 +27,7 @@ def test_eight_instances_all_differ_visibly() -> None:
     colours = [region_colour(str(number)) for number in range(1, 9)]
     for i, first in enumerate(colours):
         for second in colours[i + 1 :]:
-            assert sum(abs(a - b) for a, b in zip(first, second)) > 60
+            assert sum(abs(a - b) for a, b in zip(first, second, strict=True)) > 60
 
 
 def test_ids_of_any_kind_have_a_colour() -> None:

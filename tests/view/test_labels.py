@@ -18,12 +18,14 @@ def overlap(first: Box, second: Box) -> bool:
 
 
 def rectangles(spots: list[Spot], sizes: list[tuple[int, int]]) -> list[Box]:
-    return [(spot.x, spot.y, spot.x + width, spot.y + height) for spot, (width, height) in zip(spots, sizes)]
+    return [
+        (spot.x, spot.y, spot.x + width, spot.y + height) for spot, (width, height) in zip(spots, sizes, strict=True)
+    ]
 
 
 def scattered(count: int, seed: int) -> list[Region]:
     rng = np.random.default_rng(seed)
-    corners = [(int(x), int(y)) for x, y in zip(rng.integers(0, 600, count), rng.integers(0, 440, count))]
+    corners = rng.integers(0, (600, 440), (count, 2)).tolist()
     return boxes(*[(x, y, x + 40, y + 40) for x, y in corners])
 
 
