@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -139,6 +141,16 @@ def test_a_control_token_that_text_could_become_is_refused(shared: Path) -> None
         PromptBuilder(tokens, CHAT, 1, open_to_text)
 
 
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_do_not_disturb_each_other(builder: PromptBuilder) -> None:
     """The node checks questions in its callbacks while the worker builds prefixes."""
     calls = [lambda: builder.prefix("question", 1, 2), lambda: builder.question("<|image|> <Prompt0>", 1)]
