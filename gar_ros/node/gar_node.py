@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -41,6 +43,7 @@ class GarNode(LifecycleNode):
         self._replies = Services(self)
         self._configured: _Configured | None = None
         self._inputs: Inputs | None = None
+        self._refuse_impossible_transitions()
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -75,10 +78,27 @@ class GarNode(LifecycleNode):
         if self._configured is not None:
             self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
 
+    def _refuse_impossible_transitions(self) -> None:
+        """rclpy (7.1) raises for a transition that isn't possible in this state, and nobody would get a reply again."""
+        change_state = self._service_change_state.callback
+
+        def answer(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError as error:
+                self.get_logger().warning(f"refused a lifecycle transition: {error}")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = answer
+
     def _start(self) -> None:
         self._autostart.cancel()
-        if self.trigger_configure() is TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
+        try:
+            if self.trigger_configure() is TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+        except rclpy_implementation.RCLError as error:  # somebody else was faster
+            self.get_logger().warning(f"autostart: {error}")
 
     def _attempt(self, name: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         """rclpy would swallow an exception of a transition: says what went wrong, to the log and to later requests."""

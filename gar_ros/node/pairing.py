@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+
 class StampPairing:
     """Two queues of messages; a message leaves with the nearest one of the other queue.
 

@@ -1,0 +1,32 @@
+"""Fixtures of the tests that run whole processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rclpy.node import Node
+
+from tests.processes import ChildProcess, StartProcess
+from tests.system.robot import Robot, start_gar
+
+GarStarter = Callable[..., ChildProcess]
+
+
+@pytest.fixture
+def robot(ros_node: Node) -> Iterator[Robot]:
+    """Everything around the `gar` node."""
+    robot = Robot(ros_node)
+    yield robot
+    robot.close()
+
+
+@pytest.fixture
+def gar(start_process: StartProcess, golden_model_dir: Path) -> GarStarter:
+    """`gar(name=value, ...)` starts a node with the golden random model, two tiles an image, and these parameters."""
+
+    def start(**parameters: object) -> ChildProcess:
+        return start_gar(start_process, **{"model": golden_model_dir, "max_tiles": 1, "threads": 1, **parameters})
+
+    return start

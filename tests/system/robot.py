@@ -1,0 +1,196 @@
+"""The test's side of a robot: camera, detector, planner and lifecycle manager in one node, beside a `gar` process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from numpy.typing import NDArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from gar_ros.client import RegionClient
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.msg import RegionArray
+from gar_ros.node.convert import image_message, region_array_message, stamp_message
+from gar_ros.region import Region
+from tests.processes import ChildProcess, StartProcess
+
+PATIENCE = 120.0  # seconds; nothing takes that long, not even on a busy machine
+CAMERA_PERIOD = 0.1  # seconds
+
+Scene = Callable[[Header], list[tuple[str, Any]]]
+"""Messages to publish for one header, as (topic, message)."""
+
+
+class Robot:
+    """Publishes and asks while a `gar` node runs beside it."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.client = RegionClient(node)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._executor.spin)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+
+    @contextmanager
+    def publishing(
+        self, scene: Scene, qos: QoSProfile | None = None, stamps: Callable[[], int] | None = None
+    ) -> Iterator[None]:
+        """Publishes the scene again and again. stamps: nanoseconds of each; None: the present time."""
+        qos = qos or QoSProfile(depth=5)
+        kinds = {topic: type(message) for topic, message in scene(Header())}
+        publishers = {topic: self.node.create_publisher(kind, topic, qos) for topic, kind in kinds.items()}
+        stop = threading.Event()
+
+        def publish() -> None:
+            while not stop.wait(CAMERA_PERIOD):
+                stamp = stamps() if stamps else self.node.get_clock().now().nanoseconds
+                for topic, message in scene(Header(stamp=stamp_message(stamp), frame_id="camera")):
+                    publishers[topic].publish(message)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            for publisher in publishers.values():
+                self.node.destroy_publisher(publisher)
+
+    def transition(self, transition: int) -> bool:
+        """Asks the node for a lifecycle transition; whether it succeeded."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(self.call(ChangeState, "/gar/change_state", request).success)
+
+    def state(self) -> str:
+        """The node's lifecycle state."""
+        return str(self.call(GetState, "/gar/get_state", GetState.Request()).current_state.label)
+
+    def call(self, service: Any, name: str, request: Any) -> Any:
+        """The response of a service."""
+        client = self.node.create_client(service, name)
+        assert client.wait_for_service(PATIENCE), f"no service {name}"
+        replied = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: replied.set())
+        assert replied.wait(PATIENCE), f"no reply from {name}"
+        self.node.destroy_client(client)
+        return future.result()
+
+
+def start_gar(start_process: StartProcess, **parameters: object) -> ChildProcess:
+    """A `gar` node of its own, with these parameters."""
+    given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+    return start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", *given)
+
+
+def picture(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: a red square at the left, a blue one at the right, on grey."""
+    image = np.full((height, width, 3), 128, np.uint8)
+    image[80:140, 40:100] = (200, 30, 30)
+    image[80:140, 200:260] = (30, 30, 200)
+    return image
+
+
+def labels_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) uint8: 1 on the picture's red square, 7 on its blue one."""
+    labels = np.zeros(image.shape[:2], np.uint8)
+    labels[image[:, :, 0] == 200] = 1
+    labels[image[:, :, 2] == 200] = 7
+    return labels
+
+
+def labelled_scene(header: Header) -> list[tuple[str, Any]]:
+    """Picture and label image."""
+    image = picture()
+    return [
+        ("image", image_message(image, "rgb8", header)),
+        ("instances", image_message(labels_of(image), "mono8", header)),
+    ]
+
+
+def regions_of(image: NDArray[np.uint8], header: Header) -> RegionArray:
+    """What a detector that knows names finds in the picture."""
+    labels = labels_of(image)
+    regions = [Region.from_mask("left", labels == 1, "square", 0.9), Region.from_mask("right", labels == 7)]
+    return region_array_message(regions, (image.shape[1], image.shape[0]), header)
+
+
+def detected_scene(header: Header) -> list[tuple[str, Any]]:
+    """Picture and RegionArray."""
+    image = picture()
+    return [("image", image_message(image, "rgb8", header)), ("regions", regions_of(image, header))]
+
+
+def image_only(header: Header) -> list[tuple[str, Any]]:
+    """A camera without a detector."""
+    return [("image", image_message(picture(), "rgb8", header))]
+
+
+def refusal(call: Callable[[], object]) -> tuple[ErrorCode, str]:
+    """Code and message of the GarError that `call` must raise."""
+    try:
+        result = call()
+    except GarError as error:
+        return error.code, error.message
+    raise AssertionError(f"expected a refusal, got {result}")
+
+
+def wait_for(call: Callable[[], object], code: ErrorCode) -> str:
+    """Calls again and again until it is refused with `code`; the message."""
+    outcome: tuple[ErrorCode | None, str] = (None, "")
+
+    def is_refused() -> bool:
+        nonlocal outcome
+        try:
+            outcome = (None, str(call()))
+        except GarError as error:
+            outcome = (error.code, error.message)
+        return outcome[0] is code
+
+    wait_until(is_refused, lambda: f"expected {code.name}, the last was {outcome}")
+    return outcome[1]
+
+
+def wait_until(condition: Callable[[], bool], what: Callable[[], str] = str) -> None:
+    """Waits until `condition` holds. what: says what was waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what()}"
+        time.sleep(0.05)
+
+
+class Mailbox:
+    """Keeps the newest message of a topic."""
+
+    def __init__(self, robot: Robot, kind: Any, topic: str, qos: QoSProfile) -> None:
+        self._arrived = threading.Event()
+        self.message: Any = None
+        robot.node.create_subscription(kind, topic, self._keep, qos)
+
+    def wait(self) -> Any:
+        """The next message, or one that is there already."""
+        assert self._arrived.wait(PATIENCE), "no message"
+        self._arrived.clear()
+        return self.message
+
+    def _keep(self, message: Image) -> None:
+        self.message = message
+        self._arrived.set()

@@ -1,0 +1,137 @@
+"""The node as a managed node: transitions, parameters, bad models, and leaving politely."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+
+from gar_ros.errors import ErrorCode, GarError
+from tests.processes import ChildProcess
+from tests.system.conftest import GarStarter
+from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_for, wait_until
+
+
+def ask(robot: Robot, max_tokens: int = 1, timeout: float = PATIENCE) -> Any:
+    return robot.client.query("What is <Prompt0>?", ["1"], max_tokens=max_tokens, timeout=timeout)
+
+
+def ask_at_length(robot: Robot, planners: ThreadPoolExecutor, count: int) -> list[Future[Any]]:
+    """Requests that keep the model busy, the first of them being worked on."""
+    calls = [planners.submit(ask, robot, 1024) for _ in range(count)]
+    wait_for(lambda: ask(robot, timeout=0.2), ErrorCode.TIMED_OUT)
+    return calls
+
+
+def codes_of(calls: list[Future[Any]]) -> list[ErrorCode]:
+    errors = [call.exception(PATIENCE) for call in calls]
+    return [error.code for error in errors if isinstance(error, GarError)]
+
+
+def set_parameter(robot: Robot, name: str, value: str) -> str:
+    """Sets a text parameter; the reason if it was refused."""
+    given = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+    request = SetParameters.Request(parameters=[Parameter(name=name, value=given)])
+    result = robot.call(SetParameters, "/gar/set_parameters", request).results[0]
+    return "" if result.successful else str(result.reason)
+
+
+def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) -> None:
+    gar(autostart="false")
+    wait_until(lambda: robot.state() == "unconfigured")
+    with robot.publishing(labelled_scene):
+        assert refusal(lambda: ask(robot)) == (
+            ErrorCode.NOT_ACTIVE,
+            "the node is not active: it was not configured yet",
+        )
+        assert robot.transition(Transition.TRANSITION_CONFIGURE)
+        assert refusal(robot.client.list_regions)[0] is ErrorCode.NOT_ACTIVE
+        assert "clean up first" in set_parameter(robot, "sync", "approximate")
+        assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        robot.client.wait_until_ready(PATIENCE)
+        assert ask(robot).region_ids == ["1"]
+
+        assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+        assert refusal(lambda: ask(robot))[0] is ErrorCode.NOT_ACTIVE
+        wait_until(lambda: robot.node.count_subscribers("/image") == 0)
+        assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        robot.client.wait_until_ready(PATIENCE)
+        assert ask(robot).region_ids == ["1"]
+
+        assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+        assert robot.transition(Transition.TRANSITION_CLEANUP)
+        assert set_parameter(robot, "sync", "approximate") == ""
+        assert robot.transition(Transition.TRANSITION_CONFIGURE)
+        assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        robot.client.wait_until_ready(PATIENCE)
+
+
+def test_deactivating_answers_whoever_waits(robot: Robot, gar: GarStarter) -> None:
+    gar()
+    with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
+        robot.client.wait_until_ready(PATIENCE)
+        calls = ask_at_length(robot, planners, 3)
+        assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+        assert codes_of(calls) == [ErrorCode.CANCELLED] * 3
+        assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        robot.client.wait_until_ready(PATIENCE)
+        assert ask(robot).region_ids == ["1"]
+
+
+def test_a_transition_that_is_not_possible_is_refused_and_harms_nobody(robot: Robot, gar: GarStarter) -> None:
+    node = gar()
+    wait_until(lambda: robot.state() == "active")
+    assert not robot.transition(Transition.TRANSITION_ACTIVATE)
+    assert not robot.transition(Transition.TRANSITION_CLEANUP)
+    assert robot.state() == "active"
+    assert node.is_running()
+
+
+def test_a_missing_model_folder_is_told_and_can_be_corrected(
+    robot: Robot, gar: GarStarter, golden_model_dir: Path, tmp_path: Path
+) -> None:
+    node = gar(model=tmp_path / "nothing")
+    node.wait_for_log("can't configure: model folder", PATIENCE)
+    assert robot.state() == "unconfigured"
+    code, message = refusal(lambda: ask(robot))
+    assert code is ErrorCode.NOT_ACTIVE
+    assert "it couldn't configure: model folder" in message
+    assert set_parameter(robot, "model", str(golden_model_dir)) == ""
+    assert robot.transition(Transition.TRANSITION_CONFIGURE)
+    assert robot.transition(Transition.TRANSITION_ACTIVATE)
+
+
+def test_a_bad_parameter_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
+    node = gar(sync="fuzzy", autostart="false")
+    wait_until(lambda: robot.state() == "unconfigured")
+    assert not robot.transition(Transition.TRANSITION_CONFIGURE)
+    assert "sync: expected one of exact, approximate, got 'fuzzy'" in node.log
+    assert set_parameter(robot, "sync", "exact") == ""
+    assert robot.transition(Transition.TRANSITION_CONFIGURE)
+
+
+def terminate(node: ChildProcess, timeout: float) -> int:
+    """Sends what a launch system sends at the end."""
+    os.kill(node.pid, signal.SIGTERM)
+    return node.wait(timeout)
+
+
+@pytest.mark.parametrize("leave", [ChildProcess.interrupt, terminate])
+def test_a_signal_ends_the_node_after_the_last_replies(
+    robot: Robot, gar: GarStarter, leave: Callable[..., int]
+) -> None:
+    node = gar()
+    with robot.publishing(labelled_scene), ThreadPoolExecutor(2) as planners:
+        robot.client.wait_until_ready(PATIENCE)
+        calls = ask_at_length(robot, planners, 2)
+        assert leave(node, timeout=PATIENCE) == 0
+        assert codes_of(calls) == [ErrorCode.CANCELLED] * 2
+    assert "Traceback" not in node.log
