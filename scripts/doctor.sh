@@ -17,13 +17,11 @@ need() { # need APT_PACKAGE COMMAND...: the package is missing unless the comman
 examine() {
     missing=()
     need python3 python_is True
-    if python_is True; then
-        need python3-venv "$python" -c "import ensurepip, venv" 2>/dev/null
-        need python3-dev python_is "os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h'))"
-        need libegl1 has_library libEGL.so.1
-        need libopengl0 has_library libOpenGL.so.0
-        [ "$level" = run ] || need libz3-4 has_library libz3.so.4
-    fi
+    need python3-venv "$python" -c "import ensurepip, venv" 2>/dev/null
+    need python3-dev python_is "os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h'))"
+    need libegl1 has_library libEGL.so.1
+    need libopengl0 has_library libOpenGL.so.0
+    [ "$level" = run ] || need libz3-4 has_library libz3.so.4
     need libgl1-mesa-dri compgen -G "/usr/lib/*/dri/*_dri.so" >/dev/null
     need g++ command -v c++ >/dev/null
 }
