@@ -95,7 +95,7 @@ class Children:
         for child in running:
             if child.code is None:
                 say(f"{child.name} ignored SIGINT for {GRACE_SECONDS:g} s: killed")
-            elif child.code not in (0, INTERRUPTED):
+            elif child.code not in (0, INTERRUPTED, -signal.SIGINT):  # the last: while it was still importing
                 say(f"{child.name} ended with exit code {child.code} on SIGINT; see {child.log}")
         for child in self._all:
             child.send(signal.SIGKILL)  # what its first process may have left behind, too
@@ -130,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(children, options, overlay, stop)
     if overlay.is_file():
         say(f"overlay picture: {overlay}")
-    say("done" if code == 0 else f"failed (exit code {code})")
+    if code != INTERRUPTED:
+        say("done" if code == 0 else f"failed (exit code {code})")
     return code
 
 
