@@ -34,18 +34,28 @@ class Region:
     ) -> Region:
         """Region of the non-zero pixels of `mask` (H, W). Raises GarError EMPTY_MASK or INVALID_REQUEST."""
         if mask.ndim != 2:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"region '{id}': expected a mask of shape (H, W), got {mask.shape}")
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"region '{id}': expected a mask of shape (H, W), got {mask.shape}"
+            )
         inside = np.ascontiguousarray(mask != 0)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if rows.size == 0:
-            raise GarError(ErrorCode.EMPTY_MASK, f"region '{id}': its mask of {mask.shape[1]}x{mask.shape[0]} px has no pixel set")
+            raise GarError(
+                ErrorCode.EMPTY_MASK, f"region '{id}': its mask of {mask.shape[1]}x{mask.shape[0]} px has no pixel set"
+            )
         inside.setflags(write=False)
         box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         return cls(id, inside, box, label, score, stamp_ns)
 
     @classmethod
     def from_box(
-        cls, id: str, box: Box, image_size: tuple[int, int], label: str = "", score: float = float("nan"), stamp_ns: int = 0
+        cls,
+        id: str,
+        box: Box,
+        image_size: tuple[int, int],
+        label: str = "",
+        score: float = float("nan"),
+        stamp_ns: int = 0,
     ) -> Region:
         """Region of a half-open pixel box, clipped to the image. image_size: (width, height) in pixels."""
         width, height = image_size
@@ -53,14 +63,18 @@ class Region:
         mask = np.zeros((height, width), bool)
         mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
         if not mask.any():
-            raise GarError(ErrorCode.EMPTY_MASK, f"region '{id}': box {box} has no pixel inside the {width}x{height} px image")
+            raise GarError(
+                ErrorCode.EMPTY_MASK, f"region '{id}': box {box} has no pixel inside the {width}x{height} px image"
+            )
         return cls.from_mask(id, mask, label, score, stamp_ns)
 
 
 def check_regions(regions: list[Region] | tuple[Region, ...], image_size: tuple[int, int], limit: int) -> None:
     """Refuses too many regions, repeated ids and masks of another size than the image (width, height)."""
     if len(regions) > limit:
-        raise GarError(ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {len(regions)}")
+        raise GarError(
+            ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {len(regions)}"
+        )
     if len({region.id for region in regions}) != len(regions):
         raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[region.id for region in regions]}")
     width, height = image_size
