@@ -46,17 +46,19 @@ def export_checkpoint(
 ) -> Manifest:
     """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
 
-    The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model.
+    The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model, its
+    README.md and `checkpoint`, which both stay.
     Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced.
     """
     checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
     progress = progress or _to_stderr()
-    _check_replaceable(out)
+    kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
+    _check_replaceable(out, kept)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
         manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, progress)
-        _replace(part, out)
+        _replace(part, out, kept)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     progress(f"wrote {out}: {sum(entry.bytes for entry in manifest.files.values()) / 1e6:.1f} MB")
@@ -101,11 +103,11 @@ def _write_folder(checkpoint: Path, out: Path, part: Path, name: str, progress: 
     return manifest
 
 
-def _check_replaceable(out: Path) -> None:
-    """Refuses to replace anything but an empty folder or one that holds an exported model and nothing else."""
+def _check_replaceable(out: Path, kept: set[str]) -> None:
+    """Refuses to replace anything but an empty folder or one that holds an exported model and nothing else but `kept`."""
     if not out.exists():
         return
-    found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    found = {path.name for path in out.iterdir()} - kept if out.is_dir() else {out.name}
     if out.is_dir() and found <= _exported_files(out):
         return
     raise GarError(
@@ -126,10 +128,13 @@ def _exported_files(folder: Path) -> set[str]:
     return {MANIFEST, *data["files"]}
 
 
-def _replace(part: Path, out: Path) -> None:
+def _replace(part: Path, out: Path, kept: set[str]) -> None:
     old = part.with_suffix(".old")
     if out.exists():
         out.rename(old)
+        for name in kept:
+            if (old / name).exists():
+                (old / name).rename(part / name)
     part.rename(out)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -36,9 +36,13 @@ def main() -> None:
     """Runs one stage."""
     arguments = parse_arguments()
     torch.set_num_threads(1)  # several processes instead, see parallel.py
-    {"scenes": make_scenes, "tokenizer": make_tokenizer, "checkpoint": write_checkpoint}.get(
-        arguments.stage, train_stage
-    )(arguments)
+    stages = {
+        "scenes": make_scenes,
+        "tokenizer": make_tokenizer,
+        "checkpoint": write_checkpoint,
+        "evaluate": print_accuracy,
+    }
+    stages.get(arguments.stage, train_stage)(arguments)
 
 
 def parse_arguments() -> argparse.Namespace:

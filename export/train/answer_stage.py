@@ -98,13 +98,13 @@ class AnswerStage:
         self.drawers = {id(part): QuestionDrawer(part) for part in (scenes, held_out)}
         self._ids = lru_cache(maxsize=200_000)(self._example)
 
-    def batch(self, model: GarModel, rng: np.random.Generator) -> AnswerBatch:
-        """A random training batch; all its pictures have the same number of regions and tiles."""
-        count = 1 + int(rng.choice(len(self.curriculum.region_shares), p=self.curriculum.region_shares))
-        single = rng.random() < self.curriculum.single_tile
+    def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> AnswerBatch:
+        """A random training batch; all pictures of a step have the same number of regions and tiles and the same form."""
+        count = 1 + int(plan.choice(len(self.curriculum.region_shares), p=self.curriculum.region_shares))
+        single = plan.random() < self.curriculum.single_tile
         drawer = self.drawers[id(self.scenes)]
         indexes = rng.choice(drawer.with_regions(count), self.batch_size)
-        caption = count == 1 and rng.random() < CAPTION_SHARE
+        caption = count == 1 and plan.random() < CAPTION_SHARE
         return self._batch(model, self.scenes, indexes, count, single, caption, rng, augment=True)
 
     def loss(self, model: GarModel, heads: Heads, batch: AnswerBatch) -> tuple[Tensor, dict[str, float]]:
@@ -146,7 +146,7 @@ class AnswerStage:
         return torch.cat(found)
 
     @torch.no_grad()
-    def evaluate(self, model: GarModel, heads: Heads, pictures: int = 240) -> dict[str, float]:
+    def evaluate(self, model: GarModel, heads: Heads, pictures: int = 120) -> dict[str, float]:
         """Share of exactly right answers by question kind on held-out scenes, 2 x 2 tiles, masks as they are."""
         right: dict[str, list[bool]] = defaultdict(list)
         rng = np.random.default_rng(0)

@@ -35,11 +35,11 @@ VISION_PARTS = ("vision_tower", "mask_patch_embedding", "multi_modal_projector",
 
 
 class Stage(Protocol):
-    """What a stage of the recipe gives to the loop."""
+    """What a stage of the recipe gives to the loop. `plan` is the same for all workers of a step, `rng` is the worker's own."""
 
     name: str
 
-    def batch(self, model: GarModel, rng: np.random.Generator) -> Any: ...
+    def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> Any: ...
 
     def loss(self, model: GarModel, heads: Heads, batch: Any) -> tuple[Tensor, dict[str, float]]: ...
 
@@ -54,7 +54,7 @@ class Settings:
     learning_rate: float = 2e-3
     vision_scale: float = 1.0  # of the learning rate, for ViT, mask embedding and projector
     seed: int = 0
-    evaluate_every: float = 6.0  # minutes
+    evaluate_every: float = 10.0  # minutes
     save_every: float = 3.0  # minutes
     cooldown: bool = False  # the learning rate falls linearly over these minutes
 
@@ -173,7 +173,8 @@ def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
     start = last = saved = evaluated = time.monotonic()
     recent: dict[str, list[float]] = defaultdict(list)
     while True:
-        batch = stage.batch(run.model, np.random.default_rng((settings.seed, run.step, workers.number)))
+        plan = np.random.default_rng((settings.seed, run.step))
+        batch = stage.batch(run.model, plan, np.random.default_rng((settings.seed, run.step, workers.number)))
         loss, numbers = stage.loss(run.model, run.heads, batch)
         optimiser.zero_grad()
         loss.backward()

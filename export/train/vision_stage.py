@@ -47,7 +47,7 @@ class VisionStage:
     def __init__(self, scenes: Scenes, held_out: Scenes, batch: int) -> None:
         self.scenes, self.held_out, self.batch_size = scenes, held_out, batch
 
-    def batch(self, model: GarModel, rng: np.random.Generator) -> TileBatch:
+    def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> TileBatch:
         """A random training batch."""
         return self._batch(model, self.scenes, rng.integers(len(self.scenes), size=self.batch_size), rng, augment=True)
 
@@ -64,7 +64,7 @@ class VisionStage:
     def evaluate(self, model: GarModel, heads: Heads) -> dict[str, float]:
         """The loss's numbers on held-out scenes, without augmentation."""
         rng = np.random.default_rng(0)
-        parts = np.array_split(np.arange(min(len(self.held_out), 320)), 10)
+        parts = np.array_split(np.arange(min(len(self.held_out), 160)), 5)
         results = [
             self.loss(model, heads, self._batch(model, self.held_out, part, rng, augment=False))[1] for part in parts
         ]
