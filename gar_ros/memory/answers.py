@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -52,5 +53,17 @@ class AnswerMemory:
             return list(self._answers.values())
 
     def captions(self) -> dict[str, str]:
-        """The newest answer's text for each region, by the region that is <Prompt0>."""
-        return {answered.region_ids[0]: answered.answer.text for answered in self.all()}
+        """What the newest answer says of each region, by the region that is <Prompt0>."""
+        return {answered.region_ids[0]: _caption(answered) for answered in self.all()}
+
+
+def _caption(answered: Answered) -> str:
+    """The answer, with its question where nobody could read it alone ("no: Is 3 inside 5?"); prompts by region id."""
+    text, question = (_with_ids(part, answered.region_ids) for part in (answered.answer.text, answered.question))
+    alone = len(answered.region_ids) == 1 and answered.answer.text.lower() not in ("yes", "no")
+    return text if alone else f"{text}: {question}"
+
+
+def _with_ids(text: str, region_ids: tuple[str, ...]) -> str:
+    names = {f"<Prompt{number}>": region_id for number, region_id in enumerate(region_ids)}
+    return re.sub(r"<Prompt\d+>", lambda prompt: names.get(prompt[0], prompt[0]), text)

@@ -29,6 +29,16 @@ def test_only_the_last_answers_are_kept() -> None:
 def test_a_regions_caption_is_the_newest_answer_in_which_it_is_the_first_prompt() -> None:
     memory = AnswerMemory(8)
     memory.add(answered("colour?", "red", "a"))
-    memory.add(answered("left of?", "yes", "b", "a"))
+    memory.add(answered("Is <Prompt0> left of <Prompt1>?", "yes", "b", "a"))
     memory.add(answered("shape?", "mug", "a"))
-    assert memory.captions() == {"a": "mug", "b": "yes"}
+    assert memory.captions() == {"a": "mug", "b": "yes: Is b left of a?"}
+
+
+def test_a_caption_that_needs_its_question_names_regions_by_their_ids() -> None:
+    memory = AnswerMemory(8)
+    memory.add(answered("Which is larger, <Prompt0> or <Prompt1>?", "<Prompt1>", "8", "<Prompt0>"))
+    memory.add(answered("Is <Prompt0> red?", "no", "2"))
+    assert memory.captions() == {
+        "8": "<Prompt0>: Which is larger, 8 or <Prompt0>?",
+        "2": "no: Is 2 red?",
+    }
