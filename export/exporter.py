@@ -104,7 +104,7 @@ def _write_folder(checkpoint: Path, out: Path, part: Path, name: str, progress: 
 
 
 def _check_replaceable(out: Path, kept: set[str]) -> None:
-    """Refuses to replace anything but an empty folder or one that holds an exported model and nothing else but `kept`."""
+    """Refuses to replace anything but an empty folder or one that holds an exported model and no more than `kept`."""
     if not out.exists():
         return
     found = {path.name for path in out.iterdir()} - kept if out.is_dir() else {out.name}

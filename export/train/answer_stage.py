@@ -18,7 +18,7 @@ from gar_ros.engine.manifest import Tokens
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
-from gar_ros.export.train.heads import Heads, patch_labels, patch_loss, place_of, region_loss
+from gar_ros.export.train.heads import Heads, grid_loss, patch_labels, patch_loss, place_of, region_loss
 from gar_ros.export.train.packing import NO_LABEL, Example, Packed, answered, attention_mask, pack
 from gar_ros.export.train.pixels import camera_noise, detector_mask
 from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer
@@ -27,7 +27,13 @@ from gar_ros.sim.questions import Question
 
 LINK_LAYER = 1  # decoder layer (from 0) after which a region's last crop token must know its place in the picture
 NAME_LAYER = 2  # after which a <PromptN> in the question must know what its region's crop tokens know
-AUXILIARY = {"patch": 0.1, "region": 0.15, "linked": 0.3, "named": 0.3}  # weights of the losses beside the answers'
+AUXILIARY = {
+    "patch": 0.2,
+    "region": 0.2,
+    "grid": 2.0,
+    "linked": 0.4,
+    "named": 0.4,
+}  # weights of the losses beside the answers'
 MASKS_CHANGED = 0.2
 CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
 
@@ -67,13 +73,14 @@ class Forward:
     """What the losses read.
 
     answers [B, L, H]: last decoder states after the prefix. links [B, R, 1, H], names [B, L, H]: of earlier layers.
-    patches [B * T, n, D], replay [B, R, g*g, H].
+    patches [B * T, n, D], features [B * T, g*g, H], replay [B, R, g*g, H].
     """
 
     answers: Tensor
     links: Tensor
     names: Tensor
     patches: Tensor
+    features: Tensor
     replay: Tensor
 
 
@@ -99,7 +106,7 @@ class AnswerStage:
         self._ids = lru_cache(maxsize=200_000)(self._example)
 
     def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> AnswerBatch:
-        """A random training batch; all pictures of a step have the same number of regions and tiles and the same form."""
+        """A random training batch; regions, tiles and form are the same for all pictures of a step."""
         count = 1 + int(plan.choice(len(self.curriculum.region_shares), p=self.curriculum.region_shares))
         single = plan.random() < self.curriculum.single_tile
         drawer = self.drawers[id(self.scenes)]
@@ -117,13 +124,14 @@ class AnswerStage:
         parts = {
             "patch": patch_loss(heads.patch, states.patches, batch.patches),
             "region": region_loss(heads.region, states.replay, batch.attributes, None, "region"),
+            "grid": grid_loss(heads.grid, states.features),
             "linked": region_loss(heads.linked, states.links, batch.attributes, batch.places, "linked"),
         }
         if len(named := self._named(batch)):
             tokens = states.names[named[:, 0], named[:, 1], None, None]
             attributes, places = (one[named[:, 0], named[:, 2], None] for one in (batch.attributes, batch.places))
             parts["named"] = region_loss(heads.named, tokens, attributes, places, "named")
-        counted = set(parts) - ({"patch", "region"} if self.frozen_vision else set())
+        counted = set(parts) - ({"patch", "region", "grid"} if self.frozen_vision else set())
         total = answer + sum(AUXILIARY[name] * parts[name][0] for name in sorted(counted))
         token_accuracy = (logits.argmax(-1) == targets[rows]).float().mean().item()
         numbers = {"answer_loss": answer.item(), "tokens": token_accuracy}
@@ -182,6 +190,7 @@ class AnswerStage:
             links=kept[LINK_LAYER][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2),
             names=kept[NAME_LAYER][:, length:],
             patches=patches,
+            features=features,
             replay=replay,
         )
 

@@ -31,11 +31,18 @@ CLIP = 1.0  # largest norm of all gradients together
 FINAL_RATE = 0.02  # of the learning rate at the end of a cooldown
 LOG_EVERY = 50  # steps
 TIED = "lm_head"  # the same tensor as the embedding table
-VISION_PARTS = ("vision_tower", "mask_patch_embedding", "multi_modal_projector", "heads.patch", "heads.region")
+VISION_PARTS = (
+    "vision_tower",
+    "mask_patch_embedding",
+    "multi_modal_projector",
+    "heads.patch",
+    "heads.region",
+    "heads.grid",
+)
 
 
 class Stage(Protocol):
-    """What a stage of the recipe gives to the loop. `plan` is the same for all workers of a step, `rng` is the worker's own."""
+    """What a stage gives to the loop. `plan` is the same for all workers of a step, `rng` is the worker's own."""
 
     name: str
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
-from gar_ros.export.train.heads import PLACE, Heads, patch_labels, patch_loss, place_of, region_loss
+from gar_ros.export.train.heads import PLACE, Heads, grid_loss, patch_labels, patch_loss, place_of, region_loss
 from gar_ros.export.train.pixels import camera_noise, detector_mask
 from gar_ros.export.train.scenes import ABSENT, CANVAS, Scenes
 from gar_ros.export.train.tiny_checkpoint import TILE
@@ -22,6 +22,7 @@ MIN_SHARE = 0.5  # of the object's visible pixels that the tile must hold
 THUMBNAILS = 0.4  # share of the tiles; as many are random crops, the rest the runtime's own tiles
 RANDOM_CROPS = 0.4
 MASKS_CHANGED = 0.15
+GRID_WEIGHT = 2.0
 NO_MASK, ALL_MASKED = 0.2, 0.6  # otherwise a random part of the regions is masked
 
 
@@ -58,7 +59,14 @@ class VisionStage:
         dense, numbers = patch_loss(heads.patch, patches, batch.patches)
         replay = model.replay(features[:, None], (1, 1), batch.wy, batch.wx)
         regional, more = region_loss(heads.region, replay, batch.attributes, batch.places, "region")
-        return dense + regional, {"patch_loss": dense.item(), "region_loss": regional.item(), **numbers, **more}
+        grid, most = grid_loss(heads.grid, features)
+        return dense + regional + GRID_WEIGHT * grid, {
+            "patch_loss": dense.item(),
+            "region_loss": regional.item(),
+            **numbers,
+            **more,
+            **most,
+        }
 
     @torch.no_grad()
     def evaluate(self, model: GarModel, heads: Heads) -> dict[str, float]:

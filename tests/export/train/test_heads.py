@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gar_ros.export.train.heads import CLASSES, RegionHead, patch_labels, place_of, region_loss
+from gar_ros.export.train.heads import (
+    CLASSES,
+    GRID_AMPLITUDE,
+    GridHead,
+    RegionHead,
+    grid_loss,
+    patch_labels,
+    place_of,
+    region_loss,
+)
 from gar_ros.export.train.scenes import ABSENT
 
 
@@ -37,3 +46,20 @@ def test_absent_regions_do_not_count() -> None:
     both, _ = region_loss(head, tokens, attributes, places, "region")
     alone, _ = region_loss(head, tokens[:, :1], attributes[:, :1], places[:, :1], "region")
     assert torch.allclose(both, alone)
+
+
+def test_a_place_of_the_wanted_amplitude_costs_nothing() -> None:
+    """Tokens of unit RMS whose first two channels are their place in a tile of 2 x 2 tokens."""
+    head = GridHead(64)
+    with torch.no_grad():
+        head.directions.zero_()
+        head.directions[0, 0] = head.directions[1, 1] = 7.0  # their length does not count
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]]) * GRID_AMPLITUDE
+    rest = torch.full((4, 62), ((64 - 2 * GRID_AMPLITUDE**2) / 62) ** 0.5)
+    tokens = torch.cat([corners, rest], 1)[None]
+    loss, numbers = grid_loss(head, tokens)
+    assert float(loss) < 1e-6
+    assert numbers["grid_x_error"] < 1e-3
+    faint = tokens.clone()
+    faint[..., :2] /= 100
+    assert float(grid_loss(head, faint)[0]) > 0.9
