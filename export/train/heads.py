@@ -39,7 +39,7 @@ class RegionHead(nn.Module):
 class GridHead(nn.Module):
     """A token's place in its tile, read along two directions of unit length from the token at unit RMS.
 
-    Unit lengths make it unable to amplify a faint signal. Trained on attributes alone, the ViT leaves the horizontal place
+    Unit lengths make it unable to amplify a faint signal. From attributes alone, the ViT leaves the horizontal place
     so faint that the decoder does not find it: that loss stayed at the variance for 1,800 steps.
     """
 
