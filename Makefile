@@ -49,11 +49,14 @@ $(DONE)/%: requirements/%.lock $(DONE)/machine
 	scripts/install_layer.sh $(VENV) $*
 	touch $@
 
+# Newest versions that agree over all layers; each layer's lock is then complete and installed without resolving.
 lock: $(DONE)/dev
 	mkdir -p build
 	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
 	for layer in ros runtime sim dev export; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
+	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \
+		--no-emit-package numpy
 
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --quiet --no-annotate \
 	--custom-compile-command "make lock" \
