@@ -88,11 +88,14 @@ class RegionClient:
         return self._call(self._list, request, timeout)
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Returns when the node serves and has a fresh image with regions; else raises why not after `timeout` s."""
+        """Returns when the node serves and has a fresh image with regions; else raises why not after `timeout` s.
+
+        Call it first: DDS can drop replies to a client that the node has only just discovered.
+        """
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.list_regions(timeout=max(deadline - time.monotonic(), 0.0))
+                self.list_regions(timeout=min(1.0, timeout))
                 return
             except GarError:
                 if time.monotonic() > deadline:

@@ -37,7 +37,7 @@ class Inputs:
         self._frames = frames
         self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in SUBSCRIPTIONS}
         self._pairings = self._new_pairings()
-        self._last_pair = time.monotonic()
+        self._last_pair: float | None = None
         self._warned = ""
         self._subscriptions = [
             self._subscribe(IMAGE, self._on_image),
@@ -58,9 +58,9 @@ class Inputs:
             self._node.destroy_subscription(subscription)
 
     def trouble(self, quiet: float = 1.0) -> str:
-        """Why no pairs have arrived for `quiet` seconds; empty when some have."""
+        """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""
         now = time.monotonic()
-        if now - self._last_pair < quiet:
+        if self._last_pair is not None and now - self._last_pair < quiet:
             return ""
         for stream in self._streams.values():
             stream.publishers = self._node.count_publishers(stream.topic)

@@ -145,10 +145,15 @@ class Server:
                 f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
                 f"{len(set(query.choices))} of them different",
             )
-        count = len(query.region_ids) + len(query.ad_hoc)
-        self._engine.prompts.question(query.question, count)
+        prompts, count = self._engine.prompts, len(query.region_ids) + len(query.ad_hoc)
+        if count > prompts.max_regions:
+            raise GarError(
+                ErrorCode.TOO_MANY_REGIONS,
+                f"expected at most {prompts.max_regions} regions in one question, got {count}",
+            )
+        prompts.question(query.question, count)
         for choice in query.choices:
-            self._engine.prompts.choice(choice, count)
+            prompts.choice(choice, count)
         if count == 0:
             raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
 

@@ -34,6 +34,7 @@ class FakePrompts:
     def question(self, text: str, count: int) -> list[int]:
         if "<Prompt0>" in text and count == 0:
             raise GarError(ErrorCode.PROMPT_WITHOUT_REGION, "got no region")
+        assert count <= self.max_regions, "there is no token for more prompts"
         return []
 
     def choice(self, text: str, count: int) -> list[int]:

@@ -13,6 +13,8 @@ import numpy as np
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -39,6 +41,8 @@ class Robot:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.client = RegionClient(node)
+        services = {"change_state": ChangeState, "get_state": GetState, "set_parameters": SetParameters}
+        self._clients = {name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin)
@@ -75,24 +79,36 @@ class Robot:
                 self.node.destroy_publisher(publisher)
 
     def transition(self, transition: int) -> bool:
-        """Asks the node for a lifecycle transition; whether it succeeded."""
+        """Asks the node for a lifecycle transition; whether it succeeded. Call `wait_for_state` first."""
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self.call(ChangeState, "/gar/change_state", request).success)
+        return bool(self._call("change_state", request, PATIENCE).success)
 
-    def state(self) -> str:
-        """The node's lifecycle state."""
-        return str(self.call(GetState, "/gar/get_state", GetState.Request()).current_state.label)
+    def wait_for_state(self, state: str) -> None:
+        """Waits until the node is in this lifecycle state."""
 
-    def call(self, service: Any, name: str, request: Any) -> Any:
-        """The response of a service."""
-        client = self.node.create_client(service, name)
-        assert client.wait_for_service(PATIENCE), f"no service {name}"
+        def is_there() -> bool:
+            # DDS can drop replies to a client that the node has only just discovered: asked again.
+            response = self._call("get_state", GetState.Request(), timeout=1.0)
+            return response is not None and response.current_state.label == state
+
+        wait_until(is_there, lambda: state)
+
+    def set_parameter(self, name: str, value: str) -> str:
+        """Sets a text parameter of the node; the reason if it was refused."""
+        given = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=given)])
+        result = self._call("set_parameters", request, PATIENCE).results[0]
+        return "" if result.successful else str(result.reason)
+
+    def _call(self, name: str, request: Any, timeout: float) -> Any:
+        """The response of a service, None when there is none within `timeout` seconds."""
+        client = self._clients[name]
+        if not client.wait_for_service(timeout):
+            return None
         replied = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: replied.set())
-        assert replied.wait(PATIENCE), f"no reply from {name}"
-        self.node.destroy_client(client)
-        return future.result()
+        return future.result() if replied.wait(timeout) else None
 
 
 def start_gar(start_process: StartProcess, **parameters: object) -> ChildProcess:

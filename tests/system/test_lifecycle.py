@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 
 from gar_ros.errors import ErrorCode, GarError
 from tests.processes import ChildProcess
@@ -36,17 +34,9 @@ def codes_of(calls: list[Future[Any]]) -> list[ErrorCode]:
     return [error.code for error in errors if isinstance(error, GarError)]
 
 
-def set_parameter(robot: Robot, name: str, value: str) -> str:
-    """Sets a text parameter; the reason if it was refused."""
-    given = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=given)])
-    result = robot.call(SetParameters, "/gar/set_parameters", request).results[0]
-    return "" if result.successful else str(result.reason)
-
-
 def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) -> None:
     gar(autostart="false")
-    wait_until(lambda: robot.state() == "unconfigured")
+    robot.wait_for_state("unconfigured")
     with robot.publishing(labelled_scene):
         assert refusal(lambda: ask(robot)) == (
             ErrorCode.NOT_ACTIVE,
@@ -54,7 +44,7 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
         )
         assert robot.transition(Transition.TRANSITION_CONFIGURE)
         assert refusal(robot.client.list_regions)[0] is ErrorCode.NOT_ACTIVE
-        assert "clean up first" in set_parameter(robot, "sync", "approximate")
+        assert "clean up first" in robot.set_parameter("sync", "approximate")
         assert robot.transition(Transition.TRANSITION_ACTIVATE)
         robot.client.wait_until_ready(PATIENCE)
         assert ask(robot).region_ids == ["1"]
@@ -68,7 +58,7 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
 
         assert robot.transition(Transition.TRANSITION_DEACTIVATE)
         assert robot.transition(Transition.TRANSITION_CLEANUP)
-        assert set_parameter(robot, "sync", "approximate") == ""
+        assert robot.set_parameter("sync", "approximate") == ""
         assert robot.transition(Transition.TRANSITION_CONFIGURE)
         assert robot.transition(Transition.TRANSITION_ACTIVATE)
         robot.client.wait_until_ready(PATIENCE)
@@ -77,6 +67,7 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
 def test_deactivating_answers_whoever_waits(robot: Robot, gar: GarStarter) -> None:
     gar()
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
+        robot.wait_for_state("active")
         robot.client.wait_until_ready(PATIENCE)
         calls = ask_at_length(robot, planners, 3)
         assert robot.transition(Transition.TRANSITION_DEACTIVATE)
@@ -88,10 +79,10 @@ def test_deactivating_answers_whoever_waits(robot: Robot, gar: GarStarter) -> No
 
 def test_a_transition_that_is_not_possible_is_refused_and_harms_nobody(robot: Robot, gar: GarStarter) -> None:
     node = gar()
-    wait_until(lambda: robot.state() == "active")
+    robot.wait_for_state("active")
     assert not robot.transition(Transition.TRANSITION_ACTIVATE)
     assert not robot.transition(Transition.TRANSITION_CLEANUP)
-    assert robot.state() == "active"
+    robot.wait_for_state("active")
     assert node.is_running()
 
 
@@ -100,21 +91,21 @@ def test_a_missing_model_folder_is_told_and_can_be_corrected(
 ) -> None:
     node = gar(model=tmp_path / "nothing")
     node.wait_for_log("can't configure: model folder", PATIENCE)
-    assert robot.state() == "unconfigured"
+    robot.wait_for_state("unconfigured")
     code, message = refusal(lambda: ask(robot))
     assert code is ErrorCode.NOT_ACTIVE
     assert "it couldn't configure: model folder" in message
-    assert set_parameter(robot, "model", str(golden_model_dir)) == ""
+    assert robot.set_parameter("model", str(golden_model_dir)) == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
 
 
 def test_a_bad_parameter_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
     node = gar(sync="fuzzy", autostart="false")
-    wait_until(lambda: robot.state() == "unconfigured")
+    robot.wait_for_state("unconfigured")
     assert not robot.transition(Transition.TRANSITION_CONFIGURE)
     assert "sync: expected one of exact, approximate, got 'fuzzy'" in node.log
-    assert set_parameter(robot, "sync", "exact") == ""
+    assert robot.set_parameter("sync", "exact") == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
 
 
