@@ -10,6 +10,7 @@ from typing import Any
 from transformers import LlamaConfig
 
 from gar_ros.engine.manifest import Sizes, TileRule
+from gar_ros.engine.replay import RoiConvention
 from gar_ros.errors import ErrorCode, GarError
 
 CONFIG = "config.json"
@@ -54,7 +55,7 @@ class GarConfig:
     eos: tuple[int, ...]
     image_token: int
     crop_tokens: tuple[int, ...]
-    roi_convention: str  # "released" or "correct", see engine/replay.py
+    roi_convention: RoiConvention  # "released" or "correct", see engine/replay.py
 
     @property
     def grid(self) -> int:

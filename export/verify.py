@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from transformers import DynamicCache
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.manifest import Sizes
 from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
 from gar_ros.export.checkpoint import Weights, load_model
 from gar_ros.export.config import GarConfig, bad_model
@@ -105,8 +104,7 @@ class _Comparison:
         yield _stage("image features", self.engine.encoder.encode(pixels, inside, _no_check), features, FEATURES)
 
         tiles = features[1:] if self.rule.thumbnail else features
-        convention = cast(RoiConvention, self.model.config.roi_convention)
-        wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, convention)
+        wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
         replay = self.model.replay(tiles, grid, torch.from_numpy(wy), torch.from_numpy(wx))
         exported = self.engine.replayer.run({"tile_features": tiles.numpy(), "wy": wy, "wx": wx})["replay"].numpy()
         yield _stage("replay", exported, replay, REPLAY)

@@ -136,4 +136,4 @@ def region_loss(
         return loss, numbers  # type: ignore[return-value]
     errors = (place - places)[present].square()
     numbers |= {f"{name}_{axis}_error": errors[:, i].mean().sqrt().item() for i, axis in enumerate(("x", "y", "depth"))}
-    return loss + (errors * errors.new_tensor(PLACE_WEIGHTS)).mean(), numbers  # type: ignore[return-value]
+    return loss + (errors * errors.new_tensor(PLACE_WEIGHTS)).mean(), numbers

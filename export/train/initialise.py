@@ -78,7 +78,8 @@ def _sample_patches(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Patches that touch an object: colours (N, 3 * side * side) in -1..1, masks (N, side * side) of their main
     object."""
-    colours, masks = [], []
+    colours: list[NDArray[np.uint8]] = []
+    masks: list[NDArray[np.bool_]] = []
     height, width = scenes.labels.shape[1:]
     while len(colours) < PATCHES:
         scene = rng.integers(len(scenes))

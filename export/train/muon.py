@@ -65,30 +65,28 @@ class Muon:
             if parameter.grad is None:
                 continue
             rate = learning_rate * self.scales[name]
-            if is_hidden_matrix(name, parameter):
-                self._step_muon(name, parameter, rate)
-            else:
-                self._step_adam(name, parameter, rate)
+            step = self._step_muon if is_hidden_matrix(name, parameter) else self._step_adam
+            step(name, parameter, parameter.grad, rate)
 
     def _buffer(self, key: str, like: Tensor) -> Tensor:
         if key not in self.state:
             self.state[key] = torch.zeros_like(like)
         return self.state[key]
 
-    def _step_muon(self, name: str, parameter: nn.Parameter, rate: float) -> None:
+    def _step_muon(self, name: str, parameter: nn.Parameter, gradient: Tensor, rate: float) -> None:
         momentum = self._buffer(f"{name}.momentum", parameter)
-        momentum.mul_(MOMENTUM).add_(parameter.grad)
-        nesterov = parameter.grad.add(momentum, alpha=MOMENTUM)
+        momentum.mul_(MOMENTUM).add_(gradient)
+        nesterov = gradient.add(momentum, alpha=MOMENTUM)
         rows, columns = parameter.shape
         parts = 3 if "qkv" in name else 1
         for weight, update in zip(parameter.chunk(parts), nesterov.chunk(parts), strict=True):
             weight.mul_(1 - rate * self.weight_decay)
             weight.add_(orthogonalise(update), alpha=-rate * RMS_MATCH * max(rows // parts, columns) ** 0.5)
 
-    def _step_adam(self, name: str, parameter: nn.Parameter, rate: float) -> None:
+    def _step_adam(self, name: str, parameter: nn.Parameter, gradient: Tensor, rate: float) -> None:
         first, second = self._buffer(f"{name}.first", parameter), self._buffer(f"{name}.second", parameter)
-        first.lerp_(parameter.grad, 1 - BETAS[0])
-        second.mul_(BETAS[1]).addcmul_(parameter.grad, parameter.grad, value=1 - BETAS[1])
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         count = self._buffer(f"{name}.count", parameter.new_zeros(()))
         count += 1
         corrected = (second / (1 - BETAS[1] ** count)).sqrt_().add_(EPSILON)

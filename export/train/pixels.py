@@ -25,7 +25,7 @@ def compressed(canvas: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[n
     _, code = cv2.imencode(
         ".jpg", np.ascontiguousarray(canvas[::-1].transpose(1, 2, 0)), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
-    return cv2.imdecode(code, cv2.IMREAD_COLOR).transpose(2, 0, 1)[::-1]
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8).transpose(2, 0, 1)[::-1]
 
 
 def detector_mask(mask: NDArray[np.bool_], rng: np.random.Generator, changed: float) -> NDArray[np.bool_]:

@@ -161,7 +161,8 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def make_optimiser(run: Run, vision_scale: float) -> Muon:
     """Muon over everything, vision weights with their own scale of the learning rate (0: left alone)."""
-    vision, rest = [], []
+    vision: list[tuple[str, nn.Parameter]] = []
+    rest: list[tuple[str, nn.Parameter]] = []
     for name, parameter in run.modules().named_parameters():
         is_vision = any(part in name for part in VISION_PARTS)
         (vision if is_vision else rest).append((name, parameter))

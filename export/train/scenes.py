@@ -101,7 +101,8 @@ def _save_truths(folder: Path, truths: list[SceneTruth]) -> None:
     relations = [
         np.stack([truth.relations[name] for name in RELATIONS]).reshape(len(RELATIONS), -1) for truth in truths
     ]
-    np.savez(folder / TRUTHS, relations=np.concatenate(relations, 1), **columns)
+    columns["relations"] = np.concatenate(relations, 1)
+    np.savez(folder / TRUTHS, allow_pickle=False, **columns)
 
 
 def _load_truths(folder: Path) -> list[SceneTruth]:

@@ -74,7 +74,7 @@ class GarNode(LifecycleNode):
 
     def cancel(self) -> None:
         """Takes no more requests and answers those that wait with CANCELLED, at once."""
-        self._replies.stop_serving("it was deactivated or shut down")
+        self._replies.stop_serving(_not_active("it was deactivated or shut down"))
         if self._configured is not None:
             self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
 
@@ -106,11 +106,13 @@ class GarNode(LifecycleNode):
             step()
         except GarError as error:
             self.get_logger().error(f"can't {name}: {error.message}")
-            self._replies.stop_serving(f"it couldn't {name}: {error.message}")
+            # A planner may wait for an inactive node, but not for a model that can't be used.
+            code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
+            self._replies.stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._replies.stop_serving(f"it couldn't {name}: {error}")
+            self._replies.stop_serving(_not_active(f"it couldn't {name}: {error}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
@@ -118,7 +120,7 @@ class GarNode(LifecycleNode):
     def _configure(self) -> None:
         self._configured = _Configured(self, self._declared.read, self._why_no_input)
         self._declared.locked = True
-        self._replies.stop_serving("it was not activated yet")
+        self._replies.stop_serving(_not_active("it was not activated yet"))
 
     def _activate(self) -> None:
         configured = self._configured
@@ -170,6 +172,10 @@ class _Configured:
         """Waits for the model's next check."""
         self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.visual.close()
+
+
+def _not_active(why: str) -> GarError:
+    return GarError(ErrorCode.NOT_ACTIVE, f"the node is not active: {why}")
 
 
 class _Executor(MultiThreadedExecutor):
@@ -231,7 +237,8 @@ def main() -> int:
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()
-    stop.wait()
+    while not stop.wait(0.2):  # in turns: an endless wait could sleep through a signal that another thread took
+        pass
     node.cancel()
     executor.shutdown()
     spinner.join()

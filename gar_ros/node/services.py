@@ -24,7 +24,7 @@ Response = TypeVar("Response")
 
 
 class Services:
-    """Replies to all requests from the node's start to its end, NOT_ACTIVE while it doesn't serve.
+    """Replies to all requests from the node's start to its end, with a refusal while it doesn't serve.
 
     Callbacks wait for the model, each in a thread of the executor.
     """
@@ -32,7 +32,7 @@ class Services:
     def __init__(self, node: Node) -> None:
         self._logger = node.get_logger()
         self._server: Server | None = None
-        self._why_not = "it was not configured yet"
+        self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
         self._on_answer: Callable[[Answered], None]
         group = ReentrantCallbackGroup()
         for endpoint, callback in ((QUERY, self._query), (DESCRIBE, self._describe), (LIST, self._list)):
@@ -43,17 +43,17 @@ class Services:
         self._on_answer = on_answer
         self._server = server
 
-    def stop_serving(self, why: str) -> None:
-        """Answers NOT_ACTIVE from now on; why: said to whoever asks."""
+    def stop_serving(self, refusal: GarError) -> None:
+        """Answers every request with `refusal` from now on."""
         self._server = None
-        self._why_not = why
+        self._refusal = refusal
 
     def _reply(self, serve: Callable[[Server, Any, Any], None], request: Any, response: Response) -> Response:
         """Fills the response by `serve`; what that raises becomes error_code and error_msg."""
         server = self._server
         try:
             if server is None:
-                raise GarError(ErrorCode.NOT_ACTIVE, f"the node is not active: {self._why_not}")
+                raise self._refusal
             serve(server, request, response)
         except GarError as error:
             _fail(response, error.code, error.message)

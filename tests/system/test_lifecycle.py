@@ -93,8 +93,8 @@ def test_a_missing_model_folder_is_told_and_can_be_corrected(
     node.wait_for_log("can't configure: model folder", PATIENCE)
     robot.wait_for_state("unconfigured")
     code, message = refusal(lambda: ask(robot))
-    assert code is ErrorCode.NOT_ACTIVE
-    assert "it couldn't configure: model folder" in message
+    assert code is ErrorCode.BAD_MODEL
+    assert "the node couldn't configure: model folder" in message
     assert robot.set_parameter("model", str(golden_model_dir)) == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
     assert robot.transition(Transition.TRANSITION_ACTIVATE)

@@ -11,7 +11,6 @@ import pytest
 
 from gar_ros.export.train.scenes import (
     CANVAS,
-    TILE,
     Scenes,
     join_tiles,
     render_scenes,
@@ -19,6 +18,7 @@ from gar_ros.export.train.scenes import (
     split_canvas,
     write_shard,
 )
+from gar_ros.export.train.tiny_checkpoint import TILE
 from gar_ros.sim.generate import random_scene
 
 
