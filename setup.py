@@ -21,6 +21,7 @@ SOURCE = Path(__file__).resolve().parent
 PREFIX = Path(sys.prefix)
 # One build tree for each environment, kept between installs: only what changed is built again.
 BUILD = SOURCE / "build" / f"{sys.implementation.cache_tag}-{hashlib.sha256(str(PREFIX).encode()).hexdigest()[:8]}"
+WHEEL = BUILD / "wheel"
 
 
 class CMakeBuild(build_ext):
@@ -29,7 +30,8 @@ class CMakeBuild(build_ext):
     def run(self) -> None:
         """Fills `build_lib` with the Python package and `data_files` with everything beside it."""
         stage = BUILD / "stage"
-        shutil.rmtree(stage, ignore_errors=True)
+        for leftover in (stage, WHEEL):  # of an earlier or an interrupted build
+            shutil.rmtree(leftover, ignore_errors=True)
         self._cmake(
             f"-S{SOURCE}",
             f"-B{BUILD}",
@@ -44,9 +46,7 @@ class CMakeBuild(build_ext):
         self._cmake("--install", str(BUILD))
 
         (package,) = stage.glob("lib/python*/site-packages/gar_ros")
-        target = Path(self.build_lib) / "gar_ros"
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__", "*.c"))
+        shutil.copytree(package, Path(self.build_lib) / "gar_ros", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
         self.distribution.data_files = _data_files(stage)
 
     def get_outputs(self) -> list[str]:
@@ -75,4 +75,5 @@ setup(
     version=version,
     ext_modules=[Extension("gar_ros._interfaces", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
+    options={"build": {"build_base": str(WHEEL)}},
 )
