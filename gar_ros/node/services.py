@@ -53,7 +53,8 @@ class Services:
         server = self._server
         try:
             if server is None:
-                raise self._refusal
+                # A new one: an exception that is raised again and again keeps the frames of every time.
+                raise GarError(self._refusal.code, self._refusal.message)
             serve(server, request, response)
         except GarError as error:
             _fail(response, error.code, error.message)

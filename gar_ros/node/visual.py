@@ -31,6 +31,7 @@ class Visual:
         self._frames = frames
         self._answers = AnswerMemory(settings.answers_kept)
         self._publishing = threading.Lock()
+        self._closed = False
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._answer_publisher = node.create_publisher(ANSWERS.type, ANSWERS.name, latched)
         self._overlay_publisher = node.create_publisher(OVERLAY.type, OVERLAY.name, QoSProfile(depth=1))
@@ -56,12 +57,16 @@ class Visual:
     def close(self) -> None:
         """Frees the topics."""
         self.stop()
-        self._node.destroy_publisher(self._answer_publisher)
+        with self._publishing:
+            self._closed = True
+            self._node.destroy_publisher(self._answer_publisher)
         self._node.destroy_publisher(self._overlay_publisher)
 
     def answered(self, answered: Answered) -> None:
-        """Publishes a new answer with the earlier ones."""
+        """Publishes a new answer with the earlier ones; one that comes after the end is only for its asker."""
         with self._publishing:
+            if self._closed:
+                return
             self._answers.add(answered)
             messages = [answer_message(answered) for answered in self._answers.all()]
             self._answer_publisher.publish(AnswerArray(answers=messages))

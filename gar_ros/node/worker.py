@@ -89,7 +89,7 @@ class Worker:
             self._waiting = deque(other for other in self._waiting if not other.finished)
             if len(self._waiting) >= self._queue_size:
                 raise GarError(
-                    ErrorCode.QUEUE_FULL, f"{len(self._waiting)} requests wait for the model already; try again later"
+                    ErrorCode.QUEUE_FULL, f"{len(self._waiting)} waiting, which is all the queue takes; try again later"
                 )
             self._waiting.append(job)
             self._changed.notify()

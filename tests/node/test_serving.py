@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
 
@@ -173,19 +174,15 @@ def test_a_stamp_names_its_image(bench: Bench) -> None:
 def test_the_newest_image_is_chosen_when_work_starts(bench: Bench) -> None:
     bench.frames.add(frame(1, "a"))
     bench.engine.go_on.clear()
-    answers: list[str] = []
-    first = threading.Thread(target=lambda: answers.append(bench.ask("a")))
-    first.start()
-    assert bench.engine.started.wait(10)
-    second = threading.Thread(target=lambda: answers.append(bench.ask("a")))
-    second.start()
-    while not bench.worker._waiting:
-        time.sleep(0.005)
-    bench.frames.add(frame(2, "a", age=0.1))
-    bench.engine.go_on.set()
-    first.join()
-    second.join()
-    assert answers == ["1 a", "2 a"]
+    with ThreadPoolExecutor(2) as planners:
+        first = planners.submit(bench.ask, "a")
+        assert bench.engine.started.wait(10)
+        second = planners.submit(bench.ask, "a")
+        while not bench.worker._waiting:
+            time.sleep(0.005)
+        bench.frames.add(frame(2, "a", age=0.1))
+        bench.engine.go_on.set()
+        assert (first.result(), second.result()) == ("1 a", "2 a")
 
 
 def test_answers_say_of_which_image_how_old_and_how_long(bench: Bench) -> None:

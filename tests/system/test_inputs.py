@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
@@ -159,6 +160,22 @@ def test_stamps_from_another_clock_are_refused_with_a_hint(robot: Robot, gar: Ga
         message = wait_for(robot.client.list_regions, ErrorCode.STALE_FRAME)
     assert "s in the future" in message
     assert "use_sim_time" in message
+
+
+def test_simulated_time_counts_once_it_runs(robot: Robot, gar: GarStarter) -> None:
+    gar(use_sim_time="true")
+    start = 5000 * SECOND
+    ticks = itertools.count()
+
+    def scene_with_clock(header: Header) -> list[tuple[str, Any]]:
+        return [("/clock", Clock(clock=header.stamp)), *labelled_scene(header)]
+
+    with robot.publishing(labelled_scene, stamps=lambda: start + next(ticks) * SECOND // 10):
+        assert "check use_sim_time" in wait_for(robot.client.list_regions, ErrorCode.STALE_FRAME)
+    with robot.publishing(scene_with_clock, stamps=lambda: start + next(ticks) * SECOND // 10):
+        robot.client.wait_until_ready(PATIENCE)
+        age = robot.client.list_regions().age
+    assert age.sec == 0
 
 
 def test_a_detector_that_dies_is_told_from_a_camera_that_dies(robot: Robot, gar: GarStarter) -> None:

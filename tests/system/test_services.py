@@ -158,7 +158,7 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
         assert len(refused) == 1, "one waits, one finds the queue full"
         assert refusal(refused[0].result) == (
             ErrorCode.QUEUE_FULL,
-            "1 requests wait for the model already; try again later",
+            "1 waiting, which is all the queue takes; try again later",
         )
         assert long.result().generated_tokens > 100
         assert {call.result().generated_tokens for call in two if call not in refused} == {1}
