@@ -62,6 +62,11 @@ class PlayLaunch:
             env=self._environment,
         )
 
+    def node_log(self, node: str) -> str:
+        """What the node has printed so far, which play-launch keeps to itself."""
+        files = (self._logs / "latest/node" / node / stream for stream in ("out", "err"))
+        return "".join(file.read_text(errors="replace") for file in files if file.is_file())
+
 
 def _libpython() -> Path:
     folder, name = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")

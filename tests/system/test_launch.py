@@ -24,7 +24,7 @@ def play_launch(tmp_path: Path, start_process: StartProcess) -> PlayLaunch:
 
 def test_one_command_gives_a_serving_node_in_its_namespace(ros_node: Node, play_launch: PlayLaunch) -> None:
     launched = play_launch.launch("gar_ros", "gar.launch.py", namespace="robot", image="/front/image_raw")
-    wait_for_state(ros_node, launched, "/robot/gar", "active")
+    wait_for_state(ros_node, play_launch, launched, "/robot/gar", "active")
     assert ros_node.count_subscribers("/front/image_raw") == 1
     assert ros_node.count_subscribers("/robot/regions") == 1
     response = call(ros_node, ListRegions, "/robot/gar/list_regions", ListRegions.Request())
@@ -41,7 +41,7 @@ def test_arguments_win_over_the_parameter_file(ros_node: Node, play_launch: Play
     launched = play_launch.launch(
         "gar_ros", "gar.launch.py", params_file=str(parameters), autostart="false", model=model
     )
-    wait_for_state(ros_node, launched, "/gar", "unconfigured")
+    wait_for_state(ros_node, play_launch, launched, "/gar", "unconfigured")
     request = GetParameters.Request(names=["autostart", "max_tokens", "model"])
     autostart, max_tokens, chosen_model = call(ros_node, GetParameters, "/gar/get_parameters", request).values
     assert not autostart.bool_value
@@ -49,11 +49,14 @@ def test_arguments_win_over_the_parameter_file(ros_node: Node, play_launch: Play
     assert chosen_model.string_value == model
 
 
-def wait_for_state(node: Node, launched: ChildProcess, name: str, state: str) -> None:
-    """Waits until the lifecycle node `name` is in `state`."""
+def wait_for_state(node: Node, play_launch: PlayLaunch, launched: ChildProcess, name: str, state: str) -> None:
+    """Waits until the lifecycle node `name` is in `state`; fails with its log."""
 
     def is_there() -> bool:
         response = try_call(node, GetState, f"{name}/get_state", GetState.Request(), timeout=1.0)
         return response is not None and response.current_state.label == state
 
-    launched.wait_until(is_there, START_SECONDS, f"{name} {state}")
+    try:
+        launched.wait_until(is_there, START_SECONDS, f"{name} {state}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{play_launch.node_log('gar')}") from None
