@@ -22,7 +22,7 @@ demo: venv
 test: dev-venv export-venv
 	$(BIN)/python -m pytest
 
-lint: dev-venv
+lint: dev-venv export-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	scripts/typecheck.sh $(VENV)
