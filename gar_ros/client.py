@@ -60,8 +60,8 @@ class RegionClient:
             choices=list(choices),
             stamp=stamp or Time(),
             max_tokens=max_tokens,
-            max_age=max_age,
-            timeout=timeout,
+            max_age=float(max_age),  # an int would end the process in rclpy's C code
+            timeout=float(timeout),
         )
         return self._call(self._query, request, timeout).answer
 
@@ -76,7 +76,11 @@ class RegionClient:
     ) -> list[Answer]:
         """One description for each region, for all regions of the image when none is named; the rest as in `query`."""
         request = DescribeRegions.Request(
-            region_ids=list(region_ids), stamp=stamp or Time(), max_tokens=max_tokens, max_age=max_age, timeout=timeout
+            region_ids=list(region_ids),
+            stamp=stamp or Time(),
+            max_tokens=max_tokens,
+            max_age=float(max_age),
+            timeout=float(timeout),
         )
         return list(self._call(self._describe, request, timeout).answers)
 

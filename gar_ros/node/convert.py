@@ -153,7 +153,7 @@ def _check_mask(message: RegionMessage, size: Size) -> None:
 def region_message(region: Region, with_mask: bool) -> RegionMessage:
     """with_mask: fill `mask`, cropped to the box."""
     x0, y0, x1, y1 = region.box
-    message = RegionMessage(id=region.id, label=region.label, score=region.score)
+    message = RegionMessage(id=region.id, label=region.label, score=float(region.score))
     message.box = RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
     if with_mask:
         message.mask = image_message(region.mask[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255), "mono8", Header())
@@ -179,7 +179,7 @@ def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) ->
 
 
 def answer_message(answered: Answered) -> AnswerMessage:
-    """An answer with the header of the image it speaks of."""
+    """An answer with the header of the image it speaks of; plain ints and floats, or rclpy's C code would abort."""
     answer = answered.answer
     return AnswerMessage(
         header=header_message(answered.frame_id, answered.stamp_ns),
@@ -187,12 +187,12 @@ def answer_message(answered: Answered) -> AnswerMessage:
         text=answer.text,
         region_ids=list(answered.region_ids),
         choices=list(answered.choices),
-        choice=answer.choice,
+        choice=int(answer.choice),
         probabilities=[float(p) for p in answer.probabilities],
         confidence=float(answer.confidence),
         complete=answer.complete,
         age=duration_message(answered.age_ns),
         latency=duration_message(answered.latency_ns),
-        prompt_tokens=answer.prompt_tokens,
-        generated_tokens=answer.generated_tokens,
+        prompt_tokens=int(answer.prompt_tokens),
+        generated_tokens=int(answer.generated_tokens),
     )

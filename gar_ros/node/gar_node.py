@@ -186,7 +186,7 @@ class _Executor(MultiThreadedExecutor):
         super().__init__(num_threads=int(queue_size.metadata["limits"][1]) + 16)  # threads start when needed
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Returns when all replies are sent, which rclpy's own doesn't wait for before version 8."""
+        """Returns when all replies are sent; rclpy's own (7.1) doesn't wait for them."""
         finished = bool(super().shutdown(timeout_sec))
         self._executor.shutdown(wait=True)
         return finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 from sensor_msgs.msg import Image
 
 from gar_ros.errors import ErrorCode, GarError
@@ -25,6 +28,8 @@ from gar_ros.node.settings import Settings
 
 CLOCK_JUMP_NS = 1_000_000_000
 """A stamp that much before the newest one means that time has restarted (a bag loops, a simulator was reset)."""
+ADAPT_PERIOD = 1.0
+"""Seconds between looks at the QoS of the publishers."""
 
 
 class Inputs:
@@ -39,22 +44,23 @@ class Inputs:
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
         self._warned = ""
-        self._subscriptions = [
-            self._subscribe(IMAGE, self._on_image),
-            self._subscribe(REGIONS, partial(self._on_detections, REGIONS)),
-            self._subscribe(INSTANCES, partial(self._on_detections, INSTANCES)),
-        ]
-        self._timer = node.create_timer(
-            settings.input_check_period,
-            self._warn,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            clock=Clock(clock_type=ClockType.STEADY_TIME),  # simulated time may stand still, this must not
-        )
+        self._timer_group = MutuallyExclusiveCallbackGroup()
+        self._callbacks: dict[Endpoint, Callable[[Any], None]] = {
+            IMAGE: self._on_image,
+            REGIONS: partial(self._on_detections, REGIONS),
+            INSTANCES: partial(self._on_detections, INSTANCES),
+        }
+        first = ReliabilityPolicy.RELIABLE if settings.reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
+        self._subscriptions = {endpoint: self._subscribe(endpoint, first) for endpoint in SUBSCRIPTIONS}
+        self._timers = [self._every(settings.input_check_period, self._warn)]
+        if settings.reliability == "auto":
+            self._timers.append(self._every(ADAPT_PERIOD, self._adapt))
 
     def close(self) -> None:
         """Unsubscribes."""
-        self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
     def trouble(self, quiet: float = 1.0) -> str:
@@ -67,21 +73,33 @@ class Inputs:
         detections = [self._streams[REGIONS], self._streams[INSTANCES]]
         return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, now, quiet)
 
-    def _subscribe(self, endpoint: Endpoint, callback: Any) -> Any:
-        reliable = self._settings.reliability == "reliable"
-        qos = QoSProfile(
-            depth=1,  # an old image is worth nothing
-            history=HistoryPolicy.KEEP_LAST,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        )
+    def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
         return self._node.create_subscription(
             endpoint.type,
             endpoint.name,
-            callback,
-            qos,
+            self._callbacks[endpoint],
+            QoSProfile(
+                depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability
+            ),  # old images are worth nothing
             callback_group=MutuallyExclusiveCallbackGroup(),  # of its own: waits for nobody
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, endpoint)),
         )
+
+    def _every(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """By the steady clock: simulated time may stand still, this must not."""
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        return self._node.create_timer(seconds, callback, callback_group=self._timer_group, clock=clock)
+
+    def _adapt(self) -> None:
+        """Subscribes reliably where all publishers are reliable, else so that it matches all."""
+        for endpoint, subscription in self._subscriptions.items():
+            publishers = self._node.get_publishers_info_by_topic(self._streams[endpoint].topic)
+            offered = {publisher.qos_profile.reliability for publisher in publishers}
+            reliable = offered == {ReliabilityPolicy.RELIABLE}
+            wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+            if offered and wanted != subscription.qos_profile.reliability:
+                self._subscriptions[endpoint] = self._subscribe(endpoint, wanted)
+                self._node.destroy_subscription(subscription)
 
     def _new_pairings(self) -> dict[Endpoint, Any]:
         return {
@@ -106,8 +124,9 @@ class Inputs:
                 other.stamps_ns = []
         stream.saw(stamp, time.monotonic())
         self._frames.add(frame_of(message))
-        for add in self._pairings.values():
-            add(0, stamp, message)
+        for endpoint, add in self._pairings.items():
+            if self._subscriptions[endpoint].get_publisher_count():  # images that wait for nobody would fill memory
+                add(0, stamp, message)
 
     def _on_detections(self, endpoint: Endpoint, message: Image | RegionArray) -> None:
         try:

@@ -44,9 +44,9 @@ class Settings:
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
     sync_queue: int = _parameter(30, "images that wait for their regions; detector latency x rate", limits=(1, 1000))
     reliability: str = _parameter(
-        "best_effort",
-        "of the subscriptions; best_effort matches every publisher, reliable loses fewer large images",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "of the subscriptions; auto: as their publishers, so that all match and few large images are lost",
+        choices=("auto", "best_effort", "reliable"),
     )
     input_check_period: float = _parameter(5.0, "how often the log says why no pairs arrive", "s", (0.5, 3600.0))
     overlay_rate: float = _parameter(5.0, "pictures on ~/overlay at most; 0: none", "Hz", (0.0, 60.0))

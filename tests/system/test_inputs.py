@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
@@ -46,11 +47,34 @@ def shifted(nanoseconds: int) -> Any:
     return messages
 
 
+@pytest.mark.parametrize("reliability", ["auto", "best_effort"])
 @pytest.mark.parametrize("qos", [BEST_EFFORT, RELIABLE, LATCHED], ids=["best effort", "reliable", "latched"])
-def test_every_usual_publisher_matches(robot: Robot, gar: GarStarter, qos: QoSProfile) -> None:
-    gar()
+def test_every_usual_publisher_matches(robot: Robot, gar: GarStarter, qos: QoSProfile, reliability: str) -> None:
+    gar(reliability=reliability)
     with robot.publishing(detected_scene, qos):
         robot.client.wait_until_ready(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("publishers", "expected"),
+    [
+        ([RELIABLE], ReliabilityPolicy.RELIABLE),
+        ([BEST_EFFORT], ReliabilityPolicy.BEST_EFFORT),
+        ([RELIABLE, BEST_EFFORT], ReliabilityPolicy.BEST_EFFORT),
+    ],
+    ids=["reliable", "best effort", "both"],
+)
+def test_the_subscription_becomes_as_reliable_as_its_publishers(
+    robot: Robot, gar: GarStarter, publishers: list[QoSProfile], expected: ReliabilityPolicy
+) -> None:
+    gar()
+    for qos in publishers:
+        robot.node.create_publisher(Image, "image", qos)
+
+    def reliability() -> list[ReliabilityPolicy]:
+        return [info.qos_profile.reliability for info in robot.node.get_subscriptions_info_by_topic("/image")]
+
+    wait_until(lambda: reliability() == [expected], lambda: f"{expected}, got {reliability()}")
 
 
 def test_a_reliable_subscription_matches_a_reliable_publisher(robot: Robot, gar: GarStarter) -> None:
