@@ -33,7 +33,8 @@ def services() -> str:
 def parameters() -> str:
     """Table of the node's parameters."""
     rows = [
-        (f"`{p.name}`", f"`{_yaml(p.default)}`", _range(p), p.metadata["meaning"], _when(p)) for p in fields(Settings)
+        (f"`{p.name}`", f"`{_yaml(p.default)}`", _range(p), p.metadata["meaning"], p.metadata["changes"])
+        for p in fields(Settings)
     ]
     return _table(("parameter", "default", "range", "meaning", "changes"), rows)
 
@@ -62,10 +63,6 @@ def _range(parameter: Field[Any]) -> str:
         return ", ".join(metadata["choices"])
     limits = "{:g} to {:g}".format(*metadata["limits"]) if metadata["limits"] else ""
     return f"{limits} {metadata['unit']}".strip()
-
-
-def _when(parameter: Field[Any]) -> str:
-    return "any time" if parameter.metadata["live"] else "unconfigured"
 
 
 def _yaml(value: object) -> str:

@@ -29,9 +29,7 @@ class EncodedMemory:
         self._capacity = capacity
         self._kept: OrderedDict[_Key, EncodedFrame] = OrderedDict()
 
-    def get(
-        self, frame: Frame, regions: Sequence[Region], max_tiles: int | None, check: Callable[[], None]
-    ) -> EncodedFrame:
+    def get(self, frame: Frame, regions: Sequence[Region], max_tiles: int, check: Callable[[], None]) -> EncodedFrame:
         """Encodes the frame with these regions, or finds it. `check` may raise GarError to stop."""
         key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(_fingerprint, regions))
         if key not in self._kept:

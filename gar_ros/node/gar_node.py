@@ -8,7 +8,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import fields
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -179,11 +178,10 @@ def _not_active(why: str) -> GarError:
 
 
 class _Executor(MultiThreadedExecutor):
-    """A request that waits for the model holds a thread: enough of them for the longest queue and all topics."""
+    """A request that waits for the model holds a thread: enough of them for the whole queue and all topics."""
 
-    def __init__(self) -> None:
-        queue_size = next(parameter for parameter in fields(Settings) if parameter.name == "queue_size")
-        super().__init__(num_threads=int(queue_size.metadata["limits"][1]) + 16)  # threads start when needed
+    def __init__(self, queue_size: int) -> None:
+        super().__init__(num_threads=queue_size + 16)
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Returns when all replies are sent; rclpy's own (7.1) doesn't wait for them."""
@@ -222,7 +220,7 @@ def main() -> int:
     node = GarNode()
     logging.getLogger("gar_ros").addHandler(_ToRos(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.INFO)
-    executor = _Executor()
+    executor = _Executor(int(node.get_parameter("queue_size").value))
     executor.add_node(node)
     failed = threading.Event()
 

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.node.settings import Settings, refusal
+from gar_ros.node.settings import ANY_TIME, AT_START, Settings, refusal
 
 
 class Parameters:
@@ -22,7 +22,7 @@ class Parameters:
         self._node = node
         self._refused: dict[str, str] = {}
         self.locked = False
-        """True while the node is configured: only live parameters may change."""
+        """True while the node is configured: only what may change at any time does."""
         node.add_on_set_parameters_callback(self._before_set)
         for parameter in fields(Settings):
             self._declare(parameter)
@@ -49,7 +49,7 @@ class Parameters:
             if parameter.name not in declared:
                 continue
             reason = refusal(declared[parameter.name], parameter.value)
-            if self.locked and not declared[parameter.name].metadata["live"]:
+            if self.locked and declared[parameter.name].metadata["changes"] != ANY_TIME:
                 reason = f"{parameter.name} can only change while the node is unconfigured; clean up first"
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
@@ -66,6 +66,7 @@ def _descriptor(parameter: Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         description=metadata["meaning"] + unit,
         additional_constraints=", ".join(metadata["choices"]),
+        read_only=metadata["changes"] == AT_START,
         dynamic_typing=isinstance(parameter.default, float),  # so that `30` is taken for 30.0
     )
     if metadata["limits"]:

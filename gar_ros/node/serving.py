@@ -52,7 +52,7 @@ class _Limits:
     max_tokens: int
     max_age: float
     timeout: float
-    max_tiles: int | None
+    max_tiles: int
 
 
 class Server:
@@ -123,7 +123,7 @@ class Server:
         return frame, age_ns, askable(frame)
 
     def _limits(self, request: Request) -> _Limits:
-        settings = self._settings()
+        settings, most_tiles = self._settings(), self._engine.manifest.tiles.max_tiles
         _check_number("timeout", request.timeout, LONGEST_TIMEOUT)
         _check_number("max_age", request.max_age, math.inf)
         _check_number("max_tokens", request.max_tokens, MOST_TOKENS)
@@ -131,7 +131,7 @@ class Server:
             max_tokens=request.max_tokens or settings.max_tokens,
             max_age=request.max_age or settings.max_age,
             timeout=request.timeout or settings.default_timeout,
-            max_tiles=settings.max_tiles or None,
+            max_tiles=min(settings.max_tiles or most_tiles, most_tiles),
         )
 
     def _check_question(self, query: Query) -> None:

@@ -9,6 +9,9 @@ from gar_ros.engine.runtime.choose import PROVIDERS
 
 Value = bool | int | float | str
 
+AT_START, UNCONFIGURED, ANY_TIME = "at start", "unconfigured", "any time"
+"""When a parameter can get another value: only from file and command line, before configure (again), always."""
+
 
 def _parameter(
     default: Value,
@@ -16,10 +19,10 @@ def _parameter(
     unit: str = "",
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
-    live: bool = False,
+    changes: str = UNCONFIGURED,
 ) -> Any:
-    """limits: smallest and largest value. live: may change while the node is configured."""
-    metadata = {"meaning": meaning, "unit": unit, "limits": limits, "choices": choices, "live": live}
+    """limits: smallest and largest value. changes: when another value is accepted."""
+    metadata = {"meaning": meaning, "unit": unit, "limits": limits, "choices": choices, "changes": changes}
     return field(default=default, metadata=metadata)
 
 
@@ -27,16 +30,26 @@ def _parameter(
 class Settings:
     """The parameters' values."""
 
-    autostart: bool = _parameter(True, "configure and activate at start; false: wait for lifecycle transitions")
+    autostart: bool = _parameter(
+        True, "configure and activate at start; false: wait for lifecycle transitions", changes=AT_START
+    )
     model: str = _parameter("", "folder made by `gar export`; empty: the shipped gar-tiny")
     provider: str = _parameter("auto", "what runs the model; auto: CUDA where it works, else CPU", choices=PROVIDERS)
     allow_fallback: bool = _parameter(False, "run on the CPU where the provider that was asked for can't")
     threads: int = _parameter(0, "CPU threads of the model; 0: all cores", limits=(0, 256))
-    max_tiles: int = _parameter(0, "tiles an image is cut into at most; 0: the model's limit", "", (0, 64), live=True)
-    max_tokens: int = _parameter(128, "length of free text where a request sets none", "tokens", (1, 1024), live=True)
-    default_timeout: float = _parameter(30.0, "time for a request that sets none", "s", (0.1, 3600.0), live=True)
-    max_age: float = _parameter(2.0, "oldest image that serves where a request sets none", "s", (0.01, 1e5), live=True)
-    queue_size: int = _parameter(8, "requests that may wait for the model; more are refused", limits=(1, 64))
+    max_tiles: int = _parameter(
+        0, "tiles an image is cut into at most; 0: the model's limit", "", (0, 64), changes=ANY_TIME
+    )
+    max_tokens: int = _parameter(
+        128, "length of free text where a request sets none", "tokens", (1, 1024), changes=ANY_TIME
+    )
+    default_timeout: float = _parameter(30.0, "time for a request that sets none", "s", (0.1, 3600.0), changes=ANY_TIME)
+    max_age: float = _parameter(
+        2.0, "oldest image that serves where a request sets none", "s", (0.01, 1e5), changes=ANY_TIME
+    )
+    queue_size: int = _parameter(
+        8, "requests that may wait for the model; more are refused", "", (1, 64), changes=AT_START
+    )
     frames_kept: int = _parameter(10, "newest images, newest pairs and used frames, of each", limits=(1, 1000))
     encoded_kept: int = _parameter(2, "encoded (image, regions) that are kept with their KV cache", limits=(1, 100))
     answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))

@@ -21,7 +21,7 @@ class CountingEngine:
         self.encodings = 0
 
     def encode(
-        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None, check: Callable[[], None]
+        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int, check: Callable[[], None]
     ) -> Any:
         self.encodings += 1
         return self.encodings
@@ -39,7 +39,7 @@ def region(name: str, column: int) -> Region:
     return Region.from_box(name, (column, 0, column + 1, 2), (4, 4))
 
 
-def get(memory: EncodedMemory, frame: Frame, *regions: Region, max_tiles: int | None = None) -> Any:
+def get(memory: EncodedMemory, frame: Frame, *regions: Region, max_tiles: int = 4) -> Any:
     return memory.get(frame, regions, max_tiles, lambda: None)
 
 

@@ -81,10 +81,15 @@ def test_a_bad_value_is_refused_when_it_is_set(context: Context) -> None:
     assert parameters.read().provider == "auto"
 
 
-def test_while_configured_only_live_parameters_change(context: Context) -> None:
+def test_what_the_process_was_started_for_does_not_change(context: Context) -> None:
+    node, _ = declared(context)
+    assert not node.set_parameters([Parameter("queue_size", value=2)])[0].successful
+
+
+def test_while_configured_only_some_parameters_change(context: Context) -> None:
     node, parameters = declared(context)
     parameters.locked = True
-    refused = node.set_parameters([Parameter("queue_size", value=2)])[0]
+    refused = node.set_parameters([Parameter("frames_kept", value=2)])[0]
     assert not refused.successful
     assert "only change while the node is unconfigured" in refused.reason
     assert node.set_parameters([Parameter("max_age", value=9.0)])[0].successful

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -46,15 +47,16 @@ class FakeEngine:
     """As GarEngine; answers name what they were asked about. `hold` blocks it, `started` tells that it works."""
 
     prompts = FakePrompts()
+    manifest = SimpleNamespace(tiles=SimpleNamespace(max_tiles=16))
 
     def __init__(self) -> None:
-        self.encodings: list[tuple[int, tuple[str, ...], int | None]] = []
+        self.encodings: list[tuple[int, tuple[str, ...], int]] = []
         self.started = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
 
     def encode(
-        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None, check: Callable[[], None]
+        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int, check: Callable[[], None]
     ) -> FakeEncoded:
         self.started.set()
         while not self.go_on.wait(0.005):
@@ -199,7 +201,7 @@ def test_questions_about_the_same_regions_of_one_image_share_its_encoding(bench:
     bench.ask("a", question="what colour?")
     bench.ask("a", question="what shape?")
     bench.ask("b")
-    assert bench.engine.encodings == [(1, ("a",), None), (1, ("b",), None)]
+    assert bench.engine.encodings == [(1, ("a",), 16), (1, ("b",), 16)]
 
 
 def test_limits_of_zero_are_the_nodes_and_follow_its_parameters(bench: Bench) -> None:
@@ -208,7 +210,9 @@ def test_limits_of_zero_are_the_nodes_and_follow_its_parameters(bench: Bench) ->
     bench.settings = replace(bench.settings, max_tokens=7, max_tiles=3)
     assert bench.server.query(query).answer.generated_tokens == 7  # the fake writes what it was allowed
     assert bench.server.query(replace(query, max_tokens=9)).answer.generated_tokens == 9
-    assert bench.engine.encodings == [(1, ("a",), 3)]
+    bench.settings = replace(bench.settings, max_tiles=64)  # more than the model takes
+    bench.server.query(query)
+    assert bench.engine.encodings == [(1, ("a",), 3), (1, ("a",), 16)]
 
 
 def test_no_image_yet(bench: Bench) -> None:
