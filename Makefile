@@ -15,6 +15,8 @@ SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(
 
 .PHONY: demo test lint venv dev-venv export-venv lock clean
 .DEFAULT_GOAL := demo
+# Two pips in one venv would get in each other's way.
+.NOTPARALLEL:
 
 demo: venv
 	$(BIN)/python -m gar_ros.demo
@@ -32,22 +34,22 @@ dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
 
 $(DONE)/machine: scripts/doctor.sh
-	scripts/doctor.sh $(PYTHON) run
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	mkdir -p $(DONE) && touch $@
+	@scripts/doctor.sh $(PYTHON) run
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@mkdir -p $(DONE) && touch $@
 
 $(DONE)/dev-machine: $(DONE)/machine
-	scripts/doctor.sh $(PYTHON) dev
-	touch $@
+	@scripts/doctor.sh $(PYTHON) dev
+	@touch $@
 
 $(DONE)/package: $(DONE)/ros $(DONE)/runtime $(DONE)/sim $(SOURCES)
 	@echo "gar_ros: building the ROS interfaces (a minute the first time)"
-	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
-	touch $@
+	@$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
 
 $(DONE)/%: requirements/%.lock $(DONE)/machine
-	scripts/install_layer.sh $(VENV) $*
-	touch $@
+	@scripts/install_layer.sh $(VENV) $*
+	@touch $@
 
 # Newest versions that agree over all layers; each layer's lock is then complete and installed without resolving.
 lock: $(DONE)/dev
