@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -182,6 +183,11 @@ class _Executor(MultiThreadedExecutor):
 
     def __init__(self, queue_size: int) -> None:
         super().__init__(num_threads=queue_size + 16)
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """A subscription that another thread destroys while rclpy (7.1) builds its wait set is no reason to end."""
+        with suppress(rclpy_implementation.InvalidHandle):
+            super().spin_once(timeout_sec)
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Returns when all replies are sent; rclpy's own (7.1) doesn't wait for them."""

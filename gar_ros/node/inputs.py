@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +45,7 @@ class Inputs:
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
         self._warned = ""
+        self._subscribing = threading.Lock()
         self._timer_group = MutuallyExclusiveCallbackGroup()
         self._callbacks: dict[Endpoint, Callable[[Any], None]] = {
             IMAGE: self._on_image,
@@ -60,8 +62,10 @@ class Inputs:
         """Unsubscribes."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
-        for subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
+        with self._subscribing:
+            for subscription in self._subscriptions.values():
+                self._node.destroy_subscription(subscription)
+            self._subscriptions = {}
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""
@@ -74,13 +78,12 @@ class Inputs:
         return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, now, quiet)
 
     def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
+        newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
         return self._node.create_subscription(
             endpoint.type,
             endpoint.name,
             self._callbacks[endpoint],
-            QoSProfile(
-                depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability
-            ),  # old images are worth nothing
+            newest_only,
             callback_group=MutuallyExclusiveCallbackGroup(),  # of its own: waits for nobody
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, endpoint)),
         )
@@ -92,14 +95,15 @@ class Inputs:
 
     def _adapt(self) -> None:
         """Subscribes reliably where all publishers are reliable, else so that it matches all."""
-        for endpoint, subscription in self._subscriptions.items():
-            publishers = self._node.get_publishers_info_by_topic(self._streams[endpoint].topic)
-            offered = {publisher.qos_profile.reliability for publisher in publishers}
-            reliable = offered == {ReliabilityPolicy.RELIABLE}
-            wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-            if offered and wanted != subscription.qos_profile.reliability:
-                self._subscriptions[endpoint] = self._subscribe(endpoint, wanted)
-                self._node.destroy_subscription(subscription)
+        with self._subscribing:
+            for endpoint, subscription in self._subscriptions.items():
+                publishers = self._node.get_publishers_info_by_topic(self._streams[endpoint].topic)
+                offered = {publisher.qos_profile.reliability for publisher in publishers}
+                reliable = offered == {ReliabilityPolicy.RELIABLE}
+                wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+                if offered and wanted != subscription.qos_profile.reliability:
+                    self._subscriptions[endpoint] = self._subscribe(endpoint, wanted)
+                    self._node.destroy_subscription(subscription)
 
     def _new_pairings(self) -> dict[Endpoint, Any]:
         return {
@@ -125,7 +129,7 @@ class Inputs:
         stream.saw(stamp, time.monotonic())
         self._frames.add(frame_of(message))
         for endpoint, add in self._pairings.items():
-            if self._subscriptions[endpoint].get_publisher_count():  # images that wait for nobody would fill memory
+            if self._node.count_publishers(self._streams[endpoint].topic):  # waiting for nobody would fill memory
                 add(0, stamp, message)
 
     def _on_detections(self, endpoint: Endpoint, message: Image | RegionArray) -> None:

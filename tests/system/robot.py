@@ -54,16 +54,20 @@ class Robot:
 
     @contextmanager
     def publishing(
-        self, scene: Scene, qos: QoSProfile | None = None, stamps: Callable[[], int] | None = None
+        self,
+        scene: Scene,
+        qos: QoSProfile | None = None,
+        stamps: Callable[[], int] | None = None,
+        period: float = CAMERA_PERIOD,
     ) -> Iterator[None]:
-        """Publishes the scene again and again. stamps: nanoseconds of each; None: the present time."""
+        """Publishes the scene again and again. stamps: nanoseconds of each; None: the present time. period: seconds."""
         qos = qos or QoSProfile(depth=5)
         kinds = {topic: type(message) for topic, message in scene(Header())}
         publishers = {topic: self.node.create_publisher(kind, topic, qos) for topic, kind in kinds.items()}
         stop = threading.Event()
 
         def publish() -> None:
-            while not stop.wait(CAMERA_PERIOD):
+            while not stop.wait(period):
                 stamp = stamps() if stamps else self.node.get_clock().now().nanoseconds
                 for topic, message in scene(Header(stamp=stamp_message(stamp), frame_id="camera")):
                     publishers[topic].publish(message)

@@ -86,6 +86,17 @@ def test_a_transition_that_is_not_possible_is_refused_and_harms_nobody(robot: Ro
     assert node.is_running()
 
 
+def test_coming_and_going_under_a_stream_of_images_harms_nobody(robot: Robot, gar: GarStarter) -> None:
+    gar()
+    with robot.publishing(labelled_scene, period=0.005):
+        robot.client.wait_until_ready(PATIENCE)
+        robot.wait_for_state("active")
+        for _ in range(150):
+            assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+            assert robot.transition(Transition.TRANSITION_ACTIVATE)
+        robot.client.wait_until_ready(PATIENCE)
+
+
 def test_a_missing_model_folder_is_told_and_can_be_corrected(
     robot: Robot, gar: GarStarter, golden_model_dir: Path, tmp_path: Path
 ) -> None:
