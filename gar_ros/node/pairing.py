@@ -72,13 +72,17 @@ class Stream:
         if self.publishers == 0:
             return f"nobody publishes {self.topic}"
         if self.last_arrival is not None:
-            return f"the last message on {self.topic} came {now - self.last_arrival:.1f} s ago"
+            return self.last_message(now, self.last_arrival)
         if self.incompatible:
             return (
                 f"{self.topic} has a publisher whose QoS policy '{self.incompatible}' does not match this node's "
                 "(parameter 'reliability')"
             )
         return f"{self.topic} has {self.publishers} publisher(s) but no message has arrived"
+
+    def last_message(self, now: float, arrival: float) -> str:
+        """How long ago the last message came, which was at `arrival`; both monotonic seconds."""
+        return f"the last message on {self.topic} came {now - arrival:.1f} s ago"
 
 
 def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, now: float, quiet: float) -> str:
@@ -90,14 +94,17 @@ def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, n
         return trouble
     alive = [stream for stream in detections if not stream.trouble(now, quiet)]
     if alive:
-        return "; ".join(_stamps_apart(image, stream, slop_ns) for stream in alive)
+        return "; ".join(_why_apart(image, stream, slop_ns, now) for stream in alive)
     # That nobody publishes a topic is only the reason where the other one isn't in use either.
     in_use = [stream for stream in detections if stream.publishers or stream.refused] or detections
     return "; ".join(stream.trouble(now, quiet) for stream in in_use)
 
 
-def _stamps_apart(image: Stream, detections: Stream, slop_ns: int | None) -> str:
+def _why_apart(image: Stream, detections: Stream, slop_ns: int | None, now: float) -> str:
     nearest = min((abs(a - b) for a in image.stamps_ns for b in detections.stamps_ns), default=0)
+    if nearest < (slop_ns or 1) and detections.last_arrival is not None:
+        # They did pair up: the detector has just gone quiet, or the next pair is on its way.
+        return detections.last_message(now, detections.last_arrival)
     wanted = "equal stamps" if slop_ns is None else f"stamps less than {slop_ns / 1e6:g} ms apart"
     hint = "; or set parameter 'sync' to 'approximate'" if slop_ns is None else ""
     return (

@@ -54,6 +54,9 @@ def seen(topic: str, *stamps_ns: int) -> Stream:
     return stream
 
 
+SECOND = 1_000_000_000
+
+
 def why(image: Stream, *detections: Stream, slop_ns: int | None = None) -> str:
     return why_unpaired(image, list(detections), slop_ns, now=100.0, quiet=5.0)
 
@@ -63,6 +66,12 @@ def test_says_that_nobody_publishes() -> None:
     assert why(seen("/image", 1), Stream("/regions"), Stream("/instances")) == (
         "nobody publishes /regions; nobody publishes /instances"
     )
+
+
+def test_does_not_blame_stamps_that_match() -> None:
+    image, regions = seen("/image", SECOND), seen("/regions", SECOND + 3_000_000)
+    regions.last_arrival = 99.0
+    assert why(image, regions, slop_ns=SECOND) == "the last message on /regions came 1.0 s ago"
 
 
 def test_does_not_blame_the_mask_topic_that_is_not_in_use() -> None:
