@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+from gar_ros.engine.encoder import no_check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.manifest import Sizes
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
-from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
+from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
 from gar_ros.export.checkpoint import Weights, load_model
 from gar_ros.export.config import GarConfig, bad_model
 from gar_ros.export.exporter import weights_sha256
@@ -95,13 +96,12 @@ class _Comparison:
         masks = [region.mask for region in self.regions]
         grid = tile_grid(self.image.shape[1], self.image.shape[0], self.max_tiles, self.sizes.tile)
         pixels = tile_pixels(self.image, grid, self.sizes.tile, self.rule.thumbnail)
-        outside = len(masks)
-        inside = mask_ids(masks, range(outside), grid, self.sizes.tile, self.rule.thumbnail, none=outside) != outside
+        inside = prompted(masks, grid, self.sizes.tile, self.rule.thumbnail)
 
         mask_values = torch.from_numpy(inside[:, None].astype(np.float32))
         pixel_values = torch.from_numpy(normalise(pixels, self.rule.mean, self.rule.std))
         features = self.model.encode_tiles(pixel_values, mask_values)
-        yield _stage("image features", self.engine.encoder.encode(pixels, inside, _no_check), features, FEATURES)
+        yield _stage("image features", self.engine.encoder.encode(pixels, inside, no_check), features, FEATURES)
 
         tiles = features[1:] if self.rule.thumbnail else features
         wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
@@ -124,9 +124,9 @@ class _Comparison:
 
         embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
         expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
-        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), _no_check)
+        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), no_check)
         yield _stage("prefill logits", logits, expected[0], LOGITS)
-        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), _no_check)
+        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), no_check)
         yield _stage("decode step logits", logits, expected[1], LOGITS)
 
         frame = self.engine.encode(self.image, self.regions, self.max_tiles)
@@ -162,7 +162,3 @@ def _ids_stage(found: tuple[int, ...], expected: list[int], logits: Tensor) -> S
         return Stage("greedy ids", float("inf"), allowed)
     row = logits[step]
     return Stage("greedy ids", float(row[expected[step]] - row[found[step]]), allowed)
-
-
-def _no_check() -> None:
-    """Nothing stops the comparison."""

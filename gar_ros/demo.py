@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from gar_ros.engine.shipped import shipped_paths
+
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 6.0  # from SIGINT to SIGKILL
 WITHOUT_CAMERA_SECONDS = 30.0  # what the planner gets to hear from the GAR node that images have stopped
@@ -161,10 +163,8 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
 
 
 def shared_file(name: str) -> Path | None:
-    """A file of the package beside a source checkout, else in the share folder of an ament or Python prefix."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).resolve().parents[1], *(Path(prefix) / "share" / "gar_ros" for prefix in prefixes)]
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+    """A file of the package, None when it isn't installed."""
+    return next(filter(Path.is_file, shipped_paths(name)), None)
 
 
 def _run(children: Children, options: argparse.Namespace, overlay: Path, stop: threading.Event) -> int:

@@ -19,6 +19,10 @@ Check = Callable[[], None]
 _Key = bytes
 
 
+def no_check() -> None:
+    """A Check that never stops the work."""
+
+
 class TileEncoder:
     """The vision graph behind a bounded cache, least recently used tiles leave first.
 

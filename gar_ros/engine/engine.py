@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.decoder import Decoder, KvCache, Logits
-from gar_ros.engine.encoder import Check, TileEncoder
+from gar_ros.engine.encoder import Check, TileEncoder, no_check
 from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, PromptBuilder
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
 from gar_ros.engine.runtime.choose import open_runtime
 from gar_ros.engine.runtime.runner import Runner, Runtime
-from gar_ros.engine.tiling import mask_ids, tile_grid, tile_pixels
+from gar_ros.engine.tiling import prompted, tile_grid, tile_pixels
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
 
@@ -90,7 +90,7 @@ class GarEngine:
         max_tiles: at most the model's, which is the default. check: called between steps, raises GarError to stop.
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
-        check = check or _no_check
+        check = check or no_check
         self._check_request(image, regions, max_tiles)
         height, width = image.shape[:2]
         rule, sizes = self.manifest.tiles, self.manifest.sizes
@@ -99,8 +99,7 @@ class GarEngine:
             grid = tile_grid(width, height, max_tiles or rule.max_tiles, sizes.tile)
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
             masks = [region.mask for region in regions]
-            outside = len(regions)
-            inside = mask_ids(masks, range(len(regions)), grid, sizes.tile, rule.thumbnail, none=outside) != outside
+            inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
         self._check_context(len(pixels), len(regions))
         with _stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, check)
@@ -170,8 +169,8 @@ class EncodedFrame:
         """
         asked = self._engine.prompts.question(question, len(self.regions))
         if choices:
-            return self._choose(asked, choices, check or _no_check)
-        return self._write("question", asked, max_tokens, check or _no_check)
+            return self._choose(asked, choices, check or no_check)
+        return self._write("question", asked, max_tokens, check or no_check)
 
     def describe(self, max_tokens: int = 128, check: Check | None = None) -> Answer:
         """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
@@ -179,7 +178,7 @@ class EncodedFrame:
             raise GarError(
                 ErrorCode.INVALID_REQUEST, f"expected one region to describe, this frame has {len(self.regions)}"
             )
-        return self._write("caption", self._engine.prompts.caption_request(), max_tokens, check or _no_check)
+        return self._write("caption", self._engine.prompts.caption_request(), max_tokens, check or no_check)
 
     def _write(self, form: Form, asked: list[int], max_tokens: int, check: Check) -> Answer:
         if max_tokens < 1:
@@ -261,10 +260,6 @@ def _stripped(choices: Sequence[str]) -> list[str]:
             ErrorCode.INVALID_REQUEST, f"expected at least two different, non-empty choices, got {list(choices)}"
         )
     return texts
-
-
-def _no_check() -> None:
-    """Nothing stops the work."""
 
 
 @contextmanager

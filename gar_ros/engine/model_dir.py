@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -24,6 +22,7 @@ from gar_ros.engine.manifest import (
     Manifest,
 )
 from gar_ros.engine.replay import RoiConvention
+from gar_ros.engine.shipped import shipped_paths
 from gar_ros.errors import ErrorCode, GarError
 
 DEFAULT_MODEL = "models/gar-tiny"
@@ -140,9 +139,7 @@ def default_model_dir() -> Path:
 
     Raises GarError BAD_MODEL listing where it was looked for.
     """
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    checkout = Path(__file__).resolve().parents[2]
-    candidates = [checkout / DEFAULT_MODEL, *(Path(prefix) / "share/gar_ros" / DEFAULT_MODEL for prefix in prefixes)]
+    candidates = shipped_paths(DEFAULT_MODEL)
     for candidate in candidates:
         if (candidate / MANIFEST).is_file():
             return candidate

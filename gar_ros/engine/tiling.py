@@ -100,6 +100,12 @@ def mask_ids(
     return np.concatenate([nearest(canvas, tile, tile)[None], tiles])
 
 
+def prompted(masks: Sequence[NDArray[np.bool_]], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.bool_]:
+    """What the model sees of the masks: their union in every tile, (T, tile, tile) bool. masks: as for `mask_ids`."""
+    outside = len(masks)
+    return mask_ids(masks, range(outside), grid, tile, thumbnail, none=outside) != outside
+
+
 def normalise(
     pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:

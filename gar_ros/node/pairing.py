@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Stream:
 
     topic: str
     publishers: int = 0
-    last_arrival: float | None = None
+    last_arrival: float = -math.inf
     """Monotonic seconds."""
     refused: str = ""
     """Why its last message can't be used; empty when it could."""
@@ -67,12 +68,12 @@ class Stream:
         """Why this topic has brought nothing for `quiet` seconds; empty when it has. now: monotonic seconds."""
         if self.refused:
             return f"messages on {self.topic} are refused: {self.refused}"
-        if self.last_arrival is not None and now - self.last_arrival < quiet:
+        if now - self.last_arrival < quiet:
             return ""
         if self.publishers == 0:
             return f"nobody publishes {self.topic}"
-        if self.last_arrival is not None:
-            return self.last_message(now, self.last_arrival)
+        if math.isfinite(self.last_arrival):
+            return self.last_message(now)
         if self.incompatible:
             return (
                 f"{self.topic} has a publisher whose QoS policy '{self.incompatible}' does not match this node's "
@@ -80,9 +81,9 @@ class Stream:
             )
         return f"{self.topic} has {self.publishers} publisher(s) but no message has arrived"
 
-    def last_message(self, now: float, arrival: float) -> str:
-        """How long ago the last message came, which was at `arrival`; both monotonic seconds."""
-        return f"the last message on {self.topic} came {now - arrival:.1f} s ago"
+    def last_message(self, now: float) -> str:
+        """How long ago the last message came. now: monotonic seconds."""
+        return f"the last message on {self.topic} came {now - self.last_arrival:.1f} s ago"
 
 
 def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, now: float, quiet: float) -> str:
@@ -102,9 +103,9 @@ def why_unpaired(image: Stream, detections: list[Stream], slop_ns: int | None, n
 
 def _why_apart(image: Stream, detections: Stream, slop_ns: int | None, now: float) -> str:
     nearest = min((abs(a - b) for a in image.stamps_ns for b in detections.stamps_ns), default=0)
-    if nearest < (slop_ns or 1) and detections.last_arrival is not None:
+    if nearest < (slop_ns or 1):
         # They did pair up: the detector has just gone quiet, or the next pair is on its way.
-        return detections.last_message(now, detections.last_arrival)
+        return detections.last_message(now)
     wanted = "equal stamps" if slop_ns is None else f"stamps less than {slop_ns / 1e6:g} ms apart"
     hint = "; or set parameter 'sync' to 'approximate'" if slop_ns is None else ""
     return (

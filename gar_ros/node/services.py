@@ -65,11 +65,7 @@ class Services:
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
         query = Query(
-            region_ids=tuple(request.region_ids),
-            stamp_ns=stamp_ns(request.stamp),
-            max_tokens=request.max_tokens,
-            max_age=request.max_age,
-            timeout=request.timeout,
+            **_common(request),
             question=request.question,
             choices=tuple(request.choices),
             ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
@@ -79,13 +75,7 @@ class Services:
         response.answer = answer_message(answered)
 
     def _describe(self, server: Server, request: DescribeRegions.Request, response: DescribeRegions.Response) -> None:
-        wanted = Request(
-            region_ids=tuple(request.region_ids),
-            stamp_ns=stamp_ns(request.stamp),
-            max_tokens=request.max_tokens,
-            max_age=request.max_age,
-            timeout=request.timeout,
-        )
+        wanted = Request(**_common(request))
         done: list[Answered] = []
         try:
             server.describe(wanted, done)
@@ -100,6 +90,17 @@ class Services:
         response.header = header_message(frame.frame_id, frame.stamp_ns)
         response.age = duration_message(age_ns)
         response.regions = [region_message(region, request.with_masks) for region in regions]
+
+
+def _common(request: QueryRegions.Request | DescribeRegions.Request) -> dict[str, Any]:
+    """The fields of serving.Request, which both kinds of request have."""
+    return {
+        "region_ids": tuple(request.region_ids),
+        "stamp_ns": stamp_ns(request.stamp),
+        "max_tokens": request.max_tokens,
+        "max_age": request.max_age,
+        "timeout": request.timeout,
+    }
 
 
 def _ad_hoc(number: int, message: RegionMessage, frame: Frame) -> Region:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gar_ros.engine.encoder import Check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.encoded import EncodedMemory
 from gar_ros.memory.frames import Frame, FrameMemory
 from gar_ros.node.settings import Settings
-from gar_ros.node.worker import Check, Worker
+from gar_ros.node.worker import Worker
 from gar_ros.region import Region, check_regions
 
 LONGEST_TEXT = 4096

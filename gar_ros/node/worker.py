@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from gar_ros.engine.encoder import Check
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
-Check = Callable[[], None]
-"""Called between stages and tokens; raises GarError when the job's time is over or nobody waits for it any more."""
 
 
 class Job(Generic[T]):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gar_ros.engine.encoder import Check
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.node.worker import Check, Worker
+from gar_ros.node.worker import Worker
 
 LONG = 60.0  # seconds; no test waits that long
 
