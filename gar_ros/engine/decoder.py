@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.encoder import Check
 from gar_ros.engine.manifest import Sizes
-from gar_ros.engine.runtime.runner import DeviceTensor, Runner
+from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner
 
-_CHUNK = 1024
+CHUNK = 1024
 """Tokens of one prefill run: bounds the memory of the attention scores and the time between two checks."""
+
+SCORED_ROWS = 64
+"""Tokens of an answer that are scored in one run: bounds the memory of their logits."""
 
 Logits = NDArray[np.float32]
 
@@ -55,16 +58,16 @@ class Decoder:
         """Embeddings (S, H) of S tokens."""
         return np.array(self._embeddings[np.asarray(ids, np.int64)])
 
-    def prefill(self, past: KvCache, embeds: NDArray[np.float32], check: Check) -> tuple[KvCache, Logits]:
+    def prefill(self, past: KvCache, embeds: Rows, check: Check) -> tuple[KvCache, Logits]:
         """Extends `past` by embeddings (S, H), S > 0, in pieces; also the logits (vocab,) that follow the last one."""
         cache, logits = past, np.empty((1, 0), np.float32)
-        for start in range(0, len(embeds), _CHUNK):
+        for start in range(0, len(embeds), CHUNK):
             check()
-            piece = embeds[start : start + _CHUNK]
+            piece = embeds[start : start + CHUNK]
             cache, logits = self._extend(cache, piece, [len(piece) - 1])
         return cache, logits[0]
 
-    def _extend(self, past: KvCache, embeds: NDArray[np.float32], rows: Sequence[int]) -> tuple[KvCache, Logits]:
+    def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
         """The cache with S more positions, and logits (len(rows), vocab) of these rows of `embeds` (S, H)."""
         length = past.length + len(embeds)
         outputs = self._runner.run(
@@ -109,13 +112,21 @@ class Decoder:
             check()
             score = first[ids[0]]
             if read:
-                _, rest = self._extend(past, self.embed(read), range(len(read)))
-                following = log_softmax(rest)
+                following = log_softmax(self._following(past, read))
                 score += sum(following[place, token] for place, token in enumerate(ids[1:]))
                 if with_end:
                     score += np.logaddexp.reduce(following[-1, self._end])
             scores.append(score)
         return np.array(scores, np.float64)
+
+    def _following(self, past: KvCache, ids: Sequence[int]) -> Logits:
+        """Logits (len(ids), vocab) that follow each of these tokens after `past`."""
+        pieces = []
+        for start in range(0, len(ids), SCORED_ROWS):
+            piece = ids[start : start + SCORED_ROWS]
+            past, logits = self._extend(past, self.embed(piece), range(len(piece)))
+            pieces.append(logits)
+        return np.concatenate(pieces)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

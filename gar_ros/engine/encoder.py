@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.manifest import TileRule
-from gar_ros.engine.runtime.runner import Runner
+from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, join_on_host
 from gar_ros.engine.tiling import normalise
 
 Check = Callable[[], None]
 """Called between steps; raises GarError (TIMED_OUT, CANCELLED) to stop."""
 
 _Key = bytes
+_Join = Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]
 
 
 def no_check() -> None:
@@ -29,18 +31,22 @@ class TileEncoder:
     The cache is exact: tiles never see each other, and the mask reaches a tile only through that tile's mask.
     """
 
-    def __init__(self, runner: Runner, rule: TileRule, cache_bytes: int, tiles_per_run: int) -> None:
-        """tiles_per_run: tiles in one run of the graph; with 1 the features don't depend on what else is encoded."""
+    def __init__(
+        self, runner: Runner, rule: TileRule, cache_bytes: int, tiles_per_run: int, join: _Join = join_on_host
+    ) -> None:
+        """tiles_per_run: tiles in one run of the graph; with 1 the features don't depend on what else is encoded.
+        join: the runtime's, which says where features are kept."""
         self._runner = runner
         self._rule = rule
         self._cache_bytes = cache_bytes
         self._tiles_per_run = tiles_per_run
-        self._cache: OrderedDict[_Key, NDArray[np.float32]] = OrderedDict()
+        self._join = join
+        self._cache: OrderedDict[_Key, Rows] = OrderedDict()
         self.encoded_tiles = 0
         """Tiles that went through the graph so far."""
 
-    def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], check: Check) -> NDArray[np.float32]:
-        """Features (T, g * g, H) float32 of T tiles (T, 3, S, S) uint8 with the union of the masks (T, S, S) bool."""
+    def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], check: Check) -> Rows:
+        """Features (T, g * g, H) of T tiles (T, 3, S, S) uint8 with the union of the masks (T, S, S) bool."""
         keys = [_key(tile, mask) for tile, mask in zip(pixels, inside, strict=True)]
         features = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: index for index, key in enumerate(keys) if key not in features}
@@ -50,20 +56,20 @@ class TileEncoder:
             batch = indexes[start : start + self._tiles_per_run]
             encoded = self._run(pixels[batch], inside[batch])
             # Copies: a view would keep the whole batch in memory for as long as one of its tiles is cached.
-            features.update((keys[index], tile.copy()) for index, tile in zip(batch, encoded, strict=True))
+            features.update((keys[index], self._join([encoded[n : n + 1]])) for n, index in enumerate(batch))
         for key in keys:
             self._keep(key, features[key])
-        return np.stack([features[key] for key in keys])
+        return self._join([features[key] for key in keys])
 
-    def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Rows:
         self.encoded_tiles += len(pixels)
         feeds = {
             "pixel_values": normalise(pixels, self._rule.mean, self._rule.std),
             "mask_values": inside[:, None].astype(np.float32),
         }
-        return self._runner.run(feeds)["image_features"].numpy().astype(np.float32, copy=False)
+        return self._join([self._runner.run(feeds)["image_features"]])
 
-    def _keep(self, key: _Key, features: NDArray[np.float32]) -> None:
+    def _keep(self, key: _Key, features: Rows) -> None:
         capacity = self._cache_bytes // features.nbytes
         self._cache[key] = features
         self._cache.move_to_end(key)

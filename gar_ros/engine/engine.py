@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -19,8 +20,9 @@ from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, PromptBuilder
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
-from gar_ros.engine.runtime.choose import open_runtime
-from gar_ros.engine.runtime.runner import Runner, Runtime
+from gar_ros.engine.runtime.choose import Engines, open_runtime
+from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, Runtime
+from gar_ros.engine.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import prompted, tile_grid, tile_pixels
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
@@ -59,22 +61,30 @@ class GarEngine:
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
         self.prompts = PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer())
-        per_run = 1 if runtime.provider == "cpu" else _DEVICE_BATCH
-        self.encoder = TileEncoder(runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run)
+        per_run = 1 if runtime.provider == "cpu" else min(_DEVICE_BATCH, most_tiles(model.manifest))
+        self.join = runtime.join
+        self.encoder = TileEncoder(
+            runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
+        )
         self.replayer: Runner = runtime.load(model.file(REPLAY))
         self.decoder = Decoder(runtime.load(model.file(DECODER)), model.embeddings(), sizes, tokens.eos)
 
     @classmethod
     def open(
-        cls, model_dir: str | Path, provider: str = "auto", threads: int = 0, allow_fallback: bool = False
+        cls,
+        model_dir: str | Path,
+        provider: str = "auto",
+        threads: int = 0,
+        allow_fallback: bool = False,
+        engines: Engines = Engines(),
     ) -> GarEngine:
         """Checks and loads an exported model folder.
 
-        provider, threads and allow_fallback: see runtime/choose.py. Raises GarError BAD_MODEL or INVALID_REQUEST.
+        provider, threads, allow_fallback and engines: see runtime/choose.py. Raises GarError BAD_MODEL or INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
-        engine = cls(model, open_runtime(provider, threads, allow_fallback, probe=model.file(REPLAY)))
+        engine = cls(model, open_runtime(model, provider, threads, allow_fallback, engines))
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
 
@@ -108,7 +118,7 @@ class GarEngine:
             convention = cast(RoiConvention, self.manifest.roi_convention)
             wy, wx = replay_weights(region_boxes(masks), grid, sizes.grid, convention)
             tiles = features[1:] if rule.thumbnail else features
-            replay = self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"].numpy()
+            replay = self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])
         return EncodedFrame(self, tuple(regions), features, replay, seconds)
 
     def _check_request(self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None) -> None:
@@ -147,8 +157,8 @@ class EncodedFrame:
         self,
         engine: GarEngine,
         regions: tuple[Region, ...],
-        features: NDArray[np.float32],
-        replay: NDArray[np.float32],
+        features: Rows,
+        replay: Rows,
         seconds: Seconds,
     ) -> None:
         """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H)."""
@@ -240,16 +250,16 @@ class EncodedFrame:
         with _stage(seconds, "question"):
             return engine.decoder.prefill(self._prefixes[form], engine.decoder.embed(asked), check)
 
-    def _embed(self, form: Form, ids: list[int]) -> NDArray[np.float32]:
+    def _embed(self, form: Form, ids: list[int]) -> Rows:
         """Embeddings (L, H) of a prefix, with the features in the places of image and crop tokens."""
         tokens = self._engine.manifest.tokens
-        embeds = self._engine.decoder.embed(ids)
-        places = np.asarray(ids)
-        embeds[places == tokens.image] = self._features.reshape(-1, embeds.shape[1])
         first = CAPTION_PROMPT if form == "caption" else 0
-        for crop, features in zip(tokens.crops[first:], self._replay, strict=False):
-            embeds[places == crop] = features
-        return embeds
+        features = {crop: [rows] for crop, rows in zip(tokens.crops[first:], self._replay, strict=False)}
+        features[tokens.image] = list(self._features)
+        parts: list[NDArray[np.float32] | DeviceTensor] = []
+        for token, run in groupby(ids, key=lambda id: id if id in features else None):
+            parts += [self._engine.decoder.embed(list(run))] if token is None else features[token]
+        return self._engine.join(parts)
 
 
 def _stripped(choices: Sequence[str]) -> list[str]:

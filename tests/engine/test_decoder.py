@@ -88,7 +88,7 @@ def test_prefill_in_pieces_equals_prefill_at_once(
     decoder: Decoder, runner: SumDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, at_once = read(decoder, [0, 3, 1, 2, 4])
-    monkeypatch.setattr(decoder_module, "_CHUNK", 2)
+    monkeypatch.setattr(decoder_module, "CHUNK", 2)
     _, in_pieces = read(decoder, [0, 3, 1, 2, 4])
     assert runner.runs == [5, 2, 2, 1]
     np.testing.assert_allclose(in_pieces, at_once, rtol=1e-5)

@@ -3,54 +3,89 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
 
+from gar_ros.engine.manifest import REPLAY
+from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
+from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.runner import Runtime
+from gar_ros.engine.tensorrt.cache import EngineCache, default_cache_folder
+from gar_ros.engine.tensorrt.device import cuda_runtime
+from gar_ros.engine.tensorrt.engines import EngineSource
+from gar_ros.engine.tensorrt.installed import find_tensorrt
+from gar_ros.engine.tensorrt.runner import TensorRtRuntime
 from gar_ros.errors import ErrorCode, GarError
 
-PROVIDERS = ("auto", *EXECUTION_PROVIDERS)
+TENSORRT, TENSORRT_ORT = "tensorrt", "tensorrt-ort"
+PROVIDERS = ("auto", "cpu", "cuda", TENSORRT, TENSORRT_ORT)
 
 _log = logging.getLogger(__name__)
 
 
-def open_runtime(provider: str, threads: int, allow_fallback: bool, probe: Path) -> Runtime:
-    """A runtime that is known to work: it has loaded the graph `probe`. One log line says which it is and why.
+@dataclass(frozen=True)
+class Engines:
+    """Where TensorRT's engines are, and whether missing ones are built while loading, which takes minutes."""
 
-    provider: one of PROVIDERS. "auto" is CUDA where it works, else the CPU; TensorRT only when asked for, since it
-    builds its engines for minutes. Another one that isn't available raises GarError INVALID_REQUEST, unless
-    `allow_fallback` lets the CPU serve instead. threads: of one operator on the CPU, 0 for all cores.
+    folder: Path | None = None  # the default cache folder when None
+    build: bool = False
+
+
+def open_runtime(
+    model: ModelDir, provider: str, threads: int, allow_fallback: bool, engines: Engines = Engines()
+) -> Runtime:
+    """A runtime that is known to work: it has loaded the model's replay graph. One log line says which it is and why.
+
+    provider: one of PROVIDERS. "auto" is TensorRT where this GPU's engines were built, else CUDA where it works, else
+    the CPU; "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that isn't available
+    raises GarError INVALID_REQUEST, unless `allow_fallback` lets the CPU serve instead. threads: of one operator on the
+    CPU, 0 for all cores.
     """
     if provider not in PROVIDERS:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected provider {' | '.join(PROVIDERS)}, got '{provider}'")
     if threads < 0:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected 0 or more threads, got {threads}")
-    candidates = ["cuda", "cpu"] if provider == "auto" else [provider]
+    candidates = [TENSORRT, "cuda", "cpu"] if provider == "auto" else [provider]
+    if provider == "auto":
+        engines = Engines(engines.folder, build=False)
     if allow_fallback and candidates[-1] != "cpu":
         candidates.append("cpu")
     reasons = [f"{provider} was asked for"]
     for candidate in candidates:
-        missing = _why_not(candidate)
-        if missing is None:
-            runtime = OrtRuntime(candidate, threads)
-            try:
-                runtime.load(probe)
-            except GarError as error:
-                if candidate == "cpu":
-                    raise
-                missing = error.message
-            else:
-                _log.info("ONNX Runtime %s on %s: %s", ort.__version__, candidate, "; ".join(reasons))
-                return runtime
-        reasons.append(missing)
+        try:
+            runtime, name = _open(candidate, model, threads, engines)
+        except GarError as error:
+            if candidate == "cpu":
+                raise
+            reasons.append(f"{candidate} is not available: {error.message}")
+        else:
+            _log.info("%s: %s", name, "; ".join(reasons))
+            return runtime
     raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(reasons))
 
 
-def _why_not(candidate: str) -> str | None:
-    wanted = EXECUTION_PROVIDERS[candidate][0]
-    available = ort.get_available_providers()
-    if wanted in available:
-        return None
-    return f"{candidate} is not available: this onnxruntime has {', '.join(available)}, not {wanted}"
+def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
+    """A runtime that has loaded a graph, and its name. Raises GarError saying what is missing."""
+    folder = engines.folder or default_cache_folder()
+    if candidate == TENSORRT:
+        found = find_tensorrt()
+        source = EngineSource(model, found, EngineCache(folder), engines.build)
+        missing = source.missing()
+        if missing and not engines.build:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"{'; '.join(missing)}; run `gar build-engine {model.path}` on this machine"
+            )
+        runtime: Runtime = TensorRtRuntime(source, cuda_runtime())
+        name = f"{found.version} on {found.gpu}"
+    else:
+        wanted, available = EXECUTION_PROVIDERS[candidate][0], ort.get_available_providers()
+        if wanted not in available:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"this onnxruntime has {', '.join(available)}, not {wanted}")
+        options = tensorrt_options(model.manifest, folder) if candidate == TENSORRT_ORT else None
+        runtime = OrtRuntime(candidate, threads, options)
+        name = f"ONNX Runtime {ort.__version__} on {candidate}"
+    runtime.load(model.file(REPLAY))
+    return runtime, name

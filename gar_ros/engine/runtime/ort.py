@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,18 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from gar_ros.engine.runtime.runner import DeviceTensor
+from gar_ros.engine.runtime.runner import DeviceTensor, join_on_host
 from gar_ros.errors import ErrorCode, GarError
 
 EXECUTION_PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt-ort": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 """Our name -> ONNX Runtime's providers, the wanted one first."""
+
+ProviderOptions = dict[str, str]
+"""Names and values as ONNX Runtime documents them for an execution provider."""
 
 _HOST_TYPES = {
     "tensor(float)": np.float32,
@@ -53,9 +56,13 @@ class OrtRunner:
 class OrtRuntime:
     """Loads graphs with one execution provider."""
 
-    def __init__(self, provider: str, threads: int) -> None:
-        """provider: a key of EXECUTION_PROVIDERS. threads: of one operator; 0 for all cores."""
+    def __init__(self, provider: str, threads: int, options_of: Callable[[str], ProviderOptions] | None = None) -> None:
+        """provider: a key of EXECUTION_PROVIDERS. threads: of one operator; 0 for all cores.
+
+        options_of: gives the wanted execution provider's options for a graph file.
+        """
         self._provider = provider
+        self._options_of = options_of
         self._options = ort.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
@@ -72,7 +79,9 @@ class OrtRuntime:
         """See Runtime. Raises GarError BAD_MODEL also when ONNX Runtime quietly fell back to another provider."""
         wanted = EXECUTION_PROVIDERS[self._provider]
         try:
-            session = ort.InferenceSession(str(graph), self._options, providers=list(wanted))
+            options = self._options_of(graph.name) if self._options_of else {}
+            providers = [(wanted[0], options), *wanted[1:]]
+            session = ort.InferenceSession(str(graph), self._options, providers=providers)
         except Exception as error:  # its exception types have no common base
             reason = str(error).strip().splitlines()[0]
             raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: {reason}") from error
@@ -81,3 +90,7 @@ class OrtRuntime:
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: no such device works here"
             )
         return OrtRunner(session, "cpu" if self._provider == "cpu" else "cuda")
+
+    def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
+        """See Runtime."""
+        return join_on_host(parts)

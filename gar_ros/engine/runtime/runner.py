@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -14,6 +15,23 @@ class DeviceTensor(Protocol):
 
     def numpy(self) -> NDArray[Any]:
         """Its values on the host."""
+
+
+class DeviceRows(DeviceTensor, Protocol):
+    """A tensor on the device that can be cut along its first axis, without a copy."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int | slice | None) -> DeviceRows:
+        """As NumPy; slices without a step."""
+
+
+Rows = NDArray[Any] | DeviceRows
+"""What flows from one graph to the next: on the device where the runtime has one, else on the host."""
 
 
 class Runner(Protocol):
@@ -32,3 +50,12 @@ class Runtime(Protocol):
 
     def load(self, graph: Path) -> Runner:
         """Raises GarError BAD_MODEL when the file is not a graph that can be run here."""
+
+    def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> Rows:
+        """A copy of all parts one after another along their first axis, where its graphs want it; one or more parts."""
+
+
+def join_on_host(parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
+    """`Runtime.join` for runtimes whose features pass through the host: float32."""
+    arrays = [part if isinstance(part, np.ndarray) else part.numpy() for part in parts]
+    return np.concatenate(arrays, dtype=np.float32)
