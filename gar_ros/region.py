@@ -69,12 +69,15 @@ class Region:
         return cls.from_mask(id, mask, label, score, stamp_ns)
 
 
+def check_count(regions: int, limit: int) -> None:
+    """Refuses more regions than the model has prompts."""
+    if regions > limit:
+        raise GarError(ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {regions}")
+
+
 def check_regions(regions: list[Region] | tuple[Region, ...], image_size: tuple[int, int], limit: int) -> None:
     """Refuses too many regions, repeated ids and masks of another size than the image (width, height)."""
-    if len(regions) > limit:
-        raise GarError(
-            ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {len(regions)}"
-        )
+    check_count(len(regions), limit)
     if len({region.id for region in regions}) != len(regions):
         raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[region.id for region in regions]}")
     width, height = image_size

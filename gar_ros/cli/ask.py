@@ -1,4 +1,4 @@
-"""`gar ask`: one question about regions of one image file."""
+"""`gar ask`: one question about regions of an image file, or about one region in the frames of a video."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 import logging
 import time
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gar_ros.cli.pictures import load_image, load_mask
 from gar_ros.engine.engine import Answer, GarEngine
@@ -22,8 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)"
     )
-    parser.add_argument(
-        "--image", type=Path, required=True, metavar="FILE", help="the picture, of any format Pillow reads"
+    pictures = parser.add_mutually_exclusive_group(required=True)
+    pictures.add_argument("--image", type=Path, metavar="FILE", help="the picture, of any format Pillow reads")
+    pictures.add_argument(
+        "--frame",
+        dest="frames",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="instead of --image, once for each frame of a video: one object through all of them, <Prompt0>, with one "
+        "--mask or --box a frame in the same order (experimental: as in the released code, which never used it)",
     )
     parser.add_argument(
         "--mask",
@@ -61,17 +72,23 @@ def run(args: argparse.Namespace) -> int:
         raise GarError(
             ErrorCode.INVALID_REQUEST, "expected either a question (with or without --choices) or --describe"
         )
-    image = load_image(args.image)
-    regions = [
-        _region(number, given, (image.shape[1], image.shape[0])) for number, given in enumerate(args.regions or [])
-    ]
-    if not regions:
+    if not args.regions:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one --mask or --box")
+    if args.frames:
+        _check_video(args)
+    images = [load_image(path) for path in args.frames or [args.image]]
+    # Every region is of the one image, or of its own frame.
+    pictures = images if args.frames else images * len(args.regions)
+    regions = [_region(n, given, image) for n, (given, image) in enumerate(zip(args.regions, pictures, strict=True))]
+    choices = [] if args.choices is None else args.choices.split(",")
     start = time.perf_counter()
     engine = GarEngine.open(args.model or default_model_dir(), args.provider, args.threads)
     loading = time.perf_counter() - start
-    frame = engine.encode(image, regions, max_tiles=args.max_tiles)
-    choices = [] if args.choices is None else args.choices.split(",")
+    engine.check_request(1 if args.frames else len(regions), args.question, choices, args.max_tokens)
+    if args.frames:
+        frame = engine.encode_video(list(zip(images, regions, strict=True)))
+    else:
+        frame = engine.encode(images[0], regions, max_tiles=args.max_tiles)
     answer = frame.describe(args.max_tokens) if args.describe else frame.ask(args.question, choices, args.max_tokens)
     print(_as_json(answer, loading) if args.json else _as_text(answer, choices))
     return 0
@@ -85,11 +102,21 @@ def _box(text: str) -> Box:
     return x0, y0, x1, y1
 
 
-def _region(number: int, given: Path | Box, image_size: tuple[int, int]) -> Region:
-    """Region <PromptN> from a mask file or a box. image_size: (width, height) in pixels."""
+def _check_video(args: argparse.Namespace) -> None:
+    if len(args.regions) != len(args.frames):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"expected one --mask or --box for each --frame, got {len(args.regions)} for {len(args.frames)} frame(s)",
+        )
+    if args.max_tiles is not None:
+        raise GarError(ErrorCode.INVALID_REQUEST, "expected --max-tiles with --image only: a --frame is one tile")
+
+
+def _region(number: int, given: Path | Box, image: NDArray[np.uint8]) -> Region:
+    """Region from the `number`th mask file or box, of an image (H, W, 3)."""
     if isinstance(given, Path):
-        return Region.from_mask(f"Prompt{number}: {given}", load_mask(given))
-    return Region.from_box(f"Prompt{number}", given, image_size)
+        return Region.from_mask(f"mask {number}: {given}", load_mask(given))
+    return Region.from_box(f"box {number}", given, (image.shape[1], image.shape[0]))
 
 
 def _as_text(answer: Answer, choices: list[str]) -> str:

@@ -20,12 +20,23 @@ from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, PromptBuilder
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.requests import (
+    check_context,
+    check_frames,
+    check_image,
+    check_max_tiles,
+    check_max_tokens,
+    check_single,
+)
 from gar_ros.engine.runtime.choose import Engines, open_runtime
 from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, Runtime
 from gar_ros.engine.tensorrt.profiles import most_tiles
-from gar_ros.engine.tiling import prompted, tile_grid, tile_pixels
+from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.region import Region, check_regions
+from gar_ros.region import Region, check_count
+
+VideoFrame = tuple[NDArray[np.uint8], Region]
+"""An RGB image (H, W, 3) uint8 and where the region is in it."""
 
 Seconds = dict[str, float]
 """Stage -> wall clock seconds: tile, vision, replay (of the frame's encoding, the same in each of its answers), prefill
@@ -101,7 +112,8 @@ class GarEngine:
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check = check or no_check
-        self._check_request(image, regions, max_tiles)
+        check_image(image, regions, self.prompts.max_regions)
+        check_max_tiles(max_tiles, self.manifest.tiles.max_tiles)
         height, width = image.shape[:2]
         rule, sizes = self.manifest.tiles, self.manifest.sizes
         seconds: Seconds = {}
@@ -110,44 +122,65 @@ class GarEngine:
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
             masks = [region.mask for region in regions]
             inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
-        self._check_context(len(pixels), len(regions))
+        check_context(len(pixels), len(regions), sizes)
         with _stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, check)
         check()
         with _stage(seconds, "replay"):
-            convention = cast(RoiConvention, self.manifest.roi_convention)
-            wy, wx = replay_weights(region_boxes(masks), grid, sizes.grid, convention)
-            tiles = features[1:] if rule.thumbnail else features
-            replay = self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])
+            replay = self._replay(features[1:] if rule.thumbnail else features, masks, grid)
         return EncodedFrame(self, tuple(regions), features, replay, seconds)
 
-    def _check_request(self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None) -> None:
-        is_rgb = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
-        if not is_rgb or image.dtype != np.uint8:
-            came = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise GarError(ErrorCode.INVALID_REQUEST, f"expected an RGB image (H, W, 3) uint8, got {came}")
-        if not regions:
-            raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
-        check_regions(tuple(regions), (image.shape[1], image.shape[0]), self.prompts.max_regions)
-        limit = self.manifest.tiles.max_tiles
-        if max_tiles is not None and not 1 <= max_tiles <= limit:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST, f"expected max_tiles in 1..{limit} (the model's), got {max_tiles}"
-            )
+    def encode_video(self, frames: Sequence[VideoFrame], check: Check | None = None) -> EncodedFrame:
+        """Encodes one object through several images of a video, in their order; it will be <Prompt0>. Experimental.
 
-    def _check_context(self, tiles: int, regions: int) -> None:
-        """Refuses a frame that leaves no room for a question, before it costs a vision pass."""
-        room = self.manifest.sizes.max_positions
-        taken = (tiles + regions) * self.manifest.sizes.tile_tokens
-        if taken >= room:
-            raise GarError(
-                ErrorCode.QUESTION_TOO_LONG,
-                f"{tiles} tiles and {regions} region(s) take {taken} tokens of the model's {room}: use fewer tiles",
-            )
+        The released model's way: one tile a frame and no thumbnail, replay from each frame alone, one crop token a
+        frame, hence at most as many frames as the model has prompts. Frames may differ in size.
+        Raises GarError INVALID_REQUEST, QUESTION_TOO_LONG.
+        """
+        check = check or no_check
+        check_frames(len(frames), self.prompts.max_regions)
+        for image, region in frames:
+            check_image(image, [region], 1)
+        check_context(len(frames), len(frames), self.manifest.sizes)
+        side, one = self.manifest.sizes.tile, (1, 1)
+        seconds: Seconds = {}
+        with _stage(seconds, "tile"):
+            pixels = np.concatenate([tile_pixels(image, one, side, thumbnail=False) for image, _ in frames])
+            inside = np.concatenate([prompted([region.mask], one, side, thumbnail=False) for _, region in frames])
+        with _stage(seconds, "vision"):
+            features = self.encoder.encode(pixels, inside, check)
+        check()
+        with _stage(seconds, "replay"):
+            masks = [region.mask for _, region in frames]
+            replays = [self._replay(features[n : n + 1], [mask], one) for n, mask in enumerate(masks)]
+        regions = tuple(region for _, region in frames)
+        return EncodedFrame(self, regions, features, self.join(replays), seconds, video=True)
+
+    def check_request(
+        self, regions: int, question: str | None, choices: Sequence[str] = (), max_tokens: int = 1
+    ) -> None:
+        """Refuses what asking about so many regions would refuse, before anything is encoded.
+
+        regions: 1 for a video. question: None for a description. Raises as `EncodedFrame.ask` and `describe` do.
+        """
+        check_count(regions, self.prompts.max_regions)
+        check_max_tokens(max_tokens)
+        if question is None:
+            check_single(regions)
+        else:
+            self.prompts.question(question, regions)
+            if choices:
+                self.prompts.choices(choices, regions)
+
+    def _replay(self, tiles: Rows, masks: Sequence[NDArray[np.bool_]], grid: Grid) -> Rows:
+        """Replay tokens (R, g * g, H) of R masks from an image's tiles (tiles_h * tiles_w, g * g, H)."""
+        convention = cast(RoiConvention, self.manifest.roi_convention)
+        wy, wx = replay_weights(region_boxes(masks), grid, self.manifest.sizes.grid, convention)
+        return self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])
 
 
 class EncodedFrame:
-    """An image with its regions, ready to be asked. Made by `GarEngine.encode`.
+    """An image with its regions, or one region through a video, ready to be asked. Made by `GarEngine`.
 
     Owns features, replay tokens and the KV caches of its prefixes; asking never changes them, so questions can be
     repeated, reordered and cancelled.
@@ -160,9 +193,13 @@ class EncodedFrame:
         features: Rows,
         replay: Rows,
         seconds: Seconds,
+        video: bool = False,
     ) -> None:
-        """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H)."""
+        """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H). video: a region for each frame."""
         self.regions = regions
+        self._prompts = 1 if video else len(regions)
+        self._question_form: Form = "video" if video else "question"
+        self._caption_form: Form = "video" if video else "caption"
         self._engine = engine
         self._features = features
         self._replay = replay
@@ -177,22 +214,18 @@ class EncodedFrame:
         max_tokens limits free text. Raises GarError INVALID_REQUEST, PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or
         what `check` raises.
         """
-        asked = self._engine.prompts.question(question, len(self.regions))
+        asked = self._engine.prompts.question(question, self._prompts, self._question_form)
         if choices:
             return self._choose(asked, choices, check or no_check)
-        return self._write("question", asked, max_tokens, check or no_check)
+        return self._write(self._question_form, asked, max_tokens, check or no_check)
 
     def describe(self, max_tokens: int = 128, check: Check | None = None) -> Answer:
         """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
-        if len(self.regions) != 1:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST, f"expected one region to describe, this frame has {len(self.regions)}"
-            )
-        return self._write("caption", self._engine.prompts.caption_request(), max_tokens, check or no_check)
+        check_single(self._prompts)
+        return self._write(self._caption_form, self._engine.prompts.caption_request(), max_tokens, check or no_check)
 
     def _write(self, form: Form, asked: list[int], max_tokens: int, check: Check) -> Answer:
-        if max_tokens < 1:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"expected max_tokens of at least 1, got {max_tokens}")
+        check_max_tokens(max_tokens)
         decoder, seconds = self._engine.decoder, dict(self._seconds)
         cache, logits = self._read(form, asked, max_tokens, seconds, check)
         with _stage(seconds, "decode"):
@@ -211,8 +244,8 @@ class EncodedFrame:
 
     def _choose(self, asked: list[int], choices: Sequence[str], check: Check) -> Answer:
         decoder, seconds = self._engine.decoder, dict(self._seconds)
-        ids = [self._engine.prompts.choice(text, len(self.regions)) for text in _stripped(choices)]
-        cache, logits = self._read("question", asked, max(map(len, ids)), seconds, check)
+        ids = self._engine.prompts.choices(choices, self._prompts)
+        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, check)
         with _stage(seconds, "decode"):
             scores = decoder.log_likelihoods(cache, logits, ids, check)
         weights = np.exp(scores - scores.max())
@@ -260,16 +293,6 @@ class EncodedFrame:
         for token, run in groupby(ids, key=lambda id: id if id in features else None):
             parts += [self._engine.decoder.embed(list(run))] if token is None else features[token]
         return self._engine.join(parts)
-
-
-def _stripped(choices: Sequence[str]) -> list[str]:
-    """The choices without surrounding space: at least two, none empty, all different."""
-    texts = [choice.strip() for choice in choices]
-    if len(texts) < 2 or not all(texts) or len(set(texts)) != len(texts):
-        raise GarError(
-            ErrorCode.INVALID_REQUEST, f"expected at least two different, non-empty choices, got {list(choices)}"
-        )
-    return texts
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The texts around image, regions and question as released, and their token ids.
 
 One definition for training, export and runtime. A whole request is `prefix(...) + question(...)`, answered by tokens
-as `choice(...)` gives them. The prefix ends with the last region's crop tokens: that is a hard boundary for every
+as `choices(...)` gives them. The prefix ends with the last region's crop tokens: that is a hard boundary for every
 tokenizer, so ids don't depend on whether prefix and question are tokenised together.
 """
 
@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 from gar_ros.engine.manifest import TOKENIZER, PromptFormat, Tokens
 from gar_ros.errors import ErrorCode, GarError
 
-Form = Literal["question", "caption"]
-"""One to all prompts and a free question, or the released caption request for a single region."""
+Form = Literal["question", "caption", "video"]
+"""One to all prompts of an image and a free question, the released caption request for a single region, or one region
+through several frames: <Prompt0>, with one crop token a frame and the text right after them."""
 
 CAPTION_PROMPT = 1
 """The prompt number that the released captioning code gives its single region."""
@@ -57,12 +58,12 @@ class PromptBuilder:
         return len(self._tokens.prompts)
 
     def prefix(self, form: Form, tiles: int, count: int) -> list[int]:
-        """Ids up to and including the last region's crop tokens, with one BOS, for `tiles` tiles and `count` regions.
+        """Ids up to and including the last crop tokens, with one BOS, for `tiles` tiles and `count` regions or frames.
 
-        The image token appears tiles * tile_tokens times, each region's crop token tile_tokens times.
+        The image token appears tiles * tile_tokens times, each region's or frame's crop token tile_tokens times.
         """
-        if not 0 < count <= (self.max_regions if form == "question" else 1):
-            raise ValueError(f"no {form} prompt for {count} regions")
+        if not 0 < count <= (1 if form == "caption" else self.max_regions):
+            raise ValueError(f"no {form} prompt for {count} regions or frames")
         text = self._format.before_image + self._name(self._tokens.image) + self._format.after_image
         ids = self._template_ids(text + self._regions(form, count))
         repeats = dict.fromkeys(self._tokens.crops, self._tile_tokens) | {self._tokens.image: tiles * self._tile_tokens}
@@ -73,30 +74,45 @@ class PromptBuilder:
         """The sentence that names the regions, each with a single crop token."""
         crops = [self._name(crop) for crop in self._tokens.crops]
         if form == "caption":
-            name = f"<Prompt{CAPTION_PROMPT}>"
-            return f"{_INTRODUCTION}{name};\n{name}: {crops[CAPTION_PROMPT]}"
+            return _single(CAPTION_PROMPT, crops[CAPTION_PROMPT])
+        if form == "video":
+            return _single(0, "".join(crops[:count]))
         names = "".join(f"<Prompt{number}>; " for number in range(count))
         return _INTRODUCTION + names + "".join(f"\n<Prompt{number}>: {crops[number]}" for number in range(count))
 
     def _name(self, token: int) -> str:
         return str(self._tokenizer.id_to_token(token))
 
-    def question(self, text: str, count: int) -> list[int]:
-        """Ids that follow a "question" prefix of `count` regions: the user's text and the turn's end.
+    def question(self, text: str, count: int, form: Form = "question") -> list[int]:
+        """Ids that follow a "question" or "video" prefix of `count` regions: the user's text and the turn's end.
 
         Raises GarError INVALID_REQUEST for an empty text, PROMPT_WITHOUT_REGION for a <PromptN> with N >= count.
         """
         if not text.strip():
             raise GarError(ErrorCode.INVALID_REQUEST, "expected a question, got an empty text")
-        return self._user_ids("\n\n" + text.strip(), count) + self._end_of_turn()
+        blank_line = "\n\n" if form == "question" else ""
+        return self._user_ids(blank_line + text.strip(), count) + self._end_of_turn()
 
     def caption_request(self) -> list[int]:
-        """Ids that follow a "caption" prefix."""
+        """Ids that follow a "caption" or "video" prefix to have the region described."""
         return self._user_ids(_CAPTION_REQUEST, 0) + self._end_of_turn()
 
     def choice(self, text: str, count: int | None = None) -> list[int]:
         """Ids of an answer, without the end token; may name the first `count` prompts (all by default)."""
         return self._user_ids(text, self.max_regions if count is None else count)
+
+    def choices(self, texts: Sequence[str], count: int) -> list[list[int]]:
+        """Ids of each answer of a closed question about `count` regions, as `choice` gives them.
+
+        Raises GarError INVALID_REQUEST unless they are two or more, none empty, all different without surrounding
+        space; PROMPT_WITHOUT_REGION as `question` does.
+        """
+        stripped = [text.strip() for text in texts]
+        if len(stripped) < 2 or not all(stripped) or len(set(stripped)) != len(stripped):
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"expected at least two different, non-empty choices, got {list(texts)}"
+            )
+        return [self.choice(text, count) for text in stripped]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of generated ids: control tokens are dropped, <PromptN> stays."""
@@ -131,6 +147,12 @@ class PromptBuilder:
         if any("\ud800" <= character <= "\udfff" for character in text):  # what undecodable bytes become in Python
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected Unicode text, got {text!r}")
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _single(number: int, crops: str) -> str:
+    """The sentence that names a single region, <Prompt{number}>."""
+    name = f"<Prompt{number}>"
+    return f"{_INTRODUCTION}{name};\n{name}: {crops}"
 
 
 def _check_control_tokens(tokens: Tokens, tokenizer: Tokenizer) -> None:

@@ -15,7 +15,7 @@ from gar_ros.memory.encoded import EncodedMemory
 from gar_ros.memory.frames import Frame, FrameMemory
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Worker
-from gar_ros.region import Region, check_regions
+from gar_ros.region import Region, check_count, check_regions
 
 LONGEST_TEXT = 4096
 """Characters of a question, and of all its choices together."""
@@ -147,14 +147,10 @@ class Server:
                 f"{len(set(query.choices))} of them different",
             )
         prompts, count = self._engine.prompts, len(query.region_ids) + len(query.ad_hoc)
-        if count > prompts.max_regions:
-            raise GarError(
-                ErrorCode.TOO_MANY_REGIONS,
-                f"expected at most {prompts.max_regions} regions in one question, got {count}",
-            )
+        check_count(count, prompts.max_regions)
         prompts.question(query.question, count)
-        for choice in query.choices:
-            prompts.choice(choice, count)
+        if query.choices:
+            prompts.choices(query.choices, count)
         if count == 0:
             raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
 

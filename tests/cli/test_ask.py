@@ -93,7 +93,7 @@ def test_describe(ask: Any, files: list[str]) -> None:
         (["What?", "--choices", "yes"], "at least two different, non-empty choices"),
         (["What?", "--max-tokens", "0"], "max_tokens of at least 1"),
         (["What?", "--max-tiles", "99"], "max_tiles in 1..16"),
-        (["--describe"], "expected one region to describe, this frame has 2"),
+        (["--describe"], "expected one region to describe, got 2"),
     ],
 )
 def test_what_the_engine_refuses_is_told_in_one_line(

@@ -214,7 +214,7 @@ def test_questions_that_are_none(frame: EncodedFrame) -> None:
         frame.ask(SIDE, ["<Prompt0>", "<Prompt3>"])
     with refused(ErrorCode.INVALID_REQUEST, "max_tokens of at least 1, got 0"):
         frame.ask(COLOUR, max_tokens=0)
-    with refused(ErrorCode.INVALID_REQUEST, "one region to describe", "has 2"):
+    with refused(ErrorCode.INVALID_REQUEST, "one region to describe", "got 2"):
         frame.describe()
 
 

@@ -39,8 +39,8 @@ class FakePrompts:
         assert count <= self.max_regions, "there is no token for more prompts"
         return []
 
-    def choice(self, text: str, count: int) -> list[int]:
-        return []
+    def choices(self, texts: Sequence[str], count: int) -> list[list[int]]:
+        return [[] for _ in texts]
 
 
 class FakeEngine:

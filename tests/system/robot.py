@@ -173,8 +173,8 @@ def refusal(call: Callable[[], object]) -> tuple[ErrorCode, str]:
     raise AssertionError(f"expected a refusal, got {result}")
 
 
-def wait_for(call: Callable[[], object], code: ErrorCode) -> str:
-    """Calls again and again until it is refused with `code`; the message."""
+def wait_for(call: Callable[[], object], code: ErrorCode, reason: str = "") -> str:
+    """Calls again and again until it is refused with `code` and a message that contains `reason`; that message."""
     outcome: tuple[ErrorCode | None, str] = (None, "")
 
     def is_refused() -> bool:
@@ -183,9 +183,9 @@ def wait_for(call: Callable[[], object], code: ErrorCode) -> str:
             outcome = (None, str(call()))
         except GarError as error:
             outcome = (error.code, error.message)
-        return outcome[0] is code
+        return outcome[0] is code and reason in outcome[1]
 
-    wait_until(is_refused, lambda: f"expected {code.name}, the last was {outcome}")
+    wait_until(is_refused, lambda: f"expected {code.name} '{reason}', the last was {outcome}")
     return outcome[1]
 
 
