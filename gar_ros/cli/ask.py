@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gar_ros.cli.pictures import load_image, load_mask
 from gar_ros.engine.engine import Answer, GarEngine
 from gar_ros.engine.model_dir import default_model_dir
-from gar_ros.engine.runtime.choose import PROVIDERS
+from gar_ros.engine.runtime.choose import PROVIDERS, Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Box, Region
 
@@ -60,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)"
     )
     parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
+    parser.add_argument(
+        "--engines", type=Path, metavar="FOLDER", help="TensorRT's engines (default: where `gar build-engine` puts them)"
+    )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print everything about the answer as JSON")
     parser.add_argument("--verbose", action="store_true", help="log what is loaded and what it runs on")
@@ -82,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     regions = [_region(n, given, image) for n, (given, image) in enumerate(zip(args.regions, pictures, strict=True))]
     choices = [] if args.choices is None else args.choices.split(",")
     start = time.perf_counter()
-    engine = GarEngine.open(args.model or default_model_dir(), args.provider, args.threads)
+    model, engines = args.model or default_model_dir(), Engines(args.engines)
+    engine = GarEngine.open(model, args.provider, args.threads, engines=engines)
     loading = time.perf_counter() - start
     engine.check_request(1 if args.frames else len(regions), args.question, choices, args.max_tokens)
     if args.frames:

@@ -13,10 +13,11 @@ from gar_ros.errors import GarError
 COMMANDS = {
     "ask": "ask a question about regions of an image file",
     "info": "print what an exported model folder holds",
+    "build-engine": "build TensorRT engines of an exported model on the robot",
     "export": "turn a checkpoint into the folder the runtime loads (needs torch)",
     "verify": "compare an exported folder with its checkpoint, stage by stage (needs torch)",
 }
-"""Name -> help; the module gar_ros.cli.<name> has add_arguments(parser) and run(args) -> exit code."""
+"""Name -> help; the module gar_ros.cli.<name>, with _ for -, has add_arguments(parser) and run(args) -> exit code."""
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == wanted:  # the others' imports are not paid for
-            module = importlib.import_module(f"gar_ros.cli.{name}")
+            module = importlib.import_module(f"gar_ros.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)

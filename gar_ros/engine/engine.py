@@ -28,7 +28,7 @@ from gar_ros.engine.requests import (
     check_max_tokens,
     check_single,
 )
-from gar_ros.engine.runtime.choose import Engines, open_runtime
+from gar_ros.engine.runtime.choose import DEFAULT_ENGINES, Engines, open_runtime
 from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, Runtime
 from gar_ros.engine.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
@@ -87,11 +87,11 @@ class GarEngine:
         provider: str = "auto",
         threads: int = 0,
         allow_fallback: bool = False,
-        engines: Engines = Engines(),
+        engines: Engines = DEFAULT_ENGINES,
     ) -> GarEngine:
         """Checks and loads an exported model folder.
 
-        provider, threads, allow_fallback and engines: see runtime/choose.py. Raises GarError BAD_MODEL or INVALID_REQUEST.
+        provider, threads, allow_fallback, engines: see runtime/choose.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)

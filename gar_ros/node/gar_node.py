@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -22,6 +23,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir import default_model_dir
+from gar_ros.engine.runtime.choose import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.node.inputs import Inputs
@@ -155,9 +157,10 @@ class _Configured:
     """What exists between configure and cleanup."""
 
     def __init__(self, node: GarNode, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
-        self.settings = settings()
-        model = self.settings.model or default_model_dir()
-        engine = GarEngine.open(model, self.settings.provider, self.settings.threads, self.settings.allow_fallback)
+        self.settings = now = settings()
+        engines = Engines(Path(now.engines) if now.engines else None, now.build_engines)
+        model = now.model or default_model_dir()
+        engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
         logger, clock = node.get_logger(), node.get_clock()
         self.frames = FrameMemory(self.settings.frames_kept)
         self.visual = Visual(node, self.settings, self.frames)

@@ -34,7 +34,13 @@ class Settings:
         True, "configure and activate at start; false: wait for lifecycle transitions", changes=AT_START
     )
     model: str = _parameter("", "folder made by `gar export`; empty: the shipped gar-tiny")
-    provider: str = _parameter("auto", "what runs the model; auto: CUDA where it works, else CPU", choices=PROVIDERS)
+    provider: str = _parameter(
+        "auto",
+        "what runs the model; auto: TensorRT where its engines were built, else CUDA where it works, else CPU",
+        choices=PROVIDERS,
+    )
+    engines: str = _parameter("", "folder of TensorRT engines; empty: where `gar build-engine` puts them")
+    build_engines: bool = _parameter(False, "build missing TensorRT engines while configuring, which takes minutes")
     allow_fallback: bool = _parameter(False, "run on the CPU where the provider that was asked for can't")
     threads: int = _parameter(0, "CPU threads of the model; 0: all cores", limits=(0, 256))
     max_tiles: int = _parameter(

@@ -34,8 +34,11 @@ class Engines:
     build: bool = False
 
 
+DEFAULT_ENGINES = Engines()
+
+
 def open_runtime(
-    model: ModelDir, provider: str, threads: int, allow_fallback: bool, engines: Engines = Engines()
+    model: ModelDir, provider: str, threads: int, allow_fallback: bool, engines: Engines = DEFAULT_ENGINES
 ) -> Runtime:
     """A runtime that is known to work: it has loaded the model's replay graph. One log line says which it is and why.
 

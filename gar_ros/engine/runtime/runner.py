@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,8 @@ class DeviceRows(DeviceTensor, Protocol):
         """Size in bytes."""
 
     def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[DeviceRows]: ...
 
     def __getitem__(self, index: int | slice | None) -> DeviceRows:
         """As NumPy; slices without a step."""
@@ -55,7 +57,11 @@ class Runtime(Protocol):
         """A copy of all parts one after another along their first axis, where its graphs want it; one or more parts."""
 
 
+def on_host(rows: NDArray[Any] | DeviceTensor) -> NDArray[Any]:
+    """The values, taken from the device if they are there."""
+    return rows if isinstance(rows, np.ndarray) else rows.numpy()
+
+
 def join_on_host(parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
     """`Runtime.join` for runtimes whose features pass through the host: float32."""
-    arrays = [part if isinstance(part, np.ndarray) else part.numpy() for part in parts]
-    return np.concatenate(arrays, dtype=np.float32)
+    return np.concatenate([on_host(part) for part in parts], dtype=np.float32)

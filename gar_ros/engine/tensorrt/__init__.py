@@ -1,4 +1,4 @@
-"""TensorRT without ONNX Runtime between: profiles, engines that are built once, and the runner that keeps data on the GPU.
+"""TensorRT without ONNX Runtime between: profiles, engines built once, and a runner that keeps data on the GPU.
 
 The modules `tensorrt` and `cuda` are imported where they are needed only: everywhere else this room can be imported.
 """

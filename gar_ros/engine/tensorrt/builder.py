@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ class BuildOptions:
         return f"workspace {self.workspace_gib:g} GiB" if self.workspace_gib else ""
 
 
+DEFAULT_OPTIONS = BuildOptions()
+
+
 def build_engine(
     tensorrt: TensorRt,
     graph: Path,
@@ -48,10 +52,13 @@ def build_engine(
     try:
         with log.open("w", encoding="utf-8") as file:
             logger = _make_logger(tensorrt.module, file.write)
-            result = _Interruptible(lambda stop: _build(tensorrt, graph, profiles, options, logger, progress, stop)).wait()
+
+            def build(stop: threading.Event) -> memoryview:
+                return _build(tensorrt, graph, profiles, options, logger, progress, stop)
+
+            return _interruptible(build)
     except OSError as error:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected to write '{log}': {error}") from error
-    return result
 
 
 def _build(
@@ -82,11 +89,13 @@ def _build(
             config.set_compute_capability(getattr(trt.ComputeCapability, target), index)
     if hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = _make_monitor(trt, graph.name, progress, stop)
-    _use_timing_cache(config, options.timing_cache)
+    if options.timing_cache is not None:
+        _use_timing_cache(config, options.timing_cache)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise GarError(ErrorCode.BAD_MODEL, f"TensorRT built no engine of '{graph}': {_last(logger)}")
-    _keep_timing_cache(config, options.timing_cache)
+    if options.timing_cache is not None:
+        _keep_timing_cache(config, options.timing_cache)
     return memoryview(engine)
 
 
@@ -101,7 +110,8 @@ def _make_profile(builder: Any, network: Any, profile: Profile, graph: Path) -> 
     inputs = {network.get_input(index).name for index in range(network.num_inputs)}
     if inputs != set(profile):
         raise GarError(
-            ErrorCode.BAD_MODEL, f"'{graph}': expected the inputs {sorted(profile)}, got {sorted(inputs)}: export it again"
+            ErrorCode.BAD_MODEL,
+            f"'{graph}': expected the inputs {sorted(profile)}, got {sorted(inputs)}: export it again",
         )
     made = builder.create_optimization_profile()
     for name, shapes in profile.items():
@@ -109,16 +119,16 @@ def _make_profile(builder: Any, network: Any, profile: Profile, graph: Path) -> 
     return made
 
 
-def _use_timing_cache(config: Any, path: Path | None) -> None:
-    content = path.read_bytes() if path is not None and path.is_file() else b""
+def _use_timing_cache(config: Any, path: Path) -> None:
+    content = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):  # of another version or GPU: starts empty
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
-def _keep_timing_cache(config: Any, path: Path | None) -> None:
+def _keep_timing_cache(config: Any, path: Path) -> None:
     cache = config.get_timing_cache()
-    if path is not None and cache is not None:
+    if cache is not None:
         write_atomically(path, memoryview(cache.serialize()))
 
 
@@ -144,7 +154,7 @@ def _last(logger: Any) -> str:
 
 
 def _make_monitor(trt: Any, graph: str, progress: Progress, stop: threading.Event) -> Any:
-    """Tells phases with their steps, at most one line each _SHOW_EVERY seconds, and ends the build once `stop` is set."""
+    """Tells phases with their steps, a line each _SHOW_EVERY seconds, and ends the build once `stop` is set."""
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
@@ -168,33 +178,14 @@ def _make_monitor(trt: Any, graph: str, progress: Progress, stop: threading.Even
     return Monitor()
 
 
-class _Interruptible:
-    """Runs a job beside the main thread, since Python's Ctrl-C must not be raised within a callback from C++."""
-
-    def __init__(self, job: Callable[[threading.Event], memoryview]) -> None:
-        self._job = job
-        self._stop = threading.Event()
-        self._result: memoryview | None = None
-        self._error: BaseException | None = None
-
-    def wait(self) -> memoryview:
-        """What the job returned or raised."""
-        thread = threading.Thread(target=self._run, name="tensorrt build")
-        thread.start()
+def _interruptible(job: Callable[[threading.Event], memoryview]) -> memoryview:
+    """What the job returns or raises. It runs beside the main thread and is told to stop by the event: Python's Ctrl-C
+    must not be raised within a callback from C++."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as threads:
+        running = threads.submit(job, stop)
         try:
-            while thread.is_alive():
-                thread.join(0.2)
+            return running.result()
         except BaseException:
-            self._stop.set()
-            thread.join()
+            stop.set()
             raise
-        if self._error is not None:
-            raise self._error
-        assert self._result is not None
-        return self._result
-
-    def _run(self) -> None:
-        try:
-            self._result = self._job(self._stop)
-        except BaseException as error:  # raised again in the thread that waits
-            self._error = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ def cuda_runtime() -> Any:
     try:
         return importlib.import_module(_CUDA)
     except (ImportError, RuntimeError) as error:  # RuntimeError: it found no CUDA library
-        raise GarError(ErrorCode.INVALID_REQUEST, f"the Python package cuda-python is not installed ({error})") from error
+        raise GarError(
+            ErrorCode.INVALID_REQUEST, f"the Python package cuda-python is not installed ({error})"
+        ) from error
 
 
 def find_gpu(cudart: Any) -> str:
@@ -73,7 +75,7 @@ class Device:
         return array
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceArray]) -> DeviceArray:
-        """The rows of all parts one after another, in the type of those on the device; theirs are not taken to the host."""
+        """The rows of all parts one after another, in the type of those on the device, which stay there."""
         kinds = {part.dtype for part in parts if isinstance(part, DeviceArray)} or {parts[0].dtype}
         rows = {part.shape[1:] for part in parts}
         if len(kinds) > 1 or len(rows) > 1:
@@ -155,6 +157,9 @@ class DeviceArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __iter__(self) -> Iterator[DeviceArray]:
+        return (self[row] for row in range(len(self)))
 
     def __getitem__(self, index: int | slice | None) -> DeviceArray:
         """As NumPy along the first axis; slices without a step."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.model_dir import ModelDir
-from gar_ros.engine.tensorrt.builder import BuildOptions, Progress, build_engine
+from gar_ros.engine.tensorrt.builder import DEFAULT_OPTIONS, BuildOptions, Progress, build_engine
 from gar_ros.engine.tensorrt.cache import EngineCache, EngineKey
 from gar_ros.engine.tensorrt.installed import TensorRt
 from gar_ros.engine.tensorrt.profiles import Profile, graph_profiles
@@ -32,7 +32,7 @@ class EngineSource:
     tensorrt: TensorRt
     cache: EngineCache
     build: bool  # a missing engine is built, which takes minutes; else it is an error
-    options: BuildOptions = BuildOptions()
+    options: BuildOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
         """Raises GarError BAD_MODEL for a model whose types TensorRT doesn't take."""
@@ -49,7 +49,9 @@ class EngineSource:
         if found.path is not None:
             return found.path
         if not self.build:
-            raise GarError(ErrorCode.BAD_MODEL, f"{found.reason}: run `gar build-engine {self.model.path}` on this machine")
+            raise GarError(
+                ErrorCode.BAD_MODEL, f"{found.reason}: run `gar build-engine {self.model.path}` on this machine"
+            )
         progress(f"{graph}: {found.reason}: building")
         return self._build(graph, progress)
 
@@ -59,7 +61,7 @@ class EngineSource:
         self.cache.prepare(sum(manifest.files[name].bytes for name in graph_files(manifest, graph)))
         log = (self.cache.folder / key.file_name).with_suffix(".log")
         options = self.options
-        if options.timing_cache is None:
+        if options.timing_cache is None and not self.tensorrt.targets:  # nothing is timed without the GPU
             options = replace(options, timing_cache=self.cache.folder / _timing_cache_name(self.tensorrt))
         profiles = graph_profiles(manifest)[graph]
         content = build_engine(self.tensorrt, self.model.file(graph), profiles, options, log, progress)

@@ -60,7 +60,8 @@ def rtx_for(targets: tuple[str, ...]) -> TensorRt:
     known = sorted(name for name in dir(module.ComputeCapability) if name.startswith("SM"))
     if not targets or not set(targets) <= set(known):
         raise GarError(
-            ErrorCode.INVALID_REQUEST, f"expected compute capabilities out of {', '.join(known)}, got '{','.join(targets)}'"
+            ErrorCode.INVALID_REQUEST,
+            f"expected compute capabilities out of {', '.join(known)}, got '{','.join(targets)}'",
         )
     ordered = tuple(sorted(set(targets)))
     return TensorRt(module, f"{RTX} {module.__version__}", "+".join(ordered), ordered)

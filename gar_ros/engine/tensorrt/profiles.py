@@ -73,10 +73,9 @@ def _replay(manifest: Manifest) -> Iterator[Profile]:
     regions = len(manifest.tokens.prompts)
     for tiles_h, tiles_w in largest_grids(most):
         usual_h, usual_w = min(tiles_h, 2), min(tiles_w, 2)
+        counts = (1, usual_h * usual_w, tiles_h * tiles_w)
         yield {
-            "tile_features": Range(
-                (1, side * side, hidden), (usual_h * usual_w, side * side, hidden), (tiles_h * tiles_w, side * side, hidden)
-            ),
+            "tile_features": Range(*((tiles, side * side, hidden) for tiles in counts)),
             "wy": Range((1, side, side), (1, side, usual_h * side), (regions, side, tiles_h * side)),
             "wx": Range((1, side, side), (1, side, usual_w * side), (regions, side, tiles_w * side)),
         }

@@ -1,0 +1,64 @@
+"""`gar build-engine`: TensorRT engines of an exported model, built once on the machine that will run them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.tensorrt.builder import BuildOptions
+from gar_ros.engine.tensorrt.cache import EngineCache, default_cache_folder
+from gar_ros.engine.tensorrt.engines import GRAPHS, EngineSource
+from gar_ros.engine.tensorrt.installed import find_tensorrt, rtx_for
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `gar build-engine`."""
+    parser.add_argument(
+        "model", nargs="?", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="where engines are kept (default: ~/.cache/gar_ros/engines)"
+    )
+    parser.add_argument(
+        "--workspace", type=_gib, default=0.0, metavar="GIB", help="memory for kernels (default: all of the GPU's)"
+    )
+    parser.add_argument(
+        "--timing-cache", type=Path, metavar="FILE", help="kernel timings to reuse (default: one in the cache folder)"
+    )
+    parser.add_argument(
+        "--rtx",
+        type=lambda text: tuple(text.split(",")),
+        metavar="SM86,..",
+        help="build with TensorRT for RTX for these GPUs instead of this machine's; needs no GPU here",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds what is missing and prints each engine's path. Raises GarError, first of all when a GPU or TensorRT is."""
+    tensorrt = rtx_for(args.rtx) if args.rtx else find_tensorrt()
+    model = ModelDir.open(args.model or default_model_dir())
+    cache = EngineCache(args.cache or default_cache_folder())
+    options = BuildOptions(args.workspace, args.timing_cache)
+    source = EngineSource(model, tensorrt, cache, build=True, options=options)
+    start = time.monotonic()
+
+    def show(line: str) -> None:
+        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
+
+    show(f"{tensorrt.version} for {tensorrt.gpu}, {model.manifest.name}, engines in '{cache.folder}'")
+    for graph in GRAPHS:
+        print(source.engine(graph, show), flush=True)
+    return 0
+
+
+def _gib(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected GiB above 0, got '{text}'")
+    return value
