@@ -64,14 +64,17 @@ def load_checkpoint(folder: str | Path) -> tuple[GarModel, GarConfig]:
     return load_model(config, Weights(Path(folder))), config
 
 
-def load_model(config: GarConfig, weights: Weights, decoder: bool = True) -> GarModel:
-    """A model with these weights, float32, in eval mode. Raises GarError BAD_MODEL as `check_weights`.
+def load_model(
+    config: GarConfig, weights: Weights, decoder: bool = True, dtype: torch.dtype = torch.float32
+) -> GarModel:
+    """A model with these weights, in eval mode. Raises GarError BAD_MODEL as `check_weights`.
 
     With `decoder` False the decoder's parameters are checked but stay on the meta device, without memory.
     """
     model = empty_model(config)
     check_weights(model, weights)
-    state = {name: weights.read(name) for name in weights.names() if decoder or not name.startswith(DECODER_PREFIXES)}
+    names = [name for name in weights.names() if decoder or not name.startswith(DECODER_PREFIXES)]
+    state = {name: weights.read(name, dtype) for name in names}
     if decoder and config.decoder.tied_head:
         state[HEAD] = state[EMBEDDING]
     model.load_state_dict(state, strict=decoder, assign=True)

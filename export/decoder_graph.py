@@ -81,7 +81,7 @@ class _DecoderWriter:
         return self.cast(cos, np.float32, self.dtype), self.cast(sin, np.float32, self.dtype)
 
     def causal_mask(self, positions: str, past_key: str) -> str:
-        """Additive mask [B, 1, G*S, T]: 0 where a row may look, else a number that softmax turns into 0."""
+        """Additive mask [B, 1, G*S, T], float32: 0 where a row may look, else a number that softmax turns into 0."""
         graph = self.graph
         past_length = graph.op("Shape", past_key, start=2, end=3)
         new_length = graph.op("Shape", positions, start=1, end=2)
@@ -89,8 +89,7 @@ class _DecoderWriter:
         keys = graph.op("Range", graph.const(0), total, graph.const(1))  # [T]
         rows = graph.op("Tile", positions, graph.const([1, self.groups]))  # [B, G*S]
         visible = graph.op("LessOrEqual", keys, graph.op("Unsqueeze", rows, graph.const([1, 3])))
-        hidden = -1e9 if self.dtype == np.float32 else -6e4
-        return graph.op("Where", visible, graph.const(0, self.dtype), graph.const(hidden, self.dtype))
+        return graph.op("Where", visible, graph.const(0, np.float32), graph.const(-1e9, np.float32))
 
     def attention(self, x: str, layer: int, cos: str, sin: str, mask: str, past_key: str, past_value: str) -> str:
         graph, sizes, name = self.graph, self.sizes, f"layers.{layer}.self_attn."
@@ -111,7 +110,9 @@ class _DecoderWriter:
         values = graph.op("Concat", past_value, new_value, axis=2, out=f"present.{layer}.value")
 
         scores = graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))  # [B, KH, G*S, T]
+        scores = self.cast(scores, self.dtype, np.float32)
         probabilities = graph.op("Softmax", graph.op("Add", scores, mask), axis=-1)
+        probabilities = self.cast(probabilities, np.float32, self.dtype)
         mixed = graph.op("MatMul", probabilities, values)  # [B, KH, G*S, D]
         mixed = graph.op("Reshape", mixed, graph.const([0, kv_heads, self.groups, -1, width]))
         mixed = graph.op("Transpose", mixed, perm=[0, 3, 1, 2, 4])  # [B, S, KH, G, D]

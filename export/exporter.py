@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gar_ros.engine.manifest import (
     DECODER,
@@ -30,11 +31,10 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.export.checkpoint import EMBEDDING, Weights, load_model
 from gar_ros.export.config import GarConfig
 from gar_ros.export.decoder_graph import write_decoder
+from gar_ros.export.precision import PRECISIONS, Precision
 from gar_ros.export.replay_graph import write_replay
 from gar_ros.export.tokens import read_prompts
 from gar_ros.export.vision_graph import write_vision
-
-DTYPE = "float32"
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
 
@@ -42,9 +42,15 @@ Progress = Callable[[str], None]
 
 
 def export_checkpoint(
-    checkpoint: str | Path, out: str | Path, name: str | None = None, progress: Progress | None = None
+    checkpoint: str | Path,
+    out: str | Path,
+    name: str | None = None,
+    precision: str = "fp32",
+    progress: Progress | None = None,
 ) -> Manifest:
     """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
+
+    precision: a key of PRECISIONS.
 
     The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model, its
     README.md and `checkpoint`, which both stay.
@@ -57,7 +63,7 @@ def export_checkpoint(
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
-        manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, progress)
+        manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, PRECISIONS[precision], progress)
         _replace(part, out, kept)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -72,19 +78,21 @@ def weights_sha256(weights: Weights) -> str:
     return hashlib.sha256("".join(sha256_of(path) for path in weights.files).encode()).hexdigest()
 
 
-def _write_folder(checkpoint: Path, out: Path, part: Path, name: str, progress: Progress) -> Manifest:
+def _write_folder(
+    checkpoint: Path, out: Path, part: Path, name: str, precision: Precision, progress: Progress
+) -> Manifest:
     progress(f"reading {checkpoint}")
     config, weights = GarConfig.read(checkpoint), Weights(checkpoint)
     tokens, prompt_format = read_prompts(checkpoint, config)
-    model = load_model(config, weights, decoder=False)
+    model = load_model(config, weights, decoder=False, dtype=getattr(torch, precision.graphs.name))
     progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
     write_vision(part / VISION, model)
     progress(REPLAY)
-    write_replay(part / REPLAY, config)
+    write_replay(part / REPLAY, config, precision.graphs)
     progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write_decoder(part / DECODER, config, weights, model.inv_freq.numpy())
+    write_decoder(part / DECODER, config, weights, model.inv_freq.numpy(), precision.graphs)
     progress(EMBEDDINGS)
-    np.save(part / EMBEDDINGS, weights.read(EMBEDDING).numpy())
+    np.save(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(
@@ -94,7 +102,7 @@ def _write_folder(checkpoint: Path, out: Path, part: Path, name: str, progress: 
         tokens=tokens,
         prompt=prompt_format,
         roi_convention=config.roi_convention,
-        dtypes=dict.fromkeys((VISION, REPLAY, DECODER), DTYPE),
+        dtypes=precision.dtypes(),
         files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
         made_by={tool: _version(tool) for tool in _TOOLS},
         source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},

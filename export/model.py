@@ -49,7 +49,7 @@ class GarModel(nn.Module):
         else 0.
         """
         # The released model repeats the mask on three channels; the kernel summed over them gives the same embedding.
-        mask_kernel = self.mask_patch_embedding.weight.sum(1, keepdim=True)
+        mask_kernel = self.mask_patch_embedding.weight.sum(1, keepdim=True, dtype=torch.float32).to(mask_values.dtype)
         mask_embedding = F.conv2d(mask_values, mask_kernel, stride=self.config.patch)
         # timm's forward_features, with the mask embedding added before class token and position embedding.
         vit = self.vit
@@ -62,7 +62,10 @@ class GarModel(nn.Module):
 
     def project(self, patches: Tensor) -> Tensor:
         """Projector and pooling: patches [T, (S/patch)^2, vision_width] -> image features [T, g*g, H]."""
-        return self.mllm.model.multi_modal_projector(patches)
+        # Its forward, without two permutations that cancel: a float16 graph with them crashes ONNX Runtime 1.32's CPU.
+        projector = self.mllm.model.multi_modal_projector
+        hidden = projector.linear_2(projector.gelu(projector.linear_1(patches)))
+        return projector.pooling(hidden)
 
     def encode_tiles(self, pixel_values: Tensor, mask_values: Tensor) -> Tensor:
         """Image features [T, g*g, H] of tiles, arguments as in `encode_patches`."""

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from gar_ros.engine.encoder import no_check
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import Sizes
+from gar_ros.engine.manifest import DECODER, EMBEDDINGS, Sizes
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
@@ -25,8 +25,23 @@ from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder
 from gar_ros.region import Region
 
-FEATURES, REPLAY, LOGITS, EXACT = 2e-5, 1e-5, 3e-4, 0.0
-"""Tolerances, relative to the stage's largest value when that is above 1."""
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Relative to the stage's largest value when that is above 1."""
+
+    features: float
+    replay: float
+    logits: float
+
+
+TOLERANCES = {
+    "float32": Tolerances(2e-5, 1e-5, 3e-4),
+    "float16": Tolerances(5e-3, 2e-3, 2e-2),
+}
+"""By the decoder's type in the manifest."""
+
+EXACT = 0.0
 
 QUESTION = "Is <Prompt0> larger than <Prompt1>?"
 GREEDY_TOKENS = 16
@@ -90,6 +105,8 @@ class _Comparison:
         self.rule, self.sizes = engine.manifest.tiles, engine.manifest.sizes
         self.max_tiles = min(self.rule.max_tiles, 2)
         self.image, self.regions = synthetic_image(self.sizes)
+        self.dtypes = engine.manifest.dtypes
+        self.allowed = TOLERANCES[self.dtypes[DECODER]]
 
     def stages(self) -> Iterator[Stage]:
         """In the order of the data's way."""
@@ -101,13 +118,15 @@ class _Comparison:
         mask_values = torch.from_numpy(inside[:, None].astype(np.float32))
         pixel_values = torch.from_numpy(normalise(pixels, self.rule.mean, self.rule.std))
         features = self.model.encode_tiles(pixel_values, mask_values)
-        yield _stage("image features", self.engine.encoder.encode(pixels, inside, no_check), features, FEATURES)
+        yield _stage(
+            "image features", self.engine.encoder.encode(pixels, inside, no_check), features, self.allowed.features
+        )
 
         tiles = features[1:] if self.rule.thumbnail else features
         wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
         replay = self.model.replay(tiles, grid, torch.from_numpy(wy), torch.from_numpy(wx))
         exported = self.engine.replayer.run({"tile_features": tiles.numpy(), "wy": wy, "wx": wx})["replay"].numpy()
-        yield _stage("replay", exported, replay, REPLAY)
+        yield _stage("replay", exported, replay, self.allowed.replay)
 
         yield from self.decoder_stages(features, replay)
 
@@ -120,20 +139,21 @@ class _Comparison:
         )
         yield Stage("prompt ids", float(ids != exported_ids), EXACT)
         table = self.model.mllm.get_input_embeddings().weight
+        table = table.to(getattr(torch, self.dtypes.get(EMBEDDINGS, "float32"))).float()
         yield _stage("embeddings", decoder.embed(range(self.sizes.vocab)), table, EXACT)
 
         embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
         expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
         cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), no_check)
-        yield _stage("prefill logits", logits, expected[0], LOGITS)
+        yield _stage("prefill logits", logits, expected[0], self.allowed.logits)
         _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), no_check)
-        yield _stage("decode step logits", logits, expected[1], LOGITS)
+        yield _stage("decode step logits", logits, expected[1], self.allowed.logits)
 
         frame = self.engine.encode(self.image, self.regions, self.max_tiles)
         answer = frame.ask(QUESTION, max_tokens=GREEDY_TOKENS)
         ends = self.engine.manifest.tokens.eos
         end = next((step for step, token in enumerate(expected_ids) if token in ends), None)
-        yield _ids_stage(answer.token_ids, expected_ids[:end], expected)
+        yield _ids_stage(answer.token_ids, expected_ids[:end], expected, self.allowed.logits)
 
 
 def synthetic_image(sizes: Sizes) -> tuple[NDArray[np.uint8], list[Region]]:
@@ -152,9 +172,9 @@ def _stage(name: str, found: NDArray[np.float32], expected: Tensor, tolerance: f
     return Stage(name, float(np.abs(found - reference).max()), tolerance * max(1.0, float(np.abs(reference).max())))
 
 
-def _ids_stage(found: tuple[int, ...], expected: list[int], logits: Tensor) -> Stage:
+def _ids_stage(found: tuple[int, ...], expected: list[int], logits: Tensor, tolerance: float) -> Stage:
     """Equal ids, or the first that differs was nearly a tie: the difference is the gap between the two logits."""
-    allowed = LOGITS * max(1.0, float(logits.abs().max()))
+    allowed = tolerance * max(1.0, float(logits.abs().max()))
     if list(found) == expected:
         return Stage("greedy ids", 0.0, allowed)
     step = next((step for step, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), None)

@@ -44,17 +44,24 @@ def golden_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
+def golden_fp16_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GAR-1B-shaped checkpoint, exported in float16."""
+    return _exported(checkpoint_1b, tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
 def golden_8b_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The GAR-8B-shaped checkpoint, exported."""
     return _exported(checkpoint_8b, tmp_path_factory)
 
 
-def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:
     """Exports in a process of its own: torch's Triton crashes where ROS's libraries were loaded before."""
     if find_spec("torch") is None:
         pytest.skip("torch exports the golden checkpoints")
     out = tmp_path_factory.mktemp("exported") / checkpoint.name
     command = [sys.executable, "-m", "gar_ros.cli.main", "export", "--checkpoint", str(checkpoint), "--out", str(out)]
+    command += ["--precision", precision]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out

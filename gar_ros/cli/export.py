@@ -7,15 +7,23 @@ from pathlib import Path
 
 from gar_ros.cli.torch_side import import_export
 
+PRECISIONS = ("fp32", "fp16")  # as in export/precision.py, which needs torch's companions
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `gar export`."""
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="folder in GAR's released format")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder, or an export to replace")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="fp16 is for GPUs (default: %(default)s)",
+    )
     parser.add_argument("--name", help="the model's name (default: the checkpoint folder's)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the model folder. Raises GarError BAD_MODEL or INVALID_REQUEST."""
-    import_export("exporter").export_checkpoint(args.checkpoint, args.out, args.name)
+    import_export("exporter").export_checkpoint(args.checkpoint, args.out, args.name, args.precision)
     return 0

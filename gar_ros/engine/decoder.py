@@ -30,7 +30,7 @@ class KvCache:
     """
 
     length: int
-    values: Mapping[str, NDArray[np.float32] | DeviceTensor]
+    values: Mapping[str, NDArray[np.float32] | DeviceTensor]  # of the graph's own type once they come from it
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Generated:
 
 
 class Decoder:
-    """The decoder graph of one model with its embedding table (vocab, hidden) float32."""
+    """The decoder graph of one model with its embedding table (vocab, hidden), float32 or float16."""
 
-    def __init__(self, runner: Runner, embeddings: NDArray[np.float32], sizes: Sizes, end: Collection[int]) -> None:
+    def __init__(self, runner: Runner, embeddings: NDArray[np.floating], sizes: Sizes, end: Collection[int]) -> None:
         """end: ids of the tokens that end an answer."""
         self._runner = runner
         self._embeddings = embeddings
@@ -55,8 +55,8 @@ class Decoder:
         self.empty = KvCache(0, {f"past_key_values.{name}": empty for name in self._kv_names})
 
     def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Embeddings (S, H) of S tokens."""
-        return np.array(self._embeddings[np.asarray(ids, np.int64)])
+        """Embeddings (S, H) of S tokens, float32 whatever the table is: they meet the features there."""
+        return self._embeddings[np.asarray(ids, np.int64)].astype(np.float32)
 
     def prefill(self, past: KvCache, embeds: Rows, check: Check) -> tuple[KvCache, Logits]:
         """Extends `past` by embeddings (S, H), S > 0, in pieces; also the logits (vocab,) that follow the last one."""

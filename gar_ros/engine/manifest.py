@@ -90,7 +90,7 @@ class Manifest:
     tokens: Tokens
     prompt: PromptFormat
     roi_convention: str  # "correct" or "released", see engine/replay.py
-    dtypes: dict[str, str]  # graph file -> "float32" | "float16" | ...
+    dtypes: dict[str, str]  # graph or table -> "float32" | "float16"; a decoder with fewer bits: "int8" | "int4"
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights

@@ -27,6 +27,8 @@ from gar_ros.errors import ErrorCode, GarError
 
 DEFAULT_MODEL = "models/gar-tiny"
 _REQUIRED = (VISION, REPLAY, DECODER, EMBEDDINGS, TOKENIZER)
+_TYPES = {"float32", "float16", "int8", "int4"}
+_TABLE_TYPES = {"float32", "float16"}
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,18 @@ class ModelDir:
         except Exception as error:  # the tokenizers library raises nothing more precise
             raise _bad(self.path, f"{TOKENIZER} can't be read: {error}") from error
 
-    def embeddings(self) -> NDArray[np.float32]:
-        """The token embeddings (vocab, hidden) float32, memory-mapped; raises GarError BAD_MODEL for another array."""
+    def embeddings(self) -> NDArray[np.floating]:
+        """The token embeddings (vocab, hidden), memory-mapped, of the type in the manifest's `dtypes` (float32 where it
+        names none, as exports before float16 did). Raises GarError BAD_MODEL for another array.
+        """
         try:
-            table: NDArray[np.float32] = np.load(self.file(EMBEDDINGS), mmap_mode="r", allow_pickle=False)
+            table: NDArray[np.floating] = np.load(self.file(EMBEDDINGS), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise _bad(self.path, f"{EMBEDDINGS} can't be read: {error}") from error
         expected = (self.manifest.sizes.vocab, self.manifest.sizes.hidden)
-        if table.shape != expected or table.dtype != np.float32:
-            raise _bad(self.path, f"{EMBEDDINGS}: expected float32 {expected}, got {table.dtype} {table.shape}")
+        dtype = self.manifest.dtypes.get(EMBEDDINGS, "float32")
+        if table.shape != expected or table.dtype != dtype:
+            raise _bad(self.path, f"{EMBEDDINGS}: expected {dtype} {expected}, got {table.dtype} {table.shape}")
         return table
 
 
@@ -103,6 +108,9 @@ def _check_values(folder: Path, manifest: Manifest) -> None:
         f"roi_convention: expected one of {conventions}": manifest.roi_convention in conventions,
         "tokens: expected ids below sizes.vocab and at least one eos": all(0 <= id < sizes.vocab for id in ids)
         and len(tokens.eos) > 0,
+        f"dtypes: expected each of {sorted(_TYPES)}": set(manifest.dtypes.values()) <= _TYPES,
+        f"dtypes: expected {EMBEDDINGS} to be one of {sorted(_TABLE_TYPES)}": manifest.dtypes.get(EMBEDDINGS, "float32")
+        in _TABLE_TYPES,
         f"files: expected {', '.join(_REQUIRED)}": set(_REQUIRED) <= set(manifest.files),
     }
     for expectation, holds in expectations.items():

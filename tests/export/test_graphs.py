@@ -139,9 +139,12 @@ def test_large_graphs_keep_their_weights_beside(
             np.testing.assert_array_equal(value, external[output])
 
 
+@pytest.mark.parametrize("exported", ["golden_model_dir", "golden_fp16_model_dir"])
 @pytest.mark.parametrize("name", [VISION, REPLAY, DECODER])
-def test_graphs_have_plain_operators_and_no_traces_of_this_machine(golden_model_dir: Path, name: str) -> None:
-    model = onnx.load(golden_model_dir / name)
+def test_graphs_have_plain_operators_and_no_traces_of_this_machine(
+    request: pytest.FixtureRequest, exported: str, name: str
+) -> None:
+    model = onnx.load(request.getfixturevalue(exported) / name)
     assert {node.domain for node in model.graph.node} == {""}
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 18)]
     assert not model.functions
