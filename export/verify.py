@@ -17,6 +17,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.manifest import DECODER, EMBEDDINGS, Sizes
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.runtime.runner import on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
 from gar_ros.export.checkpoint import Weights, load_model
 from gar_ros.export.config import GarConfig, bad_model
@@ -119,7 +120,10 @@ class _Comparison:
         pixel_values = torch.from_numpy(normalise(pixels, self.rule.mean, self.rule.std))
         features = self.model.encode_tiles(pixel_values, mask_values)
         yield _stage(
-            "image features", self.engine.encoder.encode(pixels, inside, no_check), features, self.allowed.features
+            "image features",
+            on_host(self.engine.encoder.encode(pixels, inside, no_check)),
+            features,
+            self.allowed.features,
         )
 
         tiles = features[1:] if self.rule.thumbnail else features

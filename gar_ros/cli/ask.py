@@ -61,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
     parser.add_argument(
-        "--engines", type=Path, metavar="FOLDER", help="TensorRT's engines (default: where `gar build-engine` puts them)"
+        "--engines",
+        type=Path,
+        metavar="FOLDER",
+        help="TensorRT's engines (default: where `gar build-engine` puts them)",
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print everything about the answer as JSON")

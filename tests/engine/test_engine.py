@@ -11,6 +11,7 @@ import pytest
 
 from gar_ros.engine.decoder import log_softmax
 from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
+from gar_ros.engine.runtime.runner import on_host
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 
@@ -55,7 +56,7 @@ def test_the_order_of_questions_does_not_matter(engine: GarEngine, image: np.nda
 def logits_in_one_piece(frame: EncodedFrame, engine: GarEngine, asked: list[int], answer: list[int]) -> np.ndarray:
     """Next-token logits of image, regions, question and the answer's tokens, read from an empty cache."""
     prefix = engine.prompts.prefix("question", len(frame._features), len(frame.regions))
-    embeds = np.concatenate([frame._embed("question", prefix), engine.decoder.embed(asked + answer)])
+    embeds = np.concatenate([on_host(frame._embed("question", prefix)), engine.decoder.embed(asked + answer)])
     return engine.decoder.prefill(engine.decoder.empty, embeds, lambda: None)[1]
 
 
@@ -134,14 +135,15 @@ def test_another_region_encodes_only_the_touched_tiles_again(engine: GarEngine, 
     cached = engine.encode(image, [lower_right], max_tiles=4)
     assert engine.encoder.encoded_tiles - before == 3  # thumbnail, lower right, and upper left without its mask
     engine.encoder._cache.clear()
-    np.testing.assert_array_equal(cached._features, engine.encode(image, [lower_right], max_tiles=4)._features)
+    again = engine.encode(image, [lower_right], max_tiles=4)
+    np.testing.assert_array_equal(on_host(cached._features), on_host(again._features))
 
 
 def test_only_the_union_of_masks_reaches_the_tiles(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
     union = Region.from_mask("both", regions[0].mask | regions[1].mask)
     apart, together = engine.encode(image, regions, max_tiles=1), engine.encode(image, [union], max_tiles=1)
-    np.testing.assert_array_equal(apart._features, together._features)
-    assert not np.array_equal(apart._replay[0], together._replay[0])
+    np.testing.assert_array_equal(on_host(apart._features), on_host(together._features))
+    assert not np.array_equal(on_host(apart._replay)[0], on_host(together._replay)[0])
 
 
 def test_describe_uses_the_caption_form(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.engine import EncodedFrame, GarEngine
+from gar_ros.engine.runtime.runner import on_host
 from gar_ros.region import Region
 from tests.engine.golden import SINGLE_FRAME, GoldenCase, golden_case
 
@@ -33,9 +34,9 @@ def encoded(shared: Path, golden_engine: Callable[[str], GarEngine]) -> Frames:
 @pytest.mark.parametrize("name", SINGLE_FRAME)
 def test_features_and_replay_tokens(encoded: Frames, name: str) -> None:
     case, frame, _ = encoded(name)
-    np.testing.assert_allclose(frame._features, case.arrays["image_features"], atol=2e-5)
+    np.testing.assert_allclose(on_host(frame._features), case.arrays["image_features"], atol=2e-5)
     variant = "official" if case.info["kind"] == "caption" else "per_mask_bbox"
-    for number, replay in zip(case.prompt_numbers, frame._replay, strict=True):
+    for number, replay in zip(case.prompt_numbers, on_host(frame._replay), strict=True):
         crop = case.info["crop_tokens"][f"<Prompt{number}>"]
         np.testing.assert_allclose(replay, case.arrays[f"{variant}.replay_{crop}"], atol=1e-5)
 
