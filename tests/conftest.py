@@ -15,6 +15,7 @@ import pytest
 from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
     checkpoint_8b,
+    golden_8b_fp16_model_dir,
     golden_8b_model_dir,
     golden_fp16_model_dir,
     golden_model_dir,

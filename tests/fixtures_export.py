@@ -55,6 +55,12 @@ def golden_8b_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFa
     return _exported(checkpoint_8b, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def golden_8b_fp16_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GAR-8B-shaped checkpoint, exported in float16."""
+    return _exported(checkpoint_8b, tmp_path_factory, "fp16")
+
+
 def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:
     """Exports in a process of its own: torch's Triton crashes where ROS's libraries were loaded before."""
     if find_spec("torch") is None:

@@ -187,3 +187,15 @@ def test_a_check_stops_between_two_tokens(decoder: Decoder, runner: SumDecoder) 
     with pytest.raises(GarError, match="enough"):
         endless.generate(cache, logits, 50, stop_at_third)
     assert runner.runs == [1, 1, 1]
+
+
+def test_long_answers_are_scored_in_pieces_with_the_same_result(
+    decoder: Decoder, runner: SumDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, logits = read(decoder, [0, 3, 1])
+    answers = [[1, 2, 3, 4, 2, 1], [3, 2, 1]]
+    at_once = decoder.log_likelihoods(cache, logits, answers, no_check)
+    monkeypatch.setattr(decoder_module, "SCORED_ROWS", 2)
+    runner.runs.clear()
+    np.testing.assert_allclose(decoder.log_likelihoods(cache, logits, answers, no_check), at_once, rtol=1e-6)
+    assert runner.runs == [2, 2, 1, 2]

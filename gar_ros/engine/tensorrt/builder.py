@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def build_engine(
             def build(stop: threading.Event) -> memoryview:
                 return _build(tensorrt, graph, profiles, options, logger, progress, stop)
 
-            return _interruptible(build)
+            return interruptible(build)
     except OSError as error:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected to write '{log}': {error}") from error
 
@@ -178,14 +178,24 @@ def _make_monitor(trt: Any, graph: str, progress: Progress, stop: threading.Even
     return Monitor()
 
 
-def _interruptible(job: Callable[[threading.Event], memoryview]) -> memoryview:
+def interruptible(job: Callable[[threading.Event], memoryview]) -> memoryview:
     """What the job returns or raises. It runs beside the main thread and is told to stop by the event: Python's Ctrl-C
     must not be raised within a callback from C++."""
     stop = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as threads:
-        running = threads.submit(job, stop)
+    done: Future[memoryview] = Future()
+
+    def run() -> None:
         try:
-            return running.result()
-        except BaseException:
-            stop.set()
-            raise
+            done.set_result(job(stop))
+        except BaseException as error:  # noqa: BLE001, raised again by the thread that waits
+            done.set_exception(error)
+
+    thread = threading.Thread(target=run, name="tensorrt build")
+    try:
+        thread.start()
+        return done.result()
+    except BaseException:
+        stop.set()
+        if thread.ident is not None:
+            wait([done])
+        raise

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gar_ros.errors import ErrorCode, GarError
 
-_CUDA = "cuda.bindings.runtime"
+_CUDA, _CUDA_DRIVER = "cuda.bindings.runtime", "cuda.bindings.driver"
 
 
 def cuda_runtime() -> Any:
@@ -53,7 +53,7 @@ class Device:
         )
         if self._pooled:
             (pool,) = _checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
-            keep_all = cudart.cuuint64_t(2**64 - 1)
+            keep_all = importlib.import_module(_CUDA_DRIVER).cuuint64_t(2**64 - 1)  # else each wait gives all back
             threshold = cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
             _checked(cudart, "cudaMemPoolSetAttribute", pool, threshold, keep_all)
 

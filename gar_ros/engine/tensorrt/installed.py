@@ -12,7 +12,7 @@ from gar_ros.errors import ErrorCode, GarError
 FULL, RTX = "tensorrt", "tensorrt_rtx"
 """Python modules of the full TensorRT and of TensorRT for RTX."""
 
-_OLDEST = 10
+_OLDEST = (10, 3)
 _INSTALL = (
     'on x86-64: pip install "tensorrt>=10.3" cuda-python; on Jetson: apt install nvidia-jetpack (TensorRT, CUDA) and '
     "pip install cuda-python of CUDA's version; see docs/tensorrt.md"
@@ -44,6 +44,8 @@ def find_tensorrt() -> TensorRt:
         missing.append(error.message)
     if missing:
         raise GarError(ErrorCode.INVALID_REQUEST, f"TensorRT can't be used here: {'; '.join(missing)}. {_INSTALL}")
+    if module.__name__ == RTX:  # its engines depend on the compute capability alone, and may be built ahead of time
+        gpu = gpu.rpartition(", ")[2]
     return TensorRt(module, f"{module.__name__} {module.__version__}", gpu)
 
 
@@ -72,7 +74,7 @@ def _import_newest() -> Any:
     module = _import(FULL) or _import(RTX)
     if module is None:
         raise GarError(ErrorCode.INVALID_REQUEST, f"the Python module {FULL} is not installed")
-    if module.__name__ == FULL and int(module.__version__.split(".")[0]) < _OLDEST:
+    if module.__name__ == FULL and tuple(map(int, module.__version__.split(".")[:2])) < _OLDEST:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected TensorRT 10.3 or newer, got {module.__version__}")
     return module
 

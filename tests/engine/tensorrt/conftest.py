@@ -1,0 +1,51 @@
+"""A stand-in GPU, and a small graph with two profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gar_ros.engine.tensorrt.installed import TensorRt
+from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
+
+
+@pytest.fixture
+def cuda() -> StandInCuda:
+    return StandInCuda()
+
+
+@pytest.fixture
+def trt(cuda: StandInCuda) -> StandInTensorRt:
+    return StandInTensorRt(cuda)
+
+
+@pytest.fixture
+def tensorrt(trt: StandInTensorRt) -> TensorRt:
+    return TensorRt(trt, "tensorrt 10.3.0", "Stand-in, SM87")
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """total [p + n, 2] = past [p, 2] and twice new [n, 2]; last [1, 2]: all float32."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Add", ["new", "new"], ["twice"]),
+        helper.make_node("Concat", ["past", "twice"], ["total"], axis=0),
+        helper.make_node("ReduceSum", ["total", "axis"], ["sum"], keepdims=1),
+    ]
+    axis = helper.make_tensor("axis", onnx.TensorProto.INT64, [1], [0])
+    inputs = [helper.make_tensor_value_info(name, kind, [name, 2]) for name in ("past", "new")]
+    outputs = [
+        helper.make_tensor_value_info("total", kind, ["n", 2]),
+        helper.make_tensor_value_info("sum", kind, [1, 2]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs, [axis]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    path = tmp_path / "graph.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
