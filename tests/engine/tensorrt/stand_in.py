@@ -6,7 +6,7 @@ offer is compared with the real modules in test_real_modules.py.
 """
 
 # The names are CUDA's and TensorRT's.
-# ruff: noqa: N801, N802, N803, N815
+# ruff: noqa: N801, N802, N815
 
 from __future__ import annotations
 
