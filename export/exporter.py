@@ -12,7 +12,6 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gar_ros.engine.manifest import (
@@ -33,6 +32,7 @@ from gar_ros.export.config import GarConfig
 from gar_ros.export.decoder_graph import write_decoder
 from gar_ros.export.precision import PRECISIONS, Precision
 from gar_ros.export.replay_graph import write_replay
+from gar_ros.export.table import write_table
 from gar_ros.export.tokens import read_prompts
 from gar_ros.export.vision_graph import write_vision
 
@@ -89,10 +89,12 @@ def _write_folder(
     write_vision(part / VISION, model)
     progress(REPLAY)
     write_replay(part / REPLAY, config, precision.graphs)
-    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write_decoder(part / DECODER, config, weights, model.inv_freq.numpy(), precision.graphs)
+    inv_freq = model.inv_freq.numpy()
+    del model
     progress(EMBEDDINGS)
-    np.save(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
+    table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
+    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
+    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(

@@ -29,7 +29,7 @@ def test_the_manifest_tells_how_to_run_the_model(golden_model_dir: Path) -> None
     assert manifest.roi_convention == "released"
     assert manifest.sizes.tile_tokens == 256
     assert manifest.tokens.eos == (128009, 128001)
-    assert manifest.dtypes == {VISION: "float32", REPLAY: "float32", DECODER: "float32"}
+    assert manifest.dtypes == dict.fromkeys((VISION, REPLAY, DECODER, EMBEDDINGS), "float32")
 
 
 def test_the_manifest_tells_where_the_model_is_from(golden_model_dir: Path, checkpoint_1b: Path) -> None:
