@@ -28,8 +28,8 @@ def round_decoder(model: GarModel, bits: int) -> None:
 
 
 def _round(linear: nn.Linear, bits: int) -> None:
-    rounded = quantise(linear.weight.detach().numpy(), bits).matrix().T
-    linear.weight = nn.Parameter(torch.from_numpy(rounded).contiguous(), requires_grad=False)
+    rounded = quantise(linear.weight.detach().numpy(), bits).rows()
+    linear.weight = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
 
 
 def exact_runner(model_dir: Path, threads: int) -> OrtRunner:
