@@ -11,7 +11,8 @@ import pytest
 
 from gar_ros.cli.main import main
 from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION, Manifest
-from gar_ros.engine.model_dir import ModelDir, sha256_of
+from gar_ros.engine.model_dir import ModelDir
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.export.checkpoint import EMBEDDING, WEIGHTS, Weights
 from gar_ros.export.exporter import export_checkpoint
