@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,25 +128,31 @@ def save_checkpoint(
     state = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in sorted(model.state_dict().items())}
     if model.config.decoder.tied_head:
         del state[HEAD]
-    _write_shards(state, folder, shard_bytes)
+    write_shards({name: tensor.nbytes for name, tensor in state.items()}, state.__getitem__, folder, shard_bytes)
 
 
-def _write_shards(state: dict[str, Tensor], folder: Path, shard_bytes: int) -> None:
-    shards: list[dict[str, Tensor]] = [{}]
+def write_shards(sizes: dict[str, int], tensor: Callable[[str], Tensor], folder: Path, shard_bytes: int) -> None:
+    """Writes weight files of at most `shard_bytes` (or one tensor) each, and an index when there are several.
+
+    sizes: bytes of each tensor. tensor: gives one by its name; only one shard's are held at a time.
+    """
+    shards: list[list[str]] = [[]]
     size = 0
-    for name, tensor in state.items():
-        if shards[-1] and size + tensor.nbytes > shard_bytes:
-            shards.append({})
+    for name, nbytes in sizes.items():
+        if shards[-1] and size + nbytes > shard_bytes:
+            shards.append([])
             size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
+        shards[-1].append(name)
+        size += nbytes
     count = len(shards)
     names = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
     if count == 1:
         names = [WEIGHTS]
     for name, shard in zip(names, shards, strict=True):
         # Written beside and renamed, so that a checkpoint that is being replaced is never half a file.
-        save_file(shard, folder / f"{name}.part", metadata={"format": "pt"})
+        tensors = {key: tensor(key) for key in shard}
+        save_file(tensors, folder / f"{name}.part", metadata={"format": "pt"})
+        del tensors
         (folder / f"{name}.part").replace(folder / name)
     for old in folder.glob("model*.safetensors"):
         if old.name not in names:
@@ -153,8 +160,8 @@ def _write_shards(state: dict[str, Tensor], folder: Path, shard_bytes: int) -> N
     if count == 1:
         (folder / INDEX).unlink(missing_ok=True)
         return
-    weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-    index = {"metadata": {"total_size": sum(tensor.nbytes for tensor in state.values())}, "weight_map": weight_map}
+    weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
+    index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """decoder.onnx: the Llama decoder with a functional KV cache, written directly from the checkpoint's weights.
 
-One graph prefills and decodes. It uses plain operators only, so ONNX Runtime's CPU and CUDA providers and TensorRT take
-it alike. Grouped-query attention does not repeat keys and values: the G query heads that share a key head are stacked
-as rows of one product.
+One graph prefills and decodes. In float32 and float16 it uses plain operators only, so ONNX Runtime's CPU and CUDA
+providers and TensorRT take it alike; weights of 8 or 4 bits need ONNX Runtime's MatMulNBits. Grouped-query attention
+does not repeat keys and values: the G query heads that share a key head are stacked as rows of one product.
 """
 
 from __future__ import annotations
@@ -15,33 +15,59 @@ from numpy.typing import DTypeLike, NDArray
 
 from gar_ros.export.checkpoint import EMBEDDING, HEAD, Weights
 from gar_ros.export.config import GarConfig
-from gar_ros.export.graph import EXTERNAL_DATA_BYTES, GraphBuilder, element_type
+from gar_ros.export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, GraphBuilder, element_type
+from gar_ros.export.quantise import BLOCK, INT8_ACTIVATIONS, quantise
+from gar_ros.export.table import StoredTable
 
 _PREFIX = "mllm.model.language_model."
 
 
+HEAD_BITS = 8
+"""Of the output head in a graph of 8 or 4 bits: it decides between tokens, and is read once a token."""
+
+
 def write_decoder(
-    path: Path, config: GarConfig, weights: Weights, inv_freq: NDArray[np.float32], dtype: DTypeLike = np.float32
+    path: Path,
+    config: GarConfig,
+    weights: Weights,
+    inv_freq: NDArray[np.float32],
+    dtype: DTypeLike = np.float32,
+    bits: int | None = None,
+    table: StoredTable | None = None,
 ) -> None:
     """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
+
+    bits: 8 or 4 quantises the weight matrices (of a float32 graph). table: the embedding table where it is stored
+    already, in the graph's folder; a large graph with a tied head refers to it, which saves its size a second time.
 
     `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
     (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
     `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
     """
-    _DecoderWriter(path, config, weights, np.dtype(dtype)).write(inv_freq)
+    _DecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
 
 
 class _DecoderWriter:
     """The pieces of one decoder graph. Comments give shapes; G = heads / kv_heads, T = P + S keys."""
 
-    def __init__(self, path: Path, config: GarConfig, weights: Weights, dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: GarConfig,
+        weights: Weights,
+        dtype: np.dtype,
+        bits: int | None,
+        table: StoredTable | None,
+    ) -> None:
         self.sizes = config.decoder
         self.weights = weights
         self.dtype = dtype
+        self.bits = bits
         names = [name for name in weights.names() if name.startswith(_PREFIX)]
-        size = sum(int(np.prod(weights.shape(name))) for name in names) * dtype.itemsize
-        self.graph = GraphBuilder("gar_decoder", path, external=size > EXTERNAL_DATA_BYTES)
+        size = sum(int(np.prod(weights.shape(name))) for name in names) * (bits or 8 * dtype.itemsize) // 8
+        external = size > EXTERNAL_DATA_BYTES
+        self.graph = GraphBuilder("gar_decoder", path, external)
+        self.table = table if external and self.sizes.tied_head and table and table.dtype == dtype else None
         self.groups = self.sizes.heads // self.sizes.kv_heads
 
     def write(self, inv_freq: NDArray[np.float32]) -> None:
@@ -94,7 +120,7 @@ class _DecoderWriter:
     def attention(self, x: str, layer: int, cos: str, sin: str, mask: str, past_key: str, past_value: str) -> str:
         graph, sizes, name = self.graph, self.sizes, f"layers.{layer}.self_attn."
         heads, kv_heads, width = sizes.heads, sizes.kv_heads, sizes.head_dim
-        joined = graph.op("MatMul", x, self.qkv_weight(name))
+        joined = self.linear(x, name + "qkv_proj.weight", *(f"{name}{kind}_proj.weight" for kind in "qkv"))
         joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, width]))
         queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
         rotated = self.rotate(queries_keys, cos, sin, name)
@@ -117,7 +143,7 @@ class _DecoderWriter:
         mixed = graph.op("Reshape", mixed, graph.const([0, kv_heads, self.groups, -1, width]))
         mixed = graph.op("Transpose", mixed, perm=[0, 3, 1, 2, 4])  # [B, S, KH, G, D]
         mixed = graph.op("Reshape", mixed, graph.const([0, 0, heads * width]))
-        return graph.op("MatMul", mixed, self.linear_weight(name + "o_proj.weight"))
+        return self.linear(mixed, name + "o_proj.weight")
 
     def rotate(self, x: str, cos: str, sin: str, name: str) -> str:
         """RoPE on [B, S, heads, D], half-split: element i is paired with element i + D/2."""
@@ -130,10 +156,9 @@ class _DecoderWriter:
     def mlp(self, x: str, name: str) -> str:
         """SwiGLU."""
         graph = self.graph
-        gate = graph.op("MatMul", x, self.linear_weight(name + "gate_proj.weight"))
-        up = graph.op("MatMul", x, self.linear_weight(name + "up_proj.weight"))
+        gate, up = self.linear(x, name + "gate_proj.weight"), self.linear(x, name + "up_proj.weight")
         silu = graph.op("Mul", gate, graph.op("Sigmoid", gate))
-        return graph.op("MatMul", graph.op("Mul", silu, up), self.linear_weight(name + "down_proj.weight"))
+        return self.linear(graph.op("Mul", silu, up), name + "down_proj.weight")
 
     def rms_norm(self, x: str, name: str) -> str:
         """RMSNorm over the last axis, in float32 whatever the graph's type."""
@@ -142,28 +167,50 @@ class _DecoderWriter:
         mean_square = graph.op("ReduceMean", graph.op("Mul", x, x), graph.const([-1]), keepdims=1)
         root = graph.op("Sqrt", graph.op("Add", mean_square, graph.const(self.sizes.rms_eps, np.float32)))
         normed = self.cast(graph.op("Div", x, root), np.float32, self.dtype)
-        return graph.op("Mul", normed, graph.weight(name, self.read(name)))
+        return graph.op("Mul", normed, graph.weight(name, self.read(_PREFIX + name)))
 
     def head(self, x: str) -> None:
-        """`logits` [B, n, V] of the kept rows."""
-        graph = self.graph
+        """`logits` [B, n, V] of the kept rows.
+
+        The matrix stays [V, H] as in the checkpoint (no transposed copy of the largest one), hence Gemm, which knows
+        two dimensions only.
+        """
+        graph, hidden, vocab = self.graph, self.sizes.hidden, self.sizes.vocab
+        x = self.rms_norm(x, "norm.weight")
         source = EMBEDDING if self.sizes.tied_head else HEAD
-        weight = graph.weight("lm_head.weight", self.weights.read(source).numpy().T.astype(self.dtype))
-        logits = graph.op("MatMul", self.rms_norm(x, "norm.weight"), weight)
+        if self.bits:
+            logits = self.quantised(x, "lm_head.weight", self.weights.read(source).numpy(), HEAD_BITS)
+        else:
+            rows = graph.op("Reshape", x, graph.const([-1, hidden]))
+            rows = graph.op("Gemm", rows, self.head_weight(source), transB=1)
+            shape = graph.op("Concat", graph.const([-1]), graph.op("Shape", "logits_idx"), graph.const([vocab]), axis=0)
+            logits = graph.op("Reshape", rows, shape)
         graph.op("Cast", logits, to=element_type(np.float32), out="logits")
-        graph.output("logits", np.float32, ["batch", "kept", self.sizes.vocab])
+        graph.output("logits", np.float32, ["batch", "kept", vocab])
 
-    def qkv_weight(self, name: str) -> str:
-        """The three projections as one matrix [H, (heads + 2 kv_heads) * D]."""
-        parts = [self.read(f"{name}{kind}_proj.weight") for kind in "qkv"]
-        return self.graph.weight(name + "qkv_proj.weight", np.concatenate(parts).T)
+    def head_weight(self, source: str) -> str:
+        if self.table:
+            shape = self.weights.shape(source)
+            return self.graph.weight_in("lm_head.weight", self.table.file, self.table.offset, self.dtype, shape)
+        return self.graph.weight("lm_head.weight", self.read(source))
 
-    def linear_weight(self, name: str) -> str:
-        """A linear layer's matrix as MatMul wants it: [in, out]."""
-        return self.graph.weight(name, self.read(name).T)
+    def linear(self, x: str, name: str, *sources: str) -> str:
+        """x times a linear layer's matrix, or those of several layers side by side."""
+        rows = [self.read(_PREFIX + source) for source in sources or [name]]
+        matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)  # [out, in]
+        if self.bits:
+            return self.quantised(x, name, matrix, self.bits)
+        return self.graph.op("MatMul", x, self.graph.weight(name, matrix.T))
+
+    def quantised(self, x: str, name: str, rows: NDArray[np.float32], bits: int) -> str:
+        """x times the matrix [out, in], quantised."""
+        graph, stored = self.graph, quantise(rows, bits)
+        packed, scales = graph.weight(f"{name}.int{bits}", stored.packed), graph.weight(f"{name}.scales", stored.scales)
+        sizes = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": BLOCK}
+        return graph.op("MatMulNBits", x, packed, scales, domain=MICROSOFT, accuracy_level=INT8_ACTIVATIONS, **sizes)
 
     def read(self, name: str) -> NDArray:
-        return self.weights.read(_PREFIX + name, torch.float32).numpy().astype(self.dtype, copy=False)
+        return self.weights.read(name, getattr(torch, self.dtype.name)).numpy()
 
     def split(self, x: str, parts: list[int], axis: int, name: str) -> list[str]:
         outputs = [f"{name}.part{number}" for number in range(len(parts))]

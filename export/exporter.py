@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -12,13 +11,11 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gar_ros.engine.manifest import (
     DECODER,
     EMBEDDINGS,
-    FORMAT,
     MANIFEST,
     REPLAY,
     TOKENIZER,
@@ -26,13 +23,14 @@ from gar_ros.engine.manifest import (
     FileEntry,
     Manifest,
 )
-from gar_ros.engine.model_dir import sha256_of
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.engine.verified import sha256_of
 from gar_ros.export.checkpoint import EMBEDDING, Weights, load_model
 from gar_ros.export.config import GarConfig
 from gar_ros.export.decoder_graph import write_decoder
 from gar_ros.export.precision import PRECISIONS, Precision
+from gar_ros.export.replace import check_replaceable, clean_up, part_of, replace
 from gar_ros.export.replay_graph import write_replay
+from gar_ros.export.table import write_table
 from gar_ros.export.tokens import read_prompts
 from gar_ros.export.vision_graph import write_vision
 
@@ -59,12 +57,13 @@ def export_checkpoint(
     checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
     progress = progress or _to_stderr()
     kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
-    _check_replaceable(out, kept)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    clean_up(out)
+    check_replaceable(out, kept)
+    part = part_of(out)
     part.mkdir(parents=True)
     try:
         manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, PRECISIONS[precision], progress)
-        _replace(part, out, kept)
+        replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     progress(f"wrote {out}: {sum(entry.bytes for entry in manifest.files.values()) / 1e6:.1f} MB")
@@ -89,10 +88,12 @@ def _write_folder(
     write_vision(part / VISION, model)
     progress(REPLAY)
     write_replay(part / REPLAY, config, precision.graphs)
-    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write_decoder(part / DECODER, config, weights, model.inv_freq.numpy(), precision.graphs)
+    inv_freq = model.inv_freq.numpy()
+    del model
     progress(EMBEDDINGS)
-    np.save(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
+    table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
+    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
+    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(
@@ -109,42 +110,6 @@ def _write_folder(
     )
     (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
-
-
-def _check_replaceable(out: Path, kept: set[str]) -> None:
-    """Refuses to replace anything but an empty folder or one that holds an exported model and no more than `kept`."""
-    if not out.exists():
-        return
-    found = {path.name for path in out.iterdir()} - kept if out.is_dir() else {out.name}
-    if out.is_dir() and found <= _exported_files(out):
-        return
-    raise GarError(
-        ErrorCode.INVALID_REQUEST,
-        f"expected --out to be a new folder or an exported model to replace, but {out} holds other files: "
-        f"{', '.join(sorted(found - _exported_files(out))[:5])}",
-    )
-
-
-def _exported_files(folder: Path) -> set[str]:
-    """The files that a folder's manifest, of whatever version, accounts for."""
-    try:
-        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("files"), dict):
-        return set()
-    return {MANIFEST, *data["files"]}
-
-
-def _replace(part: Path, out: Path, kept: set[str]) -> None:
-    old = part.with_suffix(".old")
-    if out.exists():
-        out.rename(old)
-        for name in kept:
-            if (old / name).exists():
-                (old / name).rename(part / name)
-    part.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _version(tool: str) -> str:

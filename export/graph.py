@@ -15,7 +15,8 @@ OPSET = 18  # what ONNX Runtime's CPU and CUDA providers, TensorRT 10 and Tensor
 IR_VERSION = 9
 EXTERNAL_DATA_BYTES = 256 << 20  # larger graphs keep their weights in a file beside: protobuf ends at 2 GiB
 
-_ALIGNMENT = 4096  # bytes; the page size, so that weights can be memory-mapped
+MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators
+ALIGNMENT = 4096  # bytes; the page size, so that weights can be memory-mapped
 
 
 class GraphBuilder:
@@ -51,18 +52,23 @@ class GraphBuilder:
         if self._data is None:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
             return name
-        tensor = TensorProto(name=name, dims=array.shape, data_type=element_type(array.dtype))
-        self._data.write(b"\0" * (-self._data.tell() % _ALIGNMENT))
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (
-            ("location", self._data_path.name),
-            ("offset", self._data.tell()),
-            ("length", array.nbytes),
-        ):
-            tensor.external_data.add(key=key, value=str(value))
+        self._data.write(b"\0" * (-self._data.tell() % ALIGNMENT))
+        self._refer(name, array.dtype, array.shape, self._data_path.name, self._data.tell())
         np.ascontiguousarray(array).tofile(self._data)
-        self._constants[name] = tensor
         return name
+
+    def weight_in(self, name: str, file: str, offset: int, dtype: DTypeLike, shape: Sequence[int]) -> str:
+        """A named constant whose data is in another file of the same folder, from the byte `offset` on."""
+        self._refer(name, np.dtype(dtype), shape, file, offset)
+        return name
+
+    def _refer(self, name: str, dtype: np.dtype, shape: Sequence[int], file: str, offset: int) -> None:
+        tensor = TensorProto(name=name, dims=shape, data_type=element_type(dtype))
+        tensor.data_location = TensorProto.EXTERNAL
+        length = int(np.prod(shape)) * dtype.itemsize
+        for key, value in (("location", file), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=str(value))
+        self._constants[name] = tensor
 
     def const(self, value: Any, dtype: DTypeLike = np.int64) -> str:
         """A small constant such as a shape or a scale; equal ones are stored once."""
@@ -75,7 +81,7 @@ class GraphBuilder:
         return name
 
     def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
-        """Adds a node with one output and gives that output's name."""
+        """Adds a node with one output and gives that output's name. `domain` is an attribute too."""
         return self.split_op(kind, *inputs, outputs=[out or f"{kind}_{len(self._nodes)}"], **attributes)[0]
 
     def split_op(self, kind: str, *inputs: str, outputs: Sequence[str], **attributes: Any) -> list[str]:
@@ -89,7 +95,10 @@ class GraphBuilder:
         if self._data is not None:
             self._data.close()
         graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == MICROSOFT for node in self._nodes):
+            opsets.append(helper.make_opsetid(MICROSOFT, 1))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         self._path.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -28,5 +28,8 @@ _FLOAT, _HALF = np.dtype(np.float32), np.dtype(np.float16)
 PRECISIONS = {
     "fp32": Precision(_FLOAT, _FLOAT),
     "fp16": Precision(_HALF, _HALF),  # for GPUs; the CPU can run it too, slowly
+    # For the CPU. A bfloat16 checkpoint's embeddings lose next to nothing in half precision, and the file is half.
+    "int8": Precision(_FLOAT, _HALF, bits=8),
+    "int4": Precision(_FLOAT, _HALF, bits=4),
 }
 """Name on the command line -> types."""

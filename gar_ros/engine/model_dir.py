@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -23,6 +22,7 @@ from gar_ros.engine.manifest import (
 )
 from gar_ros.engine.replay import RoiConvention
 from gar_ros.engine.shipped import shipped_paths
+from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
 DEFAULT_MODEL = "models/gar-tiny"
@@ -40,7 +40,7 @@ class ModelDir:
 
     @classmethod
     def open(cls, path: str | Path) -> ModelDir:
-        """Reads the manifest and checks presence, size and SHA-256 of every file.
+        """Reads the manifest and checks presence, size and SHA-256 of every file (of large ones once, see verified.py).
 
         Raises GarError BAD_MODEL naming the file and what is wrong with it.
         """
@@ -128,18 +128,9 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
     if size != entry.bytes:
         state = "truncated" if size < entry.bytes else "not the exported file"
         raise _bad(folder, f"{name} is {state}: expected {entry.bytes} bytes, got {size}")
-    digest = sha256_of(path)
+    digest = file_sha256(path)
     if digest != entry.sha256:
         raise _bad(folder, f"{name} is damaged or of another model: expected SHA-256 {entry.sha256}, got {digest}")
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def default_model_dir() -> Path:

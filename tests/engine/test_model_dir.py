@@ -26,7 +26,8 @@ from gar_ros.engine.manifest import (
     TileRule,
     Tokens,
 )
-from gar_ros.engine.model_dir import ModelDir, default_model_dir, sha256_of
+from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import ErrorCode, GarError
 
 SIZES = Sizes(tile=4, patch=2, grid=1, hidden=3, layers=1, heads=2, kv_heads=1, head_dim=2, vocab=8, max_positions=16)

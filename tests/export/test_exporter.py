@@ -11,7 +11,8 @@ import pytest
 
 from gar_ros.cli.main import main
 from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION, Manifest
-from gar_ros.engine.model_dir import ModelDir, sha256_of
+from gar_ros.engine.model_dir import ModelDir
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.export.checkpoint import EMBEDDING, WEIGHTS, Weights
 from gar_ros.export.exporter import export_checkpoint
@@ -29,7 +30,7 @@ def test_the_manifest_tells_how_to_run_the_model(golden_model_dir: Path) -> None
     assert manifest.roi_convention == "released"
     assert manifest.sizes.tile_tokens == 256
     assert manifest.tokens.eos == (128009, 128001)
-    assert manifest.dtypes == {VISION: "float32", REPLAY: "float32", DECODER: "float32"}
+    assert manifest.dtypes == dict.fromkeys((VISION, REPLAY, DECODER, EMBEDDINGS), "float32")
 
 
 def test_the_manifest_tells_where_the_model_is_from(golden_model_dir: Path, checkpoint_1b: Path) -> None:

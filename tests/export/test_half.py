@@ -1,4 +1,4 @@
-"""`gar export --precision fp16`: half precision from the tiles to the KV cache, float32 where half would overflow or blur."""
+"""`gar export --precision fp16`: half precision from the tiles to the KV cache, float32 where half would blur."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 
 from gar_ros.cli.main import main
 from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, VISION
-from gar_ros.engine.model_dir import sha256_of
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import GarError
 from gar_ros.export.verify import Stage, verify
 
