@@ -17,9 +17,13 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_8b,
     golden_8b_fp16_model_dir,
     golden_8b_model_dir,
+    golden_checkpoint,
+    golden_engine,
+    golden_export,
     golden_fp16_model_dir,
     golden_model_dir,
 )
+from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
 from tests.processes import StartProcess, process_starter
 
 if TYPE_CHECKING:

@@ -9,38 +9,69 @@ import gzip
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from gar_ros.engine.engine import GarEngine
+from tests.engine.golden import golden_path
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+ByName = Callable[[str], Path]
+"""Name of a golden checkpoint -> folder."""
+
+OpenEngine = Callable[[str], GarEngine]
+
 
 @pytest.fixture(scope="session")
-def checkpoint_1b(shared: Path) -> Path:
+def golden_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+    """Folder of the golden checkpoint of that name, complete: unpacked, with the tokenizer that all of them share."""
+
+    @cache
+    def find(name: str) -> Path:
+        original, tokens = golden_path(name), golden_path("tiny_gar_1b")
+        packed = original / "model.safetensors.gz"
+        if not packed.exists():
+            return original
+        folder = tmp_path_factory.mktemp("checkpoints") / name
+        shutil.copytree(original, folder, copy_function=shutil.copyfile)
+        folder.chmod(0o755)
+        (folder / "model.safetensors").write_bytes(gzip.decompress(packed.read_bytes()))
+        (folder / packed.name).unlink()
+        for file in ("tokenizer.json", "chat_template.jinja"):
+            if not (folder / file).exists():
+                shutil.copyfile(tokens / file, folder / file)
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def golden_export(golden_checkpoint: ByName, tmp_path_factory: pytest.TempPathFactory) -> ByName:
+    """Model folder of the golden checkpoint of that name."""
+    return cache(lambda name: _exported(golden_checkpoint(name), tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def checkpoint_1b(golden_checkpoint: ByName) -> Path:
     """The golden GAR-1B-shaped checkpoint folder."""
-    return shared / "golden/tiny_gar_1b"
+    return golden_checkpoint("tiny_gar_1b")
 
 
 @pytest.fixture(scope="session")
-def checkpoint_8b(shared: Path, checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden GAR-8B-shaped checkpoint folder, unpacked, with the tokenizer and template that it shares."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny_gar_8b_like"
-    shutil.copytree(shared / "golden/tiny_gar_8b_like", folder, copy_function=shutil.copyfile)
-    folder.chmod(0o755)
-    packed = folder / "model.safetensors.gz"
-    (folder / "model.safetensors").write_bytes(gzip.decompress(packed.read_bytes()))
-    packed.unlink()
-    for name in ("tokenizer.json", "chat_template.jinja"):
-        shutil.copyfile(checkpoint_1b / name, folder / name)
-    return folder
+def checkpoint_8b(golden_checkpoint: ByName) -> Path:
+    """The golden GAR-8B-shaped checkpoint folder."""
+    return golden_checkpoint("tiny_gar_8b_like")
 
 
 @pytest.fixture(scope="session")
-def golden_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def golden_model_dir(golden_export: ByName) -> Path:
     """The GAR-1B-shaped checkpoint, exported."""
-    return _exported(checkpoint_1b, tmp_path_factory)
+    return golden_export("tiny_gar_1b")
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +81,21 @@ def golden_fp16_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def golden_8b_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def golden_8b_model_dir(golden_export: ByName) -> Path:
     """The GAR-8B-shaped checkpoint, exported."""
-    return _exported(checkpoint_8b, tmp_path_factory)
+    return golden_export("tiny_gar_8b_like")
 
 
 @pytest.fixture(scope="session")
 def golden_8b_fp16_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The GAR-8B-shaped checkpoint, exported in float16."""
     return _exported(checkpoint_8b, tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
+def golden_engine(golden_export: ByName) -> OpenEngine:
+    """Engine of the golden checkpoint of that name, on one thread of the CPU."""
+    return cache(lambda name: GarEngine.open(golden_export(name), "cpu", threads=1))
 
 
 def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:

@@ -6,15 +6,14 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from gar_ros.engine.manifest import PromptFormat, Tokens
-from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.engine.prompt import Form, PromptBuilder
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.golden import GRID, SINGLE_FRAME, golden_case
+from tests.engine.golden import CASES, GRID, IMAGE_CASES, GoldenCase, golden_case, golden_path, one_image_token
 
 TOKENS = Tokens(
     bos=128000,
@@ -34,8 +33,8 @@ CHAT = PromptFormat(
 
 
 @pytest.fixture(scope="module")
-def tokenizer(shared: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(shared / "golden/tiny_gar_1b/tokenizer.json"))
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(golden_path("tiny_gar_1b/tokenizer.json")))
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +42,27 @@ def builder(tokenizer: Tokenizer) -> PromptBuilder:
     return PromptBuilder(TOKENS, CHAT, GRID * GRID, tokenizer)
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_ids_equal_the_released_ones_with_one_bos(shared: Path, builder: PromptBuilder, name: str) -> None:
-    case = golden_case(shared, name)
-    tiles = case.info["n_tiles_with_thumbnail"]
-    if case.info["kind"] == "caption":
-        ids = builder.prefix("caption", tiles, 1) + builder.caption_request()
-    else:
-        ids = builder.prefix("question", tiles, 3) + builder.question(case.info["question"], 3)
-    assert ids == case.arrays["input_ids"].tolist()[1:]
+@pytest.mark.parametrize("name", CASES)
+def test_ids_equal_the_released_ones_with_one_bos(builder: PromptBuilder, name: str) -> None:
+    case = golden_case(name)
+    assert prompt_ids(builder, case, case.tiles) == case.arrays["input_ids"].tolist()[1:]
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_text_equals_the_released_one(shared: Path, tokenizer: Tokenizer, builder: PromptBuilder, name: str) -> None:
-    case = golden_case(shared, name)
-    if case.info["kind"] == "caption":
-        ids = builder.prefix("caption", 1, 1) + builder.caption_request()
-    else:
-        ids = builder.prefix("question", 1, 3) + builder.question(case.info["question"], 3)
-    once = re.sub(r"(<\|image\|>)+", "<|image|>", tokenizer.decode(ids, skip_special_tokens=False))
-    assert once == case.info["raw_prompt"]
+@pytest.mark.parametrize("name", CASES)
+def test_text_equals_the_released_one(tokenizer: Tokenizer, builder: PromptBuilder, name: str) -> None:
+    case = golden_case(name)
+    text = tokenizer.decode(prompt_ids(builder, case, tiles=1), skip_special_tokens=False)
+    assert one_image_token(text) == case.prompt_text
+
+
+def prompt_ids(builder: PromptBuilder, case: GoldenCase, tiles: int) -> list[int]:
+    """The whole prompt of a case as the engine asks it."""
+    if case.caption:
+        assert case.question == "Describe this masked region in detail."
+        return builder.prefix("caption", tiles, 1) + builder.caption_request()
+    form: Form = "video" if case.video else "question"
+    regions = 1 if case.video else len(case.masks)
+    return builder.prefix(form, tiles, len(case.masks)) + builder.question(case.question, regions, form)
 
 
 def test_one_bos_even_when_the_template_has_none(tokenizer: Tokenizer, builder: PromptBuilder) -> None:
@@ -119,10 +119,10 @@ def test_a_text_that_cannot_be_asked_is_refused(builder: PromptBuilder, text: st
     assert caught.value.code == ErrorCode.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_decoding_keeps_prompts_and_drops_control_tokens(shared: Path, builder: PromptBuilder, name: str) -> None:
-    variant = golden_case(shared, name).info["variants"]["official"]
-    kept = re.sub(r"<\|[^|]*\|>", "", variant["generated_text_raw"])
+@pytest.mark.parametrize("name", IMAGE_CASES)
+def test_decoding_keeps_prompts_and_drops_control_tokens(builder: PromptBuilder, name: str) -> None:
+    variant = golden_case(name).info["variants"]["official"]
+    kept = re.sub(r"<\|[^|]*\|>|<NO_Prompt>", "", variant["generated_text_raw"])
     assert builder.decode(variant["generated_ids"]) == kept.strip()
 
 
@@ -133,8 +133,8 @@ def test_a_tokenizer_without_the_special_tokens_is_refused(tokenizer: Tokenizer)
     assert caught.value.code == ErrorCode.BAD_MODEL
 
 
-def test_a_control_token_that_text_could_become_is_refused(shared: Path) -> None:
-    open_to_text = Tokenizer.from_file(str(shared / "golden/tiny_gar_1b/tokenizer.json"))
+def test_a_control_token_that_text_could_become_is_refused() -> None:
+    open_to_text = Tokenizer.from_file(str(golden_path("tiny_gar_1b/tokenizer.json")))
     open_to_text.add_tokens([AddedToken("<open>", special=False)])
     tokens = Tokens(open_to_text.token_to_id("<open>"), TOKENS.eos, TOKENS.image, TOKENS.prompts, TOKENS.crops)
     with pytest.raises(GarError, match="special: False"):

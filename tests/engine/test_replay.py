@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.golden import GRID, SINGLE_FRAME, golden_case
+from tests.engine.golden import CASES, GRID, IMAGE_CASES, golden_case, golden_path
 
 
 def replay(feature_map: np.ndarray, boxes: np.ndarray, convention: RoiConvention) -> np.ndarray:
@@ -19,9 +17,9 @@ def replay(feature_map: np.ndarray, boxes: np.ndarray, convention: RoiConvention
     return np.einsum("rph,chw,rqw->rcpq", wy, feature_map, wx, optimize=True)
 
 
-def test_sampled_coordinates_equal_the_released_roi_align(shared: Path) -> None:
+def test_sampled_coordinates_equal_the_released_roi_align() -> None:
     """The table's sampled_x, sampled_y are the mean coordinates each bin reads under the released convention."""
-    table = np.load(shared / "golden/tables/roi_align.npz")
+    table = np.load(golden_path("tables/roi_align.npz"))
     rows = zip(table["grid_wh"], table["box_xyxy"], table["sampled_x"], table["sampled_y"], strict=True)
     for (tiles_w, tiles_h), box, sampled_x, sampled_y in rows:
         wy, wx = replay_weights(box[None], (int(tiles_w), int(tiles_h)), GRID, "released")
@@ -34,37 +32,32 @@ def test_sampled_coordinates_equal_the_released_roi_align(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(("convention", "key"), [("released", "feat_official"), ("correct", "feat_single_scale")])
-def test_replay_of_a_map_equals_the_released_roi_align(shared: Path, convention: RoiConvention, key: str) -> None:
-    table = np.load(shared / "golden/tables/roi_align.npz")
+def test_replay_of_a_map_equals_the_released_roi_align(convention: RoiConvention, key: str) -> None:
+    table = np.load(golden_path("tables/roi_align.npz"))
     np.testing.assert_allclose(replay(table["feat"], table["feat_boxes"], convention), table[key], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_boxes_equal_the_released_ones(shared: Path, name: str) -> None:
-    case = golden_case(shared, name)
-    variant = case.info["variants"]["official" if case.info["kind"] == "caption" else "per_mask_bbox"]
-    crops = [case.info["crop_tokens"][f"<Prompt{number}>"] for number in case.prompt_numbers]
-    np.testing.assert_array_equal(region_boxes(case.masks), [variant["bboxes"][str(crop)] for crop in crops])
+@pytest.mark.parametrize("name", CASES)
+def test_boxes_equal_the_released_ones(name: str) -> None:
+    case = golden_case(name)
+    boxes = region_boxes(case.masks)
+    np.testing.assert_array_equal(boxes, case.per_mask.boxes)
+    cells = np.array([*case.grid, *case.grid]) * GRID
+    np.testing.assert_allclose(boxes * cells, np.array(case.per_mask.info["roi_boxes_passed"])[:, 1:], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_replay_tokens_equal_the_released_ones(shared: Path, name: str) -> None:
-    case = golden_case(shared, name)
-    single = case.info["kind"] == "caption"
+@pytest.mark.parametrize("name", IMAGE_CASES)
+def test_replay_tokens_equal_the_released_ones(name: str) -> None:
+    case = golden_case(name)
     tiles_w, tiles_h = case.grid
     tiles = case.arrays["image_features"][1:].reshape(tiles_h, tiles_w, GRID, GRID, -1)
     feature_map = tiles.transpose(4, 0, 2, 1, 3).reshape(-1, tiles_h * GRID, tiles_w * GRID)
-    conventions: dict[str, RoiConvention] = (
-        {"official": "released", "correct_roi": "correct"}
-        if single
-        else {"per_mask_bbox": "released", "per_mask_bbox_correct_roi": "correct"}
-    )
-    for variant, convention in conventions.items():
-        ours = replay(feature_map, region_boxes(case.masks), convention)
-        for number, features in zip(case.prompt_numbers, ours, strict=True):
-            crop = case.info["crop_tokens"][f"<Prompt{number}>"]
-            expected = case.arrays[f"{variant}.replay_{crop}"]
-            np.testing.assert_allclose(features.reshape(len(features), -1).T, expected, atol=1e-5)
+    for variant in case.variants.values():
+        ours = replay(feature_map, variant.boxes, variant.convention)
+        for crop, features in zip(case.crops, ours, strict=True):
+            if (key := variant.key(f"replay_{crop}")) in case.arrays:
+                expected = case.arrays[key]
+                np.testing.assert_allclose(features.reshape(len(features), -1).T, expected, atol=1e-5, err_msg=key)
 
 
 def test_a_full_box_on_one_tile_reads_every_cell_once() -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gar_ros.engine.resize import bicubic, nearest, nearest_index
+from tests.engine.golden import golden_path
 
 
 @pytest.mark.parametrize("name", ["up", "down", "mixed"])
-def test_bicubic_equals_the_released_resize(shared: Path, name: str) -> None:
-    table = np.load(shared / "golden/tables/resize.npz")
+def test_bicubic_equals_the_released_resize(name: str) -> None:
+    table = np.load(golden_path("tables/resize.npz"))
     expected = np.moveaxis(table[f"bicubic_out.{name}"], 2, 0)
     np.testing.assert_array_equal(bicubic(table[f"bicubic_in.{name}"], expected.shape[2], expected.shape[1]), expected)
 
 
-def test_nearest_index_equals_the_released_resize(shared: Path) -> None:
-    table = np.load(shared / "golden/tables/resize.npz")
+def test_nearest_index_equals_the_released_resize() -> None:
+    table = np.load(golden_path("tables/resize.npz"))
     names = [name for name in table.files if name.startswith("nearest_index.")]
     assert names
     for name in names:

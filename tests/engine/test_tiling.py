@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
-from tests.engine.golden import SINGLE_FRAME, TILE, golden_case
+from tests.engine.golden import CASES, TILE, golden_case, golden_path
 
 
-def test_every_row_of_the_released_arrangements(shared: Path) -> None:
-    rows = json.loads((shared / "golden/tables/tile_arrangement.json").read_text())["rows"]
+def test_every_row_of_the_released_arrangements() -> None:
+    rows = json.loads(golden_path("tables/tile_arrangement.json").read_text())["rows"]
     wrong = [row for row in rows if tile_grid(row[0], row[1], row[2], TILE) != (row[3], row[4])]
     assert len(rows) > 100
     assert wrong == []
@@ -27,23 +26,27 @@ def test_arrangement_of_small_tiles(width: int, height: int, expected: tuple[int
     assert tile_grid(width, height, max_tiles=4, tile=192) == expected
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_tiles_equal_the_released_ones(shared: Path, name: str) -> None:
-    case = golden_case(shared, name)
-    height, width = case.image.shape[:2]
-    assert tile_grid(width, height, case.info["max_num_tiles"], TILE) == case.grid
+@pytest.mark.parametrize("name", CASES)
+def test_tiles_equal_the_released_ones(name: str) -> None:
+    case = golden_case(name)
+    if not case.video:
+        height, width = case.images[0].shape[:2]
+        assert tile_grid(width, height, case.info["max_num_tiles"], TILE) == case.grid
+        np.testing.assert_array_equal(case.pixels[:, :, 5::37, 3::41], case.arrays["pixel_u8_sample"])
+    if "pixel_u8" in case.arrays:
+        np.testing.assert_array_equal(case.pixels, case.arrays["pixel_u8"])
+    hashes = case.info["sha256"]
+    assert hashlib.sha256(case.pixels.tobytes()).hexdigest() == hashes["pixel_u8"]
+    values = normalise(case.pixels, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    if "pixel_values_fp32" in hashes:
+        assert hashlib.sha256(values.tobytes()).hexdigest() == hashes["pixel_values_fp32"]
 
-    pixels = tile_pixels(case.image, case.grid, TILE)
-    np.testing.assert_array_equal(pixels[:, :, 5::37, 3::41], case.arrays["pixel_u8_sample"])
-    assert hashlib.sha256(pixels.tobytes()).hexdigest() == case.info["sha256"]["pixel_u8"]
-    values = normalise(pixels, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    assert hashlib.sha256(values.tobytes()).hexdigest() == case.info["sha256"]["pixel_values_fp32"]
 
-
-@pytest.mark.parametrize("name", SINGLE_FRAME)
-def test_mask_ids_equal_the_released_ones(shared: Path, name: str) -> None:
-    case = golden_case(shared, name)
-    np.testing.assert_array_equal(mask_ids(case.masks, case.prompt_numbers, case.grid, TILE), case.arrays["mask_ids"])
+@pytest.mark.parametrize("name", CASES)
+def test_mask_ids_equal_the_released_ones(name: str) -> None:
+    case = golden_case(name)
+    np.testing.assert_array_equal(case.mask_ids, case.arrays["mask_ids"])
+    assert hashlib.sha256(case.mask_ids.tobytes()).hexdigest() == case.info["sha256"]["mask_ids"]
 
 
 def test_earlier_masks_cover_later_ones() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,23 @@ import torch
 
 from gar_ros.export.checkpoint import load_checkpoint
 from gar_ros.export.model import GarModel
+from tests.fixtures_export import ByName
 
 torch.set_num_threads(1)
 
+LoadModel = Callable[[str], GarModel]
+
 
 @pytest.fixture(scope="session")
-def models(checkpoint_1b: Path, checkpoint_8b: Path) -> dict[str, GarModel]:
+def golden_model(golden_checkpoint: ByName) -> LoadModel:
+    """torch model of the golden checkpoint of that name, without gradients."""
+    return cache(lambda name: load_checkpoint(golden_checkpoint(name))[0].requires_grad_(False))
+
+
+@pytest.fixture(scope="session")
+def models(golden_model: LoadModel) -> dict[str, GarModel]:
     """Both golden models by their folders' names, without gradients."""
-    return {folder.name: load_checkpoint(folder)[0].requires_grad_(False) for folder in (checkpoint_1b, checkpoint_8b)}
+    return {name: golden_model(name) for name in ("tiny_gar_1b", "tiny_gar_8b_like")}
 
 
 @pytest.fixture

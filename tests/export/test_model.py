@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.export.checkpoint import HEAD
 from gar_ros.export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
 from gar_ros.export.model import GarModel, empty_model
+from tests.engine.golden import golden_path
 from tests.export.sizes import GAR_1B, GAR_8B, resized
 
 SMALL_TILE = 56  # pixels: 4 x 4 patches, 2 x 2 tokens
@@ -22,11 +22,9 @@ SMALL_TILE = 56  # pixels: 4 x 4 patches, 2 x 2 tokens
     ("checkpoint", "sizes", "fixture"),
     [("tiny_gar_1b", GAR_1B, "statedict_gar_1b.json"), ("tiny_gar_8b_like", GAR_8B, "statedict_gar_8b.json")],
 )
-def test_names_and_shapes_equal_the_released_models(
-    shared: Path, checkpoint: str, sizes: dict[str, Any], fixture: str
-) -> None:
-    released = json.loads((shared / "golden" / fixture).read_text())
-    model = empty_model(resized(shared / "golden" / checkpoint, sizes))
+def test_names_and_shapes_equal_the_released_models(checkpoint: str, sizes: dict[str, Any], fixture: str) -> None:
+    released = json.loads(golden_path(fixture).read_text())
+    model = empty_model(resized(golden_path(checkpoint), sizes))
     found = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     assert all(parameter.is_meta for parameter in model.parameters())
     assert sum(parameter.numel() for parameter in model.parameters()) == released["parameters_unique"]
@@ -36,9 +34,9 @@ def test_names_and_shapes_equal_the_released_models(
 
 
 @pytest.fixture(scope="module")
-def small(shared: Path) -> GarModel:
+def small() -> GarModel:
     """Fresh weights; one ViT block on tiles of 56 px, and the golden decoder's sizes with 300 tokens."""
-    folder = shared / "golden/tiny_gar_1b"
+    folder = golden_path("tiny_gar_1b")
     config, preprocessor = read_json(folder / CONFIG), read_json(folder / PREPROCESSOR)
     arguments = config["mllm_config"]["vision_config"]["model_args"]
     arguments |= {"embed_dim": 64, "depth": 1, "num_heads": 4, "img_size": [SMALL_TILE] * 2, "ref_feat_shape": [4, 4]}
@@ -121,8 +119,8 @@ def test_a_pattern_mask_keeps_packed_questions_apart(small: GarModel) -> None:
     torch.testing.assert_close(packed[0, 5:], alone[0, 3:])
 
 
-def test_a_vision_tower_of_another_patch_size_is_refused(shared: Path) -> None:
-    folder = shared / "golden/tiny_gar_1b"
+def test_a_vision_tower_of_another_patch_size_is_refused() -> None:
+    folder = golden_path("tiny_gar_1b")
     config = read_json(folder / CONFIG)
     config["mllm_config"]["vision_config"]["model_args"]["patch_size"] = 28
     with pytest.raises(
