@@ -17,6 +17,9 @@ from gar_ros.errors import ErrorCode, GarError
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64}
+"""TensorRT's names of the types that the exported graphs take and give."""
+
 
 class TensorRtRunner:
     """One engine with one execution context, which changes its profile only when the shapes ask for another."""
@@ -26,7 +29,7 @@ class TensorRtRunner:
         self._device = device
         self._graph = graph
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        self._types = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
+        self._types = {name: _dtype(engine.get_tensor_dtype(name), graph) for name in names}
         self._inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self._outputs = [name for name in names if name not in self._inputs]
         self._profiles = [
@@ -114,6 +117,12 @@ class TensorRtRuntime:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> DeviceArray:
         """See Runtime."""
         return self._device.join([part for part in parts if isinstance(part, (np.ndarray, DeviceArray))])
+
+
+def _dtype(kind: Any, graph: str) -> np.dtype:
+    if kind.name not in _TYPES:
+        raise GarError(ErrorCode.BAD_MODEL, f"{graph}: expected inputs and outputs of {list(_TYPES)}, got {kind.name}")
+    return np.dtype(_TYPES[kind.name])
 
 
 def _takes(profile: Mapping[str, tuple[tuple[int, ...], ...]], shapes: Shapes) -> bool:

@@ -148,6 +148,11 @@ class StandInTensorRt:
         INPUT = 1
         OUTPUT = 2
 
+    class DataType(Enum):
+        FLOAT = 0
+        HALF = 1
+        INT64 = 8
+
     class NetworkDefinitionCreationFlag(IntEnum):
         STRONGLY_TYPED = 1
 
@@ -167,9 +172,6 @@ class StandInTensorRt:
         self.builds: list[Config] = []
         self.switches: list[int] = []
 
-    def nptype(self, trt_type: Any) -> Any:
-        return trt_type
-
     def Builder(self, logger: Any) -> Builder:
         return Builder(self, logger)
 
@@ -178,6 +180,13 @@ class StandInTensorRt:
 
     def Runtime(self, logger: Any) -> Runtime:
         return Runtime(self)
+
+
+NUMPY = {
+    StandInTensorRt.DataType.FLOAT: np.float32,
+    StandInTensorRt.DataType.HALF: np.float16,
+    StandInTensorRt.DataType.INT64: np.int64,
+}
 
 
 class Builder:
@@ -287,7 +296,8 @@ class Engine:
         self.trt = trt
         self.profiles = json.loads(shapes)
         self.session = ort.InferenceSession(model)
-        types = {"float": np.float32, "float16": np.float16, "int64": np.int64}
+        kinds = StandInTensorRt.DataType
+        types = {"float": kinds.FLOAT, "float16": kinds.HALF, "int64": kinds.INT64}
         values = [*self.session.get_inputs(), *self.session.get_outputs()]
         self.types = {value.name: types[value.type[len("tensor(") : -1]] for value in values}
         self.inputs = [value.name for value in self.session.get_inputs()]
@@ -342,7 +352,7 @@ class Context:
 
     def infer_shapes(self) -> list[str]:
         assert set(self._shapes) == set(self._engine.inputs)
-        zeros = {name: np.zeros(shape, self._engine.types[name]) for name, shape in self._shapes.items()}
+        zeros = {name: np.zeros(shape, NUMPY[self._engine.types[name]]) for name, shape in self._shapes.items()}
         names = [value.name for value in self._engine.session.get_outputs()]
         outputs = self._engine.session.run(names, zeros)
         self._results = {name: output.shape for name, output in zip(names, outputs, strict=True)}
@@ -356,7 +366,8 @@ class Context:
         assert stream_handle == cuda.STREAM
         cuda.calls["execute"] += 1
         feeds = {
-            name: cuda.array(self._addresses[name], self._shapes[name], engine.types[name]) for name in engine.inputs
+            name: cuda.array(self._addresses[name], self._shapes[name], NUMPY[engine.types[name]])
+            for name in engine.inputs
         }
         for name, value in zip(self._results, engine.session.run(list(self._results), feeds), strict=True):
             cuda.array(self._addresses[name], value.shape, value.dtype)[...] = value

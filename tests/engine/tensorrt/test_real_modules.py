@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gar_ros.engine.tensorrt.device import Device, find_gpu
+from gar_ros.engine.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
 from tests.engine.tensorrt import stand_in
 from tests.engine.tensorrt.stand_in import StandInCuda
@@ -63,15 +65,17 @@ def test_the_stand_ins_methods_are_tensorrts(fake: type, real: type, name: str) 
         assert isinstance(member, property)
 
 
-@pytest.mark.parametrize("name", ["TensorIOMode", "NetworkDefinitionCreationFlag", "MemoryPoolType"])
+@pytest.mark.parametrize("name", ["DataType", "TensorIOMode", "NetworkDefinitionCreationFlag", "MemoryPoolType"])
 def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
     for constant in getattr(stand_in.StandInTensorRt, name):
         assert hasattr(getattr(trt, name), constant.name)
 
 
-def test_types_become_numpys() -> None:
+def test_types_have_the_names_that_the_runner_knows() -> None:
     kinds = {"float16": np.float16, "float32": np.float32, "int64": np.int64}
-    assert {name: trt.nptype(getattr(trt, name)) for name in kinds} == kinds
+    assert {name: _dtype(getattr(trt, name), "a graph") for name in kinds} == kinds
+    with pytest.raises(GarError, match=r"a graph: expected inputs and outputs of .*, got BF16"):
+        _dtype(trt.bfloat16, "a graph")
 
 
 def test_loggers_and_monitors_can_be_derived() -> None:
@@ -90,7 +94,8 @@ def test_the_stand_ins_functions_are_cudas(name: str) -> None:
     fake = getattr(StandInCuda, name)
     real = getattr(cudart, name)
     if inspect.isclass(fake):
-        assert all(hasattr(real, constant.name) for constant in fake)
+        assert issubclass(fake, Enum)
+        assert all(hasattr(real, constant) for constant in fake.__members__)
         return
     (head,) = re.findall(rf"^{name}\((.*)\)", real.__doc__)[:1]
     names = [re.split(r"[ :]", p.strip())[-1 if ":" not in p else 0] for p in head.split(",")] if head else []
