@@ -20,8 +20,8 @@ from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
 def trt(monkeypatch: pytest.MonkeyPatch) -> StandInTensorRt:
     cuda = StandInCuda()
     made = StandInTensorRt(cuda)
-    monkeypatch.setitem(sys.modules, "tensorrt", made)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", made)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     return made
 
 
@@ -37,7 +37,7 @@ def test_what_is_missing_is_said_before_any_work(
         trt.cuda.gpus = 0
     else:
         for name in ("tensorrt", "tensorrt_rtx"):
-            monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+            monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(ModelDir, "open", lambda _: pytest.fail("the model was read"))
     assert main(["build-engine", "--cache", str(tmp_path / "cache")]) == 2
     out, err = capsys.readouterr()

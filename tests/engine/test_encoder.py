@@ -10,6 +10,7 @@ import pytest
 
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.manifest import TileRule
+from gar_ros.engine.runtime.runner import on_host
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.fakes import HostTensor
 
@@ -57,8 +58,8 @@ def encoder(vision: SumVision) -> TileEncoder:
 
 
 def encode(encoder: TileEncoder, values: tuple[int, ...], counts: tuple[int, ...]) -> list[float]:
-    features: list[float] = encoder.encode(tiles(*values), masks(*counts), no_check)[:, 0, 0].tolist()
-    return features
+    features = on_host(encoder.encode(tiles(*values), masks(*counts), no_check))
+    return [float(value) for value in features[:, 0, 0]]
 
 
 def test_features_come_in_the_tiles_order(encoder: TileEncoder) -> None:

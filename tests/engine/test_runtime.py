@@ -64,7 +64,7 @@ def model() -> ModelDir:
 def nothing_but_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     for name in ("tensorrt", "tensorrt_rtx", "cuda.bindings.runtime"):
-        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def trt(monkeypatch: pytest.MonkeyPatch, nothing_but_cpu: None) -> StandInTensor
     """TensorRT and a GPU, as stand-ins."""
     cuda = StandInCuda()
     made = StandInTensorRt(cuda)
-    monkeypatch.setitem(sys.modules, "tensorrt", made)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", made)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     return made
 
 

@@ -59,7 +59,7 @@ def test_the_engine_runs_it_on_the_cpu(golden_model_dir: Path, golden_fp16_model
     expected = frames[0].ask("What is <Prompt0>?", ["this", "that"])
     assert answer.probabilities == pytest.approx(expected.probabilities, abs=0.02)
     cache, _ = half.decoder.prefill(half.decoder.empty, half.decoder.embed([1, 2]), lambda: None)
-    assert {value.numpy().dtype for value in cache.values.values()} == {np.dtype(np.float16)}
+    assert {on_host(value).dtype for value in cache.values.values()} == {np.dtype(np.float16)}
 
 
 def test_verify_accepts_it(golden_fp16_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

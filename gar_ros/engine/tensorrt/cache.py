@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gar_ros.engine.model_dir import sha256_of
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import ErrorCode, GarError
 
 _FORMAT = "gar_ros-engine-1"

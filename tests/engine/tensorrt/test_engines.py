@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_a_damaged_engine_is_built_again_and_the_log_says_why(source: EngineSour
     "change", [{"version": "tensorrt 10.13.0"}, {"gpu": "Stand-in, SM110"}], ids=["TensorRT", "GPU"]
 )
 def test_another_tensorrt_or_gpu_needs_engines_of_its_own(
-    source: EngineSource, trt: StandInTensorRt, change: dict[str, str]
+    source: EngineSource, trt: StandInTensorRt, change: dict[str, Any]
 ) -> None:
     path = source.engine(REPLAY)
     other = dataclasses.replace(source, tensorrt=dataclasses.replace(source.tensorrt, **change))
@@ -68,7 +69,7 @@ def test_another_tensorrt_or_gpu_needs_engines_of_its_own(
 def test_another_graph_weights_precision_or_shapes_need_engines_of_their_own(source: EngineSource) -> None:
     manifest = source.model.manifest
     entry = dataclasses.replace(manifest.files[DECODER], sha256="0" * 64)
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"files": {**manifest.files, DECODER: entry}},
         {"files": {**manifest.files, f"{DECODER}.data": entry}},
         {"dtypes": {**manifest.dtypes, **dict.fromkeys(GRAPHS, "float16")}},

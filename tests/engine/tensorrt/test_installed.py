@@ -14,9 +14,9 @@ from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
 def modules(monkeypatch: pytest.MonkeyPatch, **found: object) -> None:
     """What importing these gives: a stand-in or, where None, ImportError."""
     for name in ("tensorrt", "tensorrt_rtx"):
-        monkeypatch.setitem(sys.modules, name, found.get(name))  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, name, found.get(name))
     cuda = found.get("cuda")
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
 
 
 def test_module_version_and_gpu_are_found(
@@ -68,7 +68,7 @@ def test_a_machine_without_gpu_is_told_so(monkeypatch: pytest.MonkeyPatch, trt: 
 
 
 def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch, trt: StandInTensorRt, cuda: StandInCuda) -> None:
-    trt.__version__ = "8.6.1"  # type: ignore[misc]
+    trt.__version__ = "8.6.1"
     modules(monkeypatch, tensorrt=trt, cuda=cuda)
     with pytest.raises(GarError, match=r"expected TensorRT 10\.3 or newer, got 8\.6\.1"):
         find_tensorrt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,7 +19,7 @@ def manifest() -> Manifest:
     return ModelDir.open(default_model_dir()).manifest
 
 
-def takes(profile: Profile, shapes: dict[str, tuple[int, ...]]) -> bool:
+def takes(profile: Profile, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     return all(
         all(low <= size <= high for low, size, high in zip(profile[n].smallest, shape, profile[n].largest, strict=True))
         for n, shape in shapes.items()

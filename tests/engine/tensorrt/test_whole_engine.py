@@ -25,8 +25,8 @@ WIDTH, HEIGHT = 384, 192  # two tiles and a thumbnail of gar-tiny
 
 @pytest.fixture
 def engine(cuda: StandInCuda, trt: StandInTensorRt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GarEngine:
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     return GarEngine.open(default_model_dir(), "tensorrt", engines=Engines(tmp_path / "engines", build=True))
 
 
