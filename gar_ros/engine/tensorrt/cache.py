@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gar_ros.engine.verified import sha256_of
+from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
 _FORMAT = "gar_ros-engine-1"
@@ -25,7 +25,7 @@ class EngineKey:
     graph: str  # file name
     graph_sha256: str  # of the graph with its external weights
     builder: str  # "tensorrt 10.3.0"
-    gpu: str  # "NVIDIA Orin, SM87"; ahead of time for named targets "SM86+SM89"
+    gpu: str  # "NVIDIA Orin, SM87"; of TensorRT for RTX "SM86"
     precision: str  # of weights, inputs and cache, "float16"
     profiles: str  # all shapes, as text
     options: str = ""  # what else the builder was told
@@ -56,7 +56,7 @@ class EngineCache:
         self.folder = Path(folder).expanduser()
 
     def find(self, key: EngineKey) -> Found:
-        """The engine of this key, with all its bytes checked; else the reason: none built, or what is damaged."""
+        """The engine of this key, checked as the model's files are; else the reason: none built, or what is damaged."""
         path = self.folder / key.file_name
         try:
             if not path.exists() and not _record_path(path).exists():
@@ -68,7 +68,7 @@ class EngineCache:
             size = path.stat().st_size
             if size != record.get("bytes"):
                 return Found(None, f"'{path}' is damaged: expected {record.get('bytes')} bytes, got {size}")
-            if sha256_of(path) != record.get("sha256"):
+            if file_sha256(path) != record.get("sha256"):
                 return Found(None, f"'{path}' is damaged: its SHA-256 is not the one of its record")
         except (OSError, ValueError) as error:
             return Found(None, f"'{path}' can't be read: {error}")
