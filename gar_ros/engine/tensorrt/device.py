@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import math
 import weakref
@@ -14,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from gar_ros.errors import ErrorCode, GarError
 
 _CUDA, _CUDA_DRIVER = "cuda.bindings.runtime", "cuda.bindings.driver"
+_NO_DRIVER = "NVIDIA's driver, libcuda.so.1, is not found"
 
 
 def cuda_runtime() -> Any:
@@ -21,16 +23,28 @@ def cuda_runtime() -> Any:
     try:
         return importlib.import_module(_CUDA)
     except (ImportError, RuntimeError) as error:  # RuntimeError: it found no CUDA library
-        raise GarError(
-            ErrorCode.INVALID_REQUEST, f"the Python package cuda-python is not installed ({error})"
-        ) from error
+        message = f"the Python package cuda-python is not installed ({error})"
+        if not _has_driver():
+            message += f", and there is no GPU ({_NO_DRIVER})"
+        raise GarError(ErrorCode.INVALID_REQUEST, message) from error
+
+
+def _has_driver() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def find_gpu(cudart: Any) -> str:
     """The first GPU that CUDA shows, as "NVIDIA Orin, SM87". Raises GarError INVALID_REQUEST where there is none."""
     status, count = cudart.cudaGetDeviceCount()
     if status != cudart.cudaError_t.cudaSuccess or count < 1:
-        reason = "none" if status == cudart.cudaError_t.cudaSuccess else _reason(cudart, status)
+        if not _has_driver():  # CUDA calls that an old driver
+            reason = _NO_DRIVER
+        else:
+            reason = "none" if status == cudart.cudaError_t.cudaSuccess else _reason(cudart, status)
         raise GarError(ErrorCode.INVALID_REQUEST, f"CUDA finds no GPU ({reason})")
     (properties,) = _checked(cudart, "cudaGetDeviceProperties", 0)
     name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)

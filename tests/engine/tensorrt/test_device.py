@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 
 import numpy as np
 import pytest
 
-from gar_ros.engine.tensorrt.device import Device, find_gpu
+from gar_ros.engine.tensorrt.device import Device, cuda_runtime, find_gpu
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.tensorrt.stand_in import StandInCuda
 
@@ -110,3 +112,28 @@ def test_the_gpu_has_a_name_and_a_capability(cuda: StandInCuda) -> None:
     assert find_gpu(cuda) == "Stand-in, SM87"
     with pytest.raises(GarError, match="CUDA finds no GPU"):
         find_gpu(StandInCuda(gpus=0))
+
+
+def no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+
+
+def test_a_missing_driver_is_the_reason_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's own words for it are those for an old driver."""
+    no_libraries(monkeypatch)
+    with pytest.raises(GarError, match=r"CUDA finds no GPU \(NVIDIA's driver, libcuda\.so\.1, is not found\)$"):
+        find_gpu(StandInCuda(gpus=0))
+
+
+def test_without_cuda_python_a_missing_gpu_is_told_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: None)
+    with pytest.raises(GarError, match="cuda-python is not installed") as caught:
+        cuda_runtime()
+    assert "no GPU" not in caught.value.message
+    no_libraries(monkeypatch)
+    with pytest.raises(GarError, match=r"cuda-python is not installed .*, and there is no GPU"):
+        cuda_runtime()
