@@ -22,6 +22,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_export,
     golden_fp16_model_dir,
     golden_model_dir,
+    tiny_fp16_model_dir,
 )
 from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
 from tests.processes import StartProcess, process_starter

@@ -93,6 +93,12 @@ def golden_8b_fp16_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
+def tiny_fp16_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gar-tiny, exported in float16."""
+    return _exported(CHECKOUT / "models/gar-tiny/checkpoint", tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
 def golden_engine(golden_export: ByName) -> OpenEngine:
     """Engine of the golden checkpoint of that name, on one thread of the CPU."""
     return cache(lambda name: GarEngine.open(golden_export(name), "cpu", threads=1))

@@ -32,25 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rtx",
         type=lambda text: tuple(text.split(",")),
         metavar="SM86,..",
-        help="build with TensorRT for RTX for these GPUs instead of this machine's; needs no GPU here",
+        help="build with TensorRT for RTX, once for each of these GPUs instead of this machine's; needs no GPU here",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Builds what is missing and prints each engine's path. Raises GarError, first of all when a GPU or TensorRT is."""
-    tensorrt = rtx_for(args.rtx) if args.rtx else find_tensorrt()
+    wanted = [rtx_for(target) for target in dict.fromkeys(args.rtx)] if args.rtx else [find_tensorrt()]
     model = ModelDir.open(args.model or default_model_dir())
     cache = EngineCache(args.cache or default_cache_folder())
     options = BuildOptions(args.workspace, args.timing_cache)
-    source = EngineSource(model, tensorrt, cache, build=True, options=options)
     start = time.monotonic()
 
     def show(line: str) -> None:
         print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
 
-    show(f"{tensorrt.version} for {tensorrt.gpu}, {model.manifest.name}, engines in '{cache.folder}'")
-    for graph in GRAPHS:
-        print(source.engine(graph, show), flush=True)
+    for tensorrt in wanted:
+        source = EngineSource(model, tensorrt, cache, build=True, options=options)
+        show(f"{tensorrt.version} for {tensorrt.gpu}, {model.manifest.name}, engines in '{cache.folder}'")
+        for graph in GRAPHS:
+            print(source.engine(graph, show), flush=True)
     return 0
 
 

@@ -83,10 +83,9 @@ def _build(
         config.add_optimization_profile(_make_profile(builder, network, profile, graph))
     if options.workspace_gib:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
-    if tensorrt.targets:
-        config.num_compute_capabilities = len(tensorrt.targets)
-        for index, target in enumerate(tensorrt.targets):
-            config.set_compute_capability(getattr(trt.ComputeCapability, target), index)
+    if tensorrt.target:
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(getattr(trt.ComputeCapability, tensorrt.target), 0)
     if hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = _make_monitor(trt, graph.name, progress, stop)
     if options.timing_cache is not None:

@@ -63,7 +63,7 @@ class EngineSource:
         self.cache.prepare(len(profiles) * sum(manifest.files[name].bytes for name in graph_files(manifest, graph)))
         log = (self.cache.folder / key.file_name).with_suffix(".log")
         options = self.options
-        if options.timing_cache is None and not self.tensorrt.targets:  # nothing is timed without the GPU
+        if options.timing_cache is None and not self.tensorrt.target:  # nothing is timed without the GPU
             options = replace(options, timing_cache=self.cache.folder / _timing_cache_name(self.tensorrt))
         content = build_engine(self.tensorrt, self.model.file(graph), profiles, options, log, progress)
         path = self.cache.store(key, content)

@@ -17,6 +17,7 @@ _INSTALL = (
     'on x86-64: pip install "tensorrt>=10.3" cuda-python; on Jetson: apt install nvidia-jetpack (TensorRT, CUDA) and '
     "pip install cuda-python of CUDA's version; see docs/tensorrt.md"
 )
+_ELSEWHERE = "it needs an NVIDIA GPU that `nvidia-smi` or `tegrastats` shows; see docs/tensorrt.md"
 
 
 @dataclass(frozen=True)
@@ -25,34 +26,37 @@ class TensorRt:
 
     module: Any
     version: str  # "tensorrt 10.3.0"
-    gpu: str  # "NVIDIA Orin, SM87", or the targets "SM86+SM89"
-    targets: tuple[str, ...] = ()  # ahead of time: names of compute capabilities; empty: the GPU of this machine
+    gpu: str  # "NVIDIA Orin, SM87"; of TensorRT for RTX the compute capability alone, "SM86"
+    target: str = ""  # ahead of time: the compute capability to build for; empty: that of this machine's GPU
 
 
 def find_tensorrt() -> TensorRt:
     """The module and the GPU of this machine. Raises GarError INVALID_REQUEST naming all that is missing."""
     missing = []
     module: Any = None
+    cudart: Any = None
+    gpu = ""
     try:
         module = _import_newest()
     except GarError as error:
         missing.append(error.message)
-    gpu = ""
     try:
-        gpu = find_gpu(cuda_runtime())
+        cudart = cuda_runtime()
+        gpu = find_gpu(cudart)
     except GarError as error:
         missing.append(error.message)
     if missing:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"TensorRT can't be used here: {'; '.join(missing)}. {_INSTALL}")
+        advice = _INSTALL if module is None or cudart is None else _ELSEWHERE
+        raise GarError(ErrorCode.INVALID_REQUEST, f"TensorRT can't be used here: {'; '.join(missing)}; {advice}")
     if module.__name__ == RTX:  # its engines depend on the compute capability alone, and may be built ahead of time
         gpu = gpu.rpartition(", ")[2]
     return TensorRt(module, f"{module.__name__} {module.__version__}", gpu)
 
 
-def rtx_for(targets: tuple[str, ...]) -> TensorRt:
-    """TensorRT for RTX, which builds engines for other machines' GPUs; this one needs none. targets: as "SM86".
+def rtx_for(target: str) -> TensorRt:
+    """TensorRT for RTX, which builds engines for other machines' GPUs; this one needs none. target: as "SM86".
 
-    Raises GarError INVALID_REQUEST where it is not installed or doesn't know a target.
+    Raises GarError INVALID_REQUEST where it is not installed or doesn't know the target.
     """
     module = _import(RTX)
     if module is None:
@@ -60,13 +64,11 @@ def rtx_for(targets: tuple[str, ...]) -> TensorRt:
             ErrorCode.INVALID_REQUEST, "building ahead of time needs TensorRT for RTX: pip install tensorrt-rtx"
         )
     known = sorted(name for name in dir(module.ComputeCapability) if name.startswith("SM"))
-    if not targets or not set(targets) <= set(known):
+    if target not in known:
         raise GarError(
-            ErrorCode.INVALID_REQUEST,
-            f"expected compute capabilities out of {', '.join(known)}, got '{','.join(targets)}'",
+            ErrorCode.INVALID_REQUEST, f"expected a compute capability out of {', '.join(known)}, got '{target}'"
         )
-    ordered = tuple(sorted(set(targets)))
-    return TensorRt(module, f"{RTX} {module.__version__}", "+".join(ordered), ordered)
+    return TensorRt(module, f"{RTX} {module.__version__}", target, target)
 
 
 def _import_newest() -> Any:
