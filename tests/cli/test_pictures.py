@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +42,44 @@ def test_grey_pictures_of_8_and_16_bits(tmp_path: Path, grey: np.ndarray) -> Non
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), [[[0] * 3, [200] * 3]])
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
+def test_other_colour_spaces(tmp_path: Path, mode: str) -> None:
+    Image.new("RGB", (3, 2), (200, 60, 30)).convert(mode).save(tmp_path / "a.tif")
+    np.testing.assert_allclose(load_image(tmp_path / "a.tif").astype(int), np.full((2, 3, 3), (200, 60, 30)), atol=3)
+
+
+def test_colour_of_16_bits(tmp_path: Path) -> None:
+    deep = np.array([[(30, 60, 200), (0, 0, 255)]], np.uint16) * 257  # OpenCV writes BGR
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), [[(200, 60, 30), RED]])
+
+
+def test_the_first_image_of_an_animation(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (2, 1), RED), Image.new("RGB", (2, 1), GREEN)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(load_image(tmp_path / "a.gif"), [[RED, RED]])
+
+
+@pytest.mark.parametrize("pixels", [np.array([[0, 200]], np.int32), np.array([[0, 0.5]], np.float32)])
+def test_pictures_of_32_bits_can_be_masks_only(tmp_path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(load_mask(tmp_path / "a.tif"), [[False, True]])
+    with pytest.raises(GarError, match="expected 8 or 16 bits a channel, got 32-bit numbers"):
+        load_image(tmp_path / "a.tif")
+
+
+def test_a_large_photograph_is_read_in_silence_and_a_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.new("RGB", (15, 10)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # it warns above, and refuses twice as many
+    assert load_image(tmp_path / "a.png").shape == (10, 15, 3)
+    assert list(recwarn) == []
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 70)
+    with pytest.raises(GarError, match=r"can't be read as a picture: Image size \(150 pixels\) exceeds limit"):
+        load_image(tmp_path / "a.png")
+
+
 def test_a_rotated_photograph_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
@@ -70,7 +109,10 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     whole = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.png").write_text("no picture")
-    for path in (tmp_path / "cut.png", tmp_path / "text.png", tmp_path / "absent.png", tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8)).save(tmp_path / "cut.jpg")
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    for path in (tmp_path / "cut.jpg", tmp_path / "cut.png", tmp_path / "text.png", tmp_path / "absent.png", tmp_path):
         with pytest.raises(GarError, match="can't be read as a picture") as caught:
             load_image(path)
         assert str(path) in caught.value.message
