@@ -16,6 +16,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
     checkpoint_8b,
     golden_8b_model_dir,
+    golden_few_bits,
     golden_fp16_model_dir,
     golden_model_dir,
 )
