@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoder import no_check
@@ -51,11 +52,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one decoder, medians, tokens a second."""
+    """Of one decoder: medians, tokens a second; and how far its logits are from the first decoder's."""
 
     model: Path
     prefill: float
     decode: float
+    distance: float  # of the vectors, relative to the first's spread
 
 
 def cost_of(command: Sequence[str], output: IO[str] | None = None, watched: Path | None = None) -> Cost:
@@ -87,7 +89,7 @@ def disk_bytes(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+                total += Path(parent, name).lstat().st_blocks * 512
             except FileNotFoundError:
                 continue
     return total
@@ -103,20 +105,27 @@ def decoder_speeds(
     runtime = OrtRuntime("cpu", threads)
     decoders = [_load_decoder(ModelDir.open(model), runtime) for model in models]
     seconds: list[tuple[list[float], list[float]]] = [([], []) for _ in models]
+    found: dict[int, NDArray[np.float32]] = {}
     ids = np.random.default_rng(0).integers(0, 1000, prompt).tolist()
     for _ in range(repeats + 1):
-        for decoder, (prefills, decodes) in zip(decoders, seconds, strict=True):
+        for number, (decoder, (prefills, decodes)) in enumerate(zip(decoders, seconds, strict=True)):
             start = time.perf_counter()
             cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), no_check)
             between = time.perf_counter()
+            found[number] = logits
             # The first token comes from the prefill's logits.
             decoder.generate(cache, logits, steps + 1, no_check)
             prefills.append(between - start)
             decodes.append(time.perf_counter() - between)
     # The first repeat reads the weights from the disk.
     return [
-        Speed(model, prompt / statistics.median(prefills[1:]), steps / statistics.median(decodes[1:]))
-        for model, (prefills, decodes) in zip(models, seconds, strict=True)
+        Speed(
+            model,
+            prompt / statistics.median(prefills[1:]),
+            steps / statistics.median(decodes[1:]),
+            float(np.linalg.norm(found[number] - found[0]) / np.linalg.norm(found[0] - found[0].mean())),
+        )
+        for number, (model, (prefills, decodes)) in enumerate(zip(models, seconds, strict=True))
     ]
 
 
@@ -200,10 +209,10 @@ def _load(args: argparse.Namespace) -> None:
 def _decoders(args: argparse.Namespace) -> None:
     speeds = decoder_speeds(args.models, args.prompt, repeats=args.repeats, threads=args.threads)
     first = speeds[0]
-    print(f"{'model':24} {'prefill':>10} {'decode':>10}  tokens/s, and relative to the first")
+    print(f"{'model':24} {'prefill':>10} {'decode':>10}  tokens/s, relative to the first, and the logits' distance")
     for speed in speeds:
         ratios = f"{speed.prefill / first.prefill:.2f} / {speed.decode / first.decode:.2f}"
-        print(f"{speed.model.name:24} {speed.prefill:10.1f} {speed.decode:10.1f}  {ratios}")
+        print(f"{speed.model.name:24} {speed.prefill:10.1f} {speed.decode:10.1f}  {ratios}  {speed.distance:.1%}")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ def test_decoders_are_compared_with_the_first(golden_few_bits: dict[int, Path]) 
     speeds = decoder_speeds(models, prompt=8, steps=2, repeats=1, threads=1)
     assert [speed.model for speed in speeds] == models
     assert all(speed.prefill > 0 and speed.decode > 0 for speed in speeds)
+    assert speeds[0].distance == 0
+    assert speeds[1].distance > 0
 
 
 def test_a_folder_that_is_no_model_is_an_error_for_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
