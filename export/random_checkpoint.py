@@ -131,7 +131,7 @@ def random_weight(name: str, shape: tuple[int, ...], depth: int, seed: int) -> T
 
     The scales keep activations near 1 in every layer, far from float16's limits, and features as large as embeddings.
     """
-    generator = torch.Generator().manual_seed((seed << 32) + zlib.crc32(name.encode()))
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), seed))  # it takes 32 bits
     mean, std = _scale(name, shape, depth)
     return torch.empty(shape, dtype=_DTYPE).normal_(mean, std, generator=generator)
 

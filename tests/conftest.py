@@ -20,6 +20,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_checkpoint,
     golden_engine,
     golden_export,
+    golden_few_bits,
     golden_fp16_model_dir,
     golden_model_dir,
     tiny_fp16_model_dir,

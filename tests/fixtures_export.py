@@ -81,6 +81,12 @@ def golden_fp16_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
+def golden_few_bits(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Bits of the decoder's weights -> the GAR-1B-shaped checkpoint, exported with them."""
+    return {bits: _exported(checkpoint_1b, tmp_path_factory, f"int{bits}") for bits in (8, 4)}
+
+
+@pytest.fixture(scope="session")
 def golden_8b_model_dir(golden_export: ByName) -> Path:
     """The GAR-8B-shaped checkpoint, exported."""
     return golden_export("tiny_gar_8b_like")

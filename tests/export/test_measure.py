@@ -1,0 +1,55 @@
+"""The measuring script: what it sees of a process and of a folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gar_ros.export.measure import cost_of, decoder_speeds, disk_bytes, main
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+
+
+def test_the_largest_memory_of_a_process_is_seen() -> None:
+    """Measured from a process that is small itself, as the command is."""
+    child = f"data = b'1' * {400 * MIB}; del data"
+    script = (
+        f"import sys; from gar_ros.export.measure import cost_of; print(cost_of([sys.executable, '-c', {child!r}]))"
+    )
+    measured = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    found = re.search(r"peak_bytes=(\d+)", measured.stdout)
+    assert found
+    assert 400 * MIB < int(found[1]) < 600 * MIB
+
+
+def test_files_that_are_gone_at_the_end_count_as_disk(tmp_path: Path) -> None:
+    (tmp_path / "before").write_bytes(b"1" * MIB)
+    script = "import os, time; open('big', 'wb').write(b'1' * 5000000); os.sync(); time.sleep(1); os.remove('big')"
+    command = ["env", "-C", str(tmp_path), sys.executable, "-c", script]
+    cost = cost_of(command, watched=tmp_path)
+    assert 5_000_000 <= cost.disk_bytes < 6_000_000
+    assert disk_bytes(tmp_path) < 2 * MIB
+
+
+def test_a_command_that_fails_is_no_measurement() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        cost_of([sys.executable, "-c", "exit(3)"])
+
+
+def test_decoders_are_compared_with_the_first(golden_few_bits: dict[int, Path]) -> None:
+    models = [golden_few_bits[8], golden_few_bits[4]]
+    speeds = decoder_speeds(models, prompt=8, steps=2, repeats=1, threads=1)
+    assert [speed.model for speed in speeds] == models
+    assert all(speed.prefill > 0 and speed.decode > 0 for speed in speeds)
+    assert speeds[0].distance == 0
+    assert speeds[1].distance > 0
+
+
+def test_a_folder_that_is_no_model_is_an_error_for_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["load", str(tmp_path)]) == 2
+    assert "measure: model folder" in capsys.readouterr().err
