@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_box,
         metavar="X0,Y0,X1,Y1",
-        help="a region: a rectangle in pixels without its right column and lower row (--box=-5,.. if it begins outside)",
+        help="a region: a rectangle in pixels without its right column and lower row (from outside: --box=-5,..)",
     )
     parser.add_argument("--choices", metavar="A,B,..", help="answer with one of these, separated by commas")
     parser.add_argument("--describe", action="store_true", help="describe the one region instead of asking a question")

@@ -54,7 +54,7 @@ def test_asking_imports_neither_torch_nor_ros(picture: Path) -> None:
     [
         ((), "arguments are required: command"),
         (("fly",), "invalid choice: 'fly'"),
-        (("ask", "What?"), "required: --image"),
+        (("ask", "What?"), "--image --frame is required"),
         (("ask", "--image", "IMAGE", "What?"), "at least one --mask or --box"),
         (("ask", "--image", "IMAGE", "--mask", "MASK"), "either a question"),
         (("ask", "--image", "IMAGE", "--mask", "MASK", "--describe", "What?"), "either a question"),
