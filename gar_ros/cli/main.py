@@ -15,6 +15,7 @@ COMMANDS = {
     "info": "print what an exported model folder holds",
     "export": "turn a checkpoint into the folder the runtime loads (needs torch)",
     "verify": "compare an exported folder with its checkpoint, stage by stage (needs torch)",
+    "bench": "run a benchmark or score its predictions",
 }
 """Name -> help; the module gar_ros.cli.<name> has add_arguments(parser) and run(args) -> exit code."""
 
