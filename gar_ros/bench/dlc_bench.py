@@ -1,4 +1,4 @@
-"""`gar bench dlc-bench`: a caption for every annotation of DLC-Bench. Judging them takes an LLM and is not done here."""
+"""`gar bench dlc-bench`: a caption for every annotation of DLC-Bench. Their judge is an LLM and no part of this."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,6 +104,6 @@ def write_whole(path: Path, text: str) -> None:
             return
         half = path.with_name(path.name + ".tmp")
         half.write_bytes(text.encode())
-        os.replace(half, path)
+        half.replace(path)
     except OSError as error:
         raise GarError(ErrorCode.INVALID_REQUEST, f"'{path}' can't be written: {error.strerror}") from error

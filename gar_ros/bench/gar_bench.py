@@ -8,12 +8,11 @@ from pathlib import Path
 
 from gar_ros.bench.files import write_whole
 from gar_ros.bench.gar_items import RELEASED_FILES, Item, annotation_file, read_items, unique
-from gar_ros.bench.harness import Job, run_jobs, run_settings, summary
+from gar_ros.bench.harness import Job, manifest_of, run_jobs, run_settings, summary
 from gar_ros.bench.journal import Record
 from gar_ros.bench.options import add_run_arguments
 from gar_ros.bench.score import scored, table
 from gar_ros.engine.engine import Answer, EncodedFrame
-from gar_ros.engine.manifest import MANIFEST, Manifest
 
 _MAX_TOKENS = {"vqa": 32, "caption-simple": 1024, "caption-detailed": 1024}
 """Task -> default limit. Released: 1024 for all; an answer of 32 tokens is no letter, so the score is the same."""
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     write_whole(args.out, json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
     print(f"{summary(list(records.values()))}\npredictions: '{args.out}'")
     if args.task == "vqa":
-        prompts = len(Manifest.from_json((args.model / MANIFEST).read_text()).tokens.prompts)
+        prompts = len(manifest_of(args.model).tokens.prompts)
         print(f"\n{table(scored(args.out, prompts=prompts))}")
     return 0
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gar_ros.bench.masks import check_rle
 from gar_ros.bench.files import Place, picture_size, read_objects, shortened
+from gar_ros.bench.masks import check_rle
 from gar_ros.errors import ErrorCode, GarError
 
 RELEASED_FILES = {

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
 from gar_ros.bench.progress import progress
-from gar_ros.bench.files import Place, load_picture
 from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
-from gar_ros.engine.manifest import MANIFEST
+from gar_ros.engine.manifest import MANIFEST, Manifest
 from gar_ros.engine.model_dir import ModelDir, sha256_of
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
@@ -33,10 +33,24 @@ class Job:
     ask: Callable[[EncodedFrame], Answer]
 
 
+def manifest_of(model: Path) -> Manifest:
+    """The manifest alone, before the model's files are read. Raises GarError BAD_MODEL."""
+    if not (model / MANIFEST).is_file():
+        return ModelDir.open(model).manifest  # says what is wrong with the folder
+    return Manifest.from_json((model / MANIFEST).read_text(encoding="utf-8"))
+
+
 def run_settings(args: argparse.Namespace, data: Path, **more: Any) -> Record:
-    """What must be the same for a run to be continued: the contents of annotations and model, not their places."""
-    if not (args.model / MANIFEST).is_file():
-        ModelDir.open(args.model)  # says what is wrong with it
+    """What must be the same for a run to be continued: the contents of annotations and model, not their places.
+
+    Raises GarError INVALID_REQUEST or BAD_MODEL.
+    """
+    manifest = manifest_of(args.model)
+    if args.max_tiles is not None and args.max_tiles > manifest.tiles.max_tiles:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"expected --max-tiles of at most {manifest.tiles.max_tiles}, the model's, got {args.max_tiles}",
+        )
     return {
         "data_sha256": sha256_of(data),
         "manifest_sha256": sha256_of(args.model / MANIFEST),
@@ -117,7 +131,7 @@ def _unanswered(code: ErrorCode, why: str) -> Record:
 
 
 def _region(number: int, segmentation: Any, size: tuple[int, int], place: Place) -> Region:
-    mask = decode(segmentation, size, place)
+    mask = decode(segmentation, size)
     try:
         return Region.from_mask(f"Prompt{number}", mask)
     except GarError as error:
@@ -127,11 +141,11 @@ def _region(number: int, segmentation: Any, size: tuple[int, int], place: Place)
 def summary(records: Sequence[Record]) -> str:
     """How many items were answered, and why the others weren't, for the end of a run."""
     reasons = [record["unanswered"] for record in records if record["unanswered"]]
-    lines = [f"{len(records)} items, {len(records) - len(reasons)} answered"]
+    lines = [f"answered: {len(records) - len(reasons)} of {len(records)} items"]
     for code in sorted({reason.partition(":")[0] for reason in reasons}):
         same = [reason for reason in reasons if reason.startswith(f"{code}:")]
-        lines.append(f"{len(same)} unanswered, {code}, such as: {same[0].partition(': ')[2]}")
+        lines.append(f"unanswered: {len(same)}, {code}, such as: {same[0].partition(': ')[2]}")
     cut = sum(record.get("complete") is False for record in records)
     if cut:
-        lines.append(f"{cut} answers were cut at --max-tokens")
+        lines.append(f"cut at --max-tokens: {cut} answers")
     return "\n".join(lines)

@@ -78,7 +78,9 @@ class Journal:
                 raise _bad(self.path, f"line {number} is damaged: expected a new 'key', got {key!r}")
             self.records[key] = entry
         end = self._file.seek(0, os.SEEK_END)
-        self._file.truncate(end - len(cut_off) if self.records else 0)
+        whole = end - len(cut_off) if self.records else 0
+        if whole < end:
+            self._file.truncate(whole)
 
     def _parsed(self, number: int, line: bytes) -> Record:
         try:

@@ -19,9 +19,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:
         help="predictions; FILE.jsonl beside it holds what is answered so far, and the same command continues from it",
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N items")
-    parser.add_argument(
-        "--max-tiles", type=positive, metavar="N", help="tiles of an image (default: the model's limit)"
-    )
+    parser.add_argument("--max-tiles", type=positive, metavar="N", help="tiles of an image (default: the model's)")
     parser.add_argument(
         "--max-tokens", type=positive, metavar="N", help=f"limit of a free answer (default: {max_tokens})"
     )

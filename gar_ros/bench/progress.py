@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,10 @@ def progress(items: Iterable[T], done: int, total: int) -> Iterator[T]:
 def _bar(items: Iterable[T], done: int, total: int) -> Iterator[T]:
     from tqdm import tqdm
 
-    with tqdm(items, initial=done, total=total, unit="item", dynamic_ncols=True, smoothing=0.1) as bar:
+    # The sizes are given because tqdm shows nothing on a terminal that says it has none, such as a container's.
+    columns, lines = shutil.get_terminal_size()
+    sizes = {"ncols": min((columns or 80) - 1, 100), "nrows": lines or 24}
+    with tqdm(items, initial=done, total=total, unit="item", **sizes) as bar:
         yield from bar
 
 
