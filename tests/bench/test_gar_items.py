@@ -18,8 +18,10 @@ def item(question: str, *choices: str) -> Item:
 
 
 def test_a_question_with_options() -> None:
-    text = "Question: Which is red?\nOptions:\nA. <Prompt0>\nB. <Prompt1>\nAnswer with the correct option's letter directly."
-    assert item("Which is red?", "A. <Prompt0>", "B. <Prompt1>").text("vqa") == text
+    assert item("Which is red?", "A. <Prompt0>", "B. <Prompt1>").text("vqa") == (
+        "Question: Which is red?\nOptions:\nA. <Prompt0>\nB. <Prompt1>\n"
+        "Answer with the correct option's letter directly."
+    )
 
 
 def test_the_question_is_the_one_of_the_golden_case(shared: Path) -> None:
@@ -54,7 +56,7 @@ def test_every_released_item_has_letters_and_is_told_from_the_others(shared: Pat
 
 
 def test_a_folder_has_the_released_file_or_a_single_one(tmp_path: Path) -> None:
-    with pytest.raises(GarError, match="expected GAR-Bench-VQA.json or a single JSON file in it, found none"):
+    with pytest.raises(GarError, match=r"expected GAR-Bench-VQA\.json or a single JSON file in it, found none"):
         annotation_file(tmp_path, "vqa")
     (tmp_path / "mine.json").touch()
     assert annotation_file(tmp_path, "vqa") == tmp_path / "mine.json"
