@@ -10,7 +10,8 @@ BENCHMARKS = {
     "dlc-bench": "write DLC-Bench's captions",
     "score": "score a predictions file of GAR-Bench-VQA",
 }
-"""Name -> help; the module gar_ros.bench.<name, _ for -> has add_arguments(parser) and run(args) -> exit code."""
+"""Name -> help. A further benchmark is a line here and its module, gar_ros.bench.gar_bench for gar-bench, with
+add_arguments(parser) and run(args) -> exit code."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -125,7 +125,7 @@ def test_a_killed_run_continues_and_answers_every_item_once(
     assert [prediction["image"] for prediction in load(out)] == [f"images/vqa_{number}.png" for number in range(20)]
 
 
-def test_ctrl_c_says_how_to_continue(
+def test_ctrl_c_says_how_to_continue_and_changes_no_prediction(
     run_gar: RunGar, gar_tiny: Path, tmp_path: Path, start_process: StartProcess
 ) -> None:
     write_items(tmp_path, [1] * 20)
@@ -138,6 +138,9 @@ def test_ctrl_c_says_how_to_continue(
     assert "Traceback" not in child.log
     assert run_gar(*command(gar_tiny, tmp_path, out))[0] == 0
     assert journal_keys(out) == [str(number) for number in range(20)]
+    whole = tmp_path / "whole.json"
+    assert run_gar(*command(gar_tiny, tmp_path, whole))[0] == 0
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_a_finished_run_is_not_done_again(run_gar: RunGar, gar_tiny: Path, tmp_path: Path) -> None:
