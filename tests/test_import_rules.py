@@ -21,7 +21,8 @@ ROOMS: dict[str, set[str]] = {
     "export": {"engine", "errors", "region", "sim"},
     "client": {"errors", "region", "msg", "srv"},
     "node": {"client", "engine", "errors", "memory", "region", "sim", "view", "msg", "srv"},
-    "cli": {"engine", "errors", "export", "memory", "region", "sim", "view"},
+    "bench": {"engine", "errors", "region", "sim"},
+    "cli": {"bench", "engine", "errors", "export", "memory", "region", "sim", "view"},
     "demo": {"engine", "errors"},
 }
 KNOW_ROS = {"client", "node"}

@@ -16,6 +16,7 @@ COMMANDS = {
     "build-engine": "build TensorRT engines of an exported model on the robot",
     "export": "turn a checkpoint into the folder the runtime loads (needs torch)",
     "verify": "compare an exported folder with its checkpoint, stage by stage (needs torch)",
+    "bench": "run a benchmark or score its predictions",
 }
 """Name -> help; the module gar_ros.cli.<name>, with _ for -, has add_arguments(parser) and run(args) -> exit code."""
 

@@ -1,0 +1,1 @@
+"""Benchmarks: off the robot, from annotation files to predictions and scores."""

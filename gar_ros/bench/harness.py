@@ -1,0 +1,151 @@
+"""The run that all generating benchmarks share: questions about images, answered in order, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gar_ros.bench.files import Place, load_picture
+from gar_ros.bench.journal import Journal, Record
+from gar_ros.bench.masks import decode, require_pycocotools
+from gar_ros.bench.progress import progress
+from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
+from gar_ros.engine.manifest import MANIFEST, Manifest
+from gar_ros.engine.model_dir import ModelDir, sha256_of
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region
+
+
+@dataclass(frozen=True)
+class Job:
+    """One question about one image of an annotation file."""
+
+    key: str  # names it in the journal
+    place: Place
+    image: Path
+    size: tuple[int, int]  # of the image: width, height in pixels
+    segmentations: tuple[tuple[str, Any], ...]  # (key in the file, checked segmentation), <Prompt0> first
+    ask: Callable[[EncodedFrame], Answer]
+
+
+def manifest_of(model: Path) -> Manifest:
+    """The manifest alone, before the model's files are read. Raises GarError BAD_MODEL."""
+    if not (model / MANIFEST).is_file():
+        return ModelDir.open(model).manifest  # says what is wrong with the folder
+    return Manifest.from_json((model / MANIFEST).read_text(encoding="utf-8"))
+
+
+def run_settings(args: argparse.Namespace, data: Path, **more: Any) -> Record:
+    """What must be the same for a run to be continued: the contents of annotations and model, not their places.
+
+    Raises GarError INVALID_REQUEST or BAD_MODEL.
+    """
+    manifest = manifest_of(args.model)
+    if args.max_tiles is not None and args.max_tiles > manifest.tiles.max_tiles:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"expected --max-tiles of at most {manifest.tiles.max_tiles}, the model's, got {args.max_tiles}",
+        )
+    return {
+        "data_sha256": sha256_of(data),
+        "manifest_sha256": sha256_of(args.model / MANIFEST),
+        "max_tiles": args.max_tiles,
+        "max_tokens": args.max_tokens,
+        **more,
+    }
+
+
+def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) -> dict[str, Record]:
+    """Answers what is not answered yet; all records by key, also those of an earlier run with a larger --limit.
+
+    Raises GarError; KeyboardInterrupt after saying how to continue. What was answered before is kept in both cases.
+    """
+    require_pycocotools()
+    path = args.out.with_name(args.out.name + ".jsonl")
+    if args.out.exists() and not path.exists():
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"'{args.out}' exists, but not '{path}' of the run that wrote it: choose another --out",
+        )
+    with Journal(path, settings) as journal:
+        missing = [job for job in jobs if job.key not in journal.records]
+        if missing:
+            engine = GarEngine.open(args.model, args.provider, args.threads)
+            done = len(jobs) - len(missing)
+            if done:
+                print(f"continuing: {done} of {len(jobs)} items are answered in '{path}'", file=sys.stderr)
+            try:
+                for job in progress(missing, done, len(jobs)):
+                    journal.add(job.key, answered(engine, job, args.max_tiles))
+            except KeyboardInterrupt:
+                print(
+                    f"interrupted: {sum(job.key in journal.records for job in jobs)} of {len(jobs)} items are answered "
+                    f"in '{path}'; the same command continues",
+                    file=sys.stderr,
+                )
+                raise
+        else:
+            print(f"all {len(jobs)} items were answered before", file=sys.stderr)
+        return journal.records
+
+
+def answered(engine: GarEngine, job: Job, max_tiles: int | None) -> Record:
+    """The record of one item; `unanswered` tells why the model can't be asked, and is empty when it was.
+
+    Raises GarError naming the item when its data are wrong.
+    """
+    start = time.perf_counter()
+    count, limit = len(job.segmentations), engine.prompts.max_regions
+    if count > limit:
+        return _unanswered(ErrorCode.TOO_MANY_REGIONS, f"{count} regions, the model has {limit} prompts")
+    image = load_picture(job.image, job.place.at("image"))
+    regions = [
+        _region(number, segmentation, job.size, job.place.at(key))
+        for number, (key, segmentation) in enumerate(job.segmentations)
+    ]
+    try:
+        answer = job.ask(engine.encode(image, regions, max_tiles))
+    except GarError as error:
+        if error.code is ErrorCode.QUESTION_TOO_LONG:
+            return _unanswered(error.code, error.message)
+        raise job.place.error(error.message, error.code) from error
+    return {
+        "output": answer.text,
+        "unanswered": "",
+        "complete": answer.complete,
+        "confidence": round(answer.confidence, 4),
+        "prompt_tokens": answer.prompt_tokens,
+        "generated_tokens": answer.generated_tokens,
+        "provider": engine.provider,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def _unanswered(code: ErrorCode, why: str) -> Record:
+    return {"output": "", "unanswered": f"{code.name}: {why}"}
+
+
+def _region(number: int, segmentation: Any, size: tuple[int, int], place: Place) -> Region:
+    mask = decode(segmentation, size)
+    try:
+        return Region.from_mask(f"Prompt{number}", mask)
+    except GarError as error:
+        raise place.error(error.message, error.code) from error
+
+
+def summary(records: Sequence[Record]) -> str:
+    """How many items were answered, and why the others weren't, for the end of a run."""
+    reasons = [record["unanswered"] for record in records if record["unanswered"]]
+    lines = [f"answered: {len(records) - len(reasons)} of {len(records)} items"]
+    for code in sorted({reason.partition(":")[0] for reason in reasons}):
+        same = [reason for reason in reasons if reason.startswith(f"{code}:")]
+        lines.append(f"unanswered: {len(same)}, {code}, such as: {same[0].partition(': ')[2]}")
+    cut = sum(record.get("complete") is False for record in records)
+    if cut:
+        lines.append(f"cut at --max-tokens: {cut} answers")
+    return "\n".join(lines)

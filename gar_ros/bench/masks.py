@@ -1,0 +1,103 @@
+"""COCO segmentations to masks, by pycocotools, which only these off-robot commands need."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.bench.files import Place, shortened
+from gar_ros.errors import ErrorCode, GarError
+
+
+def check_rle(rle: Any, size: tuple[int, int], place: Place) -> None:
+    """Refuses what is no run-length encoding of an image of this size (width, height).
+
+    Compressed (`counts` a text) or not (`counts` a list). pycocotools gives whatever was in the memory for pixels that
+    the run lengths leave out.
+    """
+    if not isinstance(rle, dict) or not {"size", "counts"} <= set(rle):
+        raise place.error(f"expected an RLE with 'size' and 'counts', got {shortened(rle)}")
+    width, height = size
+    if rle["size"] != [height, width]:
+        raise place.error(f"expected 'size' [{height}, {width}], the image's, got {shortened(rle['size'])}")
+    counts = rle["counts"]
+    if isinstance(counts, str):
+        counts = run_lengths(counts)
+    elif not isinstance(counts, list) or not all(type(count) is int for count in counts):
+        raise place.error(f"expected 'counts' as a text or a list of whole numbers, got {shortened(counts)}")
+    if not counts or min(counts) < 0 or sum(counts) != width * height:
+        raise place.error(
+            f"expected 'counts' of {width * height} pixels, the image's, got {shortened(rle['counts'])}, "
+            f"which has {sum(counts)}"
+        )
+
+
+def run_lengths(counts: str) -> list[int]:
+    """The run lengths of COCO's compressed counts; of other texts, numbers that don't fill an image.
+
+    A number is written five bits a character, lowest first, as chr(48 + bits), + 32 when another follows, in two's
+    complement; from the fourth on, it is the difference to the number two places before (rleToString in cocoapi).
+    """
+    numbers: list[int] = []
+    number = shift = 0
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            return []
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        numbers.append(number + (numbers[-2] if len(numbers) > 2 else 0))
+        number = shift = 0
+    return [] if shift else numbers
+
+
+def check_segmentation(segmentation: Any, size: tuple[int, int], place: Place) -> None:
+    """Refuses what is neither an RLE of this size nor a list of polygons [x0, y0, x1, y1, ..] in pixels."""
+    if not isinstance(segmentation, list):
+        check_rle(segmentation, size, place)
+        return
+    for polygon in segmentation:
+        points = polygon if isinstance(polygon, list) else []
+        numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in points)
+        if len(points) < 6 or len(points) % 2 or not numbers:
+            raise place.error(
+                f"expected polygons of three or more points [x0, y0, x1, y1, ..], got {shortened(polygon)}"
+            )
+    if not segmentation:
+        raise place.error("expected an RLE or polygons, got an empty list")
+
+
+def decode(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mask (H, W) bool of a checked segmentation of an image of this size (width, height)."""
+    coco = _pycocotools()
+    width, height = size
+    if isinstance(segmentation, list):
+        rle = coco.merge(coco.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        rle = coco.frPyObjects(segmentation, height, width)
+    else:
+        rle = segmentation
+    mask: NDArray[np.bool_] = coco.decode(rle).astype(bool)
+    return mask
+
+
+def require_pycocotools() -> None:
+    """Raises GarError INVALID_REQUEST where it is not installed."""
+    _pycocotools()
+
+
+def _pycocotools() -> Any:
+    try:
+        return importlib.import_module("pycocotools.mask")
+    except ModuleNotFoundError as error:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"COCO masks need the package pycocotools (`pip install pycocotools`): {error}",
+        ) from error

@@ -1,0 +1,35 @@
+"""Command line options that benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gar_ros.engine.runtime.choose import PROVIDERS
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:
+    """The options of every run. max_tokens: what the default is, in words."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="exported model folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="predictions; FILE.jsonl beside it holds what is answered so far, and the same command continues from it",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N items")
+    parser.add_argument("--max-tiles", type=positive, metavar="N", help="tiles of an image (default: the model's)")
+    parser.add_argument(
+        "--max-tokens", type=positive, metavar="N", help=f"limit of a free answer (default: {max_tokens})"
+    )
+    parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {number}")
+    return number
