@@ -16,7 +16,8 @@ from gar_ros.bench.masks import decode, require_pycocotools
 from gar_ros.bench.progress import progress
 from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
 from gar_ros.engine.manifest import MANIFEST, Manifest
-from gar_ros.engine.model_dir import ModelDir, sha256_of
+from gar_ros.engine.model_dir import ModelDir
+from gar_ros.engine.verified import sha256_of
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 
