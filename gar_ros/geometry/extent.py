@@ -75,9 +75,7 @@ def region_extent(mask: NDArray[np.bool_], surface: Surface, pose: Pose | None =
     if pose is not None:
         points = points @ pose.rotation.T + pose.translation
     low, high = np.percentile(points, _PERCENTILES, axis=0)
-    return replace(
-        unknown, centroid=_vec3(points.mean(0)), low=_vec3(low), high=_vec3(high), points=len(points)
-    )
+    return replace(unknown, centroid=_vec3(points.mean(0)), low=_vec3(low), high=_vec3(high), points=len(points))
 
 
 def surface_points(mask: NDArray[np.bool_], surface: Surface) -> NDArray[np.float64]:

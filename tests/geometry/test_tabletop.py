@@ -69,7 +69,9 @@ def hit_points(scene, mask: NDArray[np.bool_]) -> NDArray[np.float64]:  # type: 
     directions = optical @ to_matrix(scene.camera.orientation).T
     shown = np.array([1, 1, 1, 1, 1, 0], np.uint8)  # all groups but that of unused parts
     lengths = [
-        mujoco.mj_ray(world.model, world.data, np.array(scene.camera.position), way, shown, 1, -1, np.zeros(1, np.int32))
+        mujoco.mj_ray(
+            world.model, world.data, np.array(scene.camera.position), way, shown, 1, -1, np.zeros(1, np.int32)
+        )
         for way in directions
     ]
     assert min(lengths) > 0
