@@ -22,6 +22,9 @@ TOPICS = {
     "image": "camera image (sensor_msgs/Image)",
     "regions": "regions on the image (gar_ros/RegionArray)",
     "instances": "or regions as an instance-label image (sensor_msgs/Image mono8, mono16 or 32SC1)",
+    "depth": "depth registered to the image (sensor_msgs/Image 32FC1 or 16UC1)",
+    "camera_info": "camera of image and depth (sensor_msgs/CameraInfo)",
+    "points": "instead of depth: organised cloud (sensor_msgs/PointCloud2), with parameter depth: points",
 }
 
 

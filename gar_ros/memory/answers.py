@@ -8,6 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gar_ros.geometry.extent import Extent
+
 if TYPE_CHECKING:
     from gar_ros.engine.engine import Answer
 
@@ -18,6 +20,7 @@ class Answered:
 
     region_ids[N] is <PromptN>. choices: empty for an open question. stamp_ns, frame_id: of the image.
     age_ns: from the image's stamp to the start of work. latency_ns: from the request's arrival to its answer.
+    extents[N]: where region_ids[N] was in space.
     """
 
     answer: Answer
@@ -28,6 +31,7 @@ class Answered:
     frame_id: str
     age_ns: int
     latency_ns: int
+    extents: tuple[Extent, ...] = ()
 
 
 class AnswerMemory:

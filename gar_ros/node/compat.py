@@ -22,6 +22,7 @@ from gar_ros.node.pairing import StampPairing
 _LAYOUTS = {  # encoding -> type and number of a pixel's values; sensor_msgs/image_encodings.hpp
     "rgb8": ("u1", 3), "bgr8": ("u1", 3), "rgba8": ("u1", 4), "bgra8": ("u1", 4),
     "mono8": ("u1", 1), "8UC1": ("u1", 1), "mono16": ("u2", 1), "16UC1": ("u2", 1), "32SC1": ("i4", 1),
+    "32FC1": ("f4", 1),
     "bayer_rggb8": ("u1", 1), "bayer_bggr8": ("u1", 1), "bayer_gbrg8": ("u1", 1), "bayer_grbg8": ("u1", 1),
     "uyvy": ("u1", 2), "yuv422": ("u1", 2), "yuyv": ("u1", 2), "yuv422_yuy2": ("u1", 2),
 }  # fmt: skip

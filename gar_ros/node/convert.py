@@ -5,19 +5,22 @@ from __future__ import annotations
 import array
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.extent import Extent, Vec3
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame, RegionSource
 from gar_ros.msg import Answer as AnswerMessage
 from gar_ros.msg import Region as RegionMessage
-from gar_ros.msg import RegionArray
+from gar_ros.msg import RegionArray, RegionGeometry
 from gar_ros.node.compat import LABEL_ENCODINGS, check_layout, image_array, image_rgb
 from gar_ros.region import Region
 
@@ -150,11 +153,12 @@ def _check_mask(message: RegionMessage, size: Size) -> None:
         )
 
 
-def region_message(region: Region, with_mask: bool) -> RegionMessage:
-    """with_mask: fill `mask`, cropped to the box."""
+def region_message(region: Region, with_mask: bool, extent: Extent | None = None) -> RegionMessage:
+    """with_mask: fill `mask`, cropped to the box. extent: None where places in space are not known."""
     x0, y0, x1, y1 = region.box
     message = RegionMessage(id=region.id, label=region.label, score=float(region.score))
     message.box = RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
+    message.geometry = geometry_message(extent or Extent("", region.stamp_ns))
     if with_mask:
         message.mask = image_message(region.mask[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255), "mono8", Header())
     return message
@@ -171,11 +175,30 @@ def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) ->
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding)
     message.step = pixels.nbytes // height
-    # rclpy copies an array.array as it is, but looks at each element of an ndarray (300 ms for a camera image).
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(pixels).tobytes())
-    message.data = data
+    message.data = as_bytes(pixels)
     return message
+
+
+def as_bytes(values: NDArray[Any]) -> array.array[int]:
+    """Data field of a message; rclpy copies it as it is, but looks at each element of an ndarray (300 ms an image)."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).tobytes())
+    return data
+
+
+def geometry_message(extent: Extent) -> RegionGeometry:
+    """Where a region is in space."""
+    return RegionGeometry(
+        header=header_message(extent.frame_id, extent.stamp_ns),
+        centroid=_point(extent.centroid),
+        box_centre=_point(extent.centre),
+        box_size=Vector3(**dict(zip("xyz", extent.size, strict=True))),
+        points=extent.points,
+    )
+
+
+def _point(place: Vec3) -> Point:
+    return Point(**dict(zip("xyz", place, strict=True)))
 
 
 def answer_message(answered: Answered) -> AnswerMessage:
@@ -186,6 +209,7 @@ def answer_message(answered: Answered) -> AnswerMessage:
         question=answered.question,
         text=answer.text,
         region_ids=list(answered.region_ids),
+        geometries=[geometry_message(extent) for extent in answered.extents],
         choices=list(answered.choices),
         choice=int(answer.choice),
         probabilities=[float(p) for p in answer.probabilities],

@@ -26,9 +26,12 @@ from gar_ros.engine.model_dir import default_model_dir
 from gar_ros.engine.runtime.choose import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.places import Places
+from gar_ros.node.depth import DepthInputs
 from gar_ros.node.inputs import Inputs
 from gar_ros.node.interface import NODE_NAME
 from gar_ros.node.params import Parameters
+from gar_ros.node.poses import make_poses
 from gar_ros.node.services import Services
 from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
@@ -45,6 +48,7 @@ class GarNode(LifecycleNode):
         self._replies = Services(self)
         self._configured: _Configured | None = None
         self._inputs: Inputs | None = None
+        self._depth: DepthInputs | None = None
         self._refuse_impossible_transitions()
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
@@ -128,7 +132,8 @@ class GarNode(LifecycleNode):
         configured = self._configured
         if configured is None:
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
-        self._inputs = Inputs(self, configured.settings, configured.frames)
+        self._inputs = Inputs(self, configured.settings, configured.frames, configured.places)
+        self._depth = DepthInputs(self, configured.settings, configured.places)
         configured.worker.accept()
         configured.visual.start()
         self._replies.serve(configured.server, configured.visual.answered)
@@ -138,6 +143,9 @@ class GarNode(LifecycleNode):
         if self._inputs is not None:
             self._inputs.close()
             self._inputs = None
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
         if self._configured is not None:
             self._configured.visual.stop()
 
@@ -163,18 +171,22 @@ class _Configured:
         engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
         logger, clock = node.get_logger(), node.get_clock()
         self.frames = FrameMemory(self.settings.frames_kept)
-        self.visual = Visual(node, self.settings, self.frames)
+        self.poses = make_poses(node, self.settings.target_frame)
+        slop_ns = round(self.settings.depth_slop * 1e9)
+        self.places = Places(self.settings.depth_kept, slop_ns, self.poses.find)
+        self.visual = Visual(node, self.settings, self.frames, self.places)
         self.worker = Worker(
             self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
         self.server = Server(
-            engine, self.frames, self.worker, settings, lambda: int(clock.now().nanoseconds), why_no_input
+            engine, self.frames, self.places, self.worker, settings, lambda: int(clock.now().nanoseconds), why_no_input
         )
 
     def close(self) -> None:
         """Waits for the model's next check."""
         self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.visual.close()
+        self.poses.close()
 
 
 def _not_active(why: str) -> GarError:

@@ -2,70 +2,56 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
-from rclpy.timer import Timer
 from sensor_msgs.msg import Image
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.places import Places
 from gar_ros.msg import RegionArray
 from gar_ros.node.compat import check_colour, make_pairing
 from gar_ros.node.convert import LabelRegions, MessageRegions, frame_of, stamp_ns
-from gar_ros.node.interface import IMAGE, INSTANCES, REGIONS, SUBSCRIPTIONS, Endpoint
+from gar_ros.node.interface import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.pairing import Stream, why_unpaired
 from gar_ros.node.settings import Settings
+from gar_ros.node.subscriptions import Subscriptions, every
 
 CLOCK_JUMP_NS = 1_000_000_000
 """A stamp that much before the newest one means that time has restarted (a bag loops, a simulator was reset)."""
-ADAPT_PERIOD = 1.0
-"""Seconds between looks at the QoS of the publishers."""
 
 
 class Inputs:
     """Subscribes while it exists. Callbacks check, pair and remember messages; pixels are converted when needed."""
 
-    def __init__(self, node: Node, settings: Settings, frames: FrameMemory) -> None:
+    def __init__(self, node: Node, settings: Settings, frames: FrameMemory, places: Places) -> None:
         self._node = node
         self._settings = settings
         self._slop_ns = None if settings.sync == "exact" else round(settings.sync_slop * 1e9)
         self._frames = frames
-        self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in SUBSCRIPTIONS}
+        self._places = places
+        self._streams = {
+            endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in (IMAGE, REGIONS, INSTANCES)
+        }
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
         self._warned = ""
-        self._subscribing = threading.Lock()
-        self._timer_group = MutuallyExclusiveCallbackGroup()
-        self._callbacks: dict[Endpoint, Callable[[Any], None]] = {
+        callbacks: dict[Endpoint, Callable[[Any], None]] = {
             IMAGE: self._on_image,
             REGIONS: partial(self._on_detections, REGIONS),
             INSTANCES: partial(self._on_detections, INSTANCES),
         }
-        first = ReliabilityPolicy.RELIABLE if settings.reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
-        self._subscriptions = {endpoint: self._subscribe(endpoint, first) for endpoint in SUBSCRIPTIONS}
-        self._timers = [self._every(settings.input_check_period, self._warn)]
-        if settings.reliability == "auto":
-            self._timers.append(self._every(ADAPT_PERIOD, self._adapt))
+        self._subscriptions = Subscriptions(node, callbacks, settings.reliability, self._on_incompatible)
+        self._timer = every(node, settings.input_check_period, self._warn)
 
     def close(self) -> None:
         """Unsubscribes."""
-        for timer in self._timers:
-            self._node.destroy_timer(timer)
-        with self._subscribing:
-            for subscription in self._subscriptions.values():
-                self._node.destroy_subscription(subscription)
-            self._subscriptions = {}
+        self._node.destroy_timer(self._timer)
+        self._subscriptions.close()
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""
@@ -76,34 +62,6 @@ class Inputs:
             stream.publishers = self._node.count_publishers(stream.topic)
         detections = [self._streams[REGIONS], self._streams[INSTANCES]]
         return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, now, quiet)
-
-    def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
-        newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
-        return self._node.create_subscription(
-            endpoint.type,
-            endpoint.name,
-            self._callbacks[endpoint],
-            newest_only,
-            callback_group=MutuallyExclusiveCallbackGroup(),  # of its own: waits for nobody
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._on_incompatible, endpoint)),
-        )
-
-    def _every(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """By the steady clock: simulated time may stand still, this must not."""
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        return self._node.create_timer(seconds, callback, callback_group=self._timer_group, clock=clock)
-
-    def _adapt(self) -> None:
-        """Subscribes reliably where all publishers are reliable, else so that it matches all."""
-        with self._subscribing:
-            for endpoint, subscription in self._subscriptions.items():
-                publishers = self._node.get_publishers_info_by_topic(self._streams[endpoint].topic)
-                offered = {publisher.qos_profile.reliability for publisher in publishers}
-                reliable = offered == {ReliabilityPolicy.RELIABLE}
-                wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-                if offered and wanted != subscription.qos_profile.reliability:
-                    self._subscriptions[endpoint] = self._subscribe(endpoint, wanted)
-                    self._node.destroy_subscription(subscription)
 
     def _new_pairings(self) -> dict[Endpoint, Any]:
         return {
@@ -123,6 +81,7 @@ class Inputs:
         if stream.stamps_ns and stamp < stream.stamps_ns[-1] - CLOCK_JUMP_NS:
             self._node.get_logger().warning(f"stamps on {stream.topic} went back in time: starting over")
             self._frames.clear()
+            self._places.clear()
             self._pairings = self._new_pairings()
             for other in self._streams.values():
                 other.stamps_ns = []
@@ -161,8 +120,8 @@ class Inputs:
             return  # a RegionArray says more about its regions
         self._frames.add(frame)
 
-    def _on_incompatible(self, endpoint: Endpoint, event: QoSRequestedIncompatibleQoSInfo) -> None:
-        self._streams[endpoint].incompatible = QoSPolicyKind(event.last_policy_kind).name.lower()
+    def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
+        self._streams[endpoint].incompatible = policy
 
     def _warn(self) -> None:
         trouble = self.trouble(self._settings.input_check_period)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from gar_ros.msg import AnswerArray, RegionArray
 from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
@@ -31,13 +32,18 @@ REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, w
 INSTANCES = Endpoint(
     "instances", Image, "the same as label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
 )
-SUBSCRIPTIONS = (IMAGE, REGIONS, INSTANCES)
+DEPTH = Endpoint("depth", Image, "depth registered to the image (32FC1 in metres or 16UC1 in millimetres)")
+CAMERA_INFO = Endpoint("camera_info", CameraInfo, "the camera of image and depth")
+POINTS = Endpoint("points", PointCloud2, "instead of `depth`: an organised cloud with the image's rows and columns")
+SUBSCRIPTIONS = (IMAGE, REGIONS, INSTANCES, DEPTH, CAMERA_INFO, POINTS)
 
 OVERLAY = Endpoint(
     "~/overlay", Image, "the newest image with its regions and answers drawn on it, while someone subscribes"
 )
 ANSWERS = Endpoint("~/answers", AnswerArray, "the newest answers (latched)")
-PUBLICATIONS = (OVERLAY, ANSWERS)
+MARKERS = Endpoint("~/markers", MarkerArray, "box and label of every region in space, while someone subscribes")
+CLOUD = Endpoint("~/cloud", PointCloud2, "surface points of the regions in their colours, while someone subscribes")
+PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD)
 
 QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or several regions")
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")

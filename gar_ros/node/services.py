@@ -89,7 +89,7 @@ class Services:
         frame, age_ns, regions = server.listing(stamp_ns(request.stamp))
         response.header = header_message(frame.frame_id, frame.stamp_ns)
         response.age = duration_message(age_ns)
-        response.regions = [region_message(region, request.with_masks) for region in regions]
+        response.regions = [region_message(region, request.with_masks, extent) for region, extent in regions]
 
 
 def _common(request: QueryRegions.Request | DescribeRegions.Request) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from gar_ros.engine.encoder import Check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.encoded import EncodedMemory
 from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.places import Places
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Worker
 from gar_ros.region import Region, check_count, check_regions
@@ -67,6 +69,7 @@ class Server:
         self,
         engine: GarEngine,
         frames: FrameMemory,
+        places: Places,
         worker: Worker,
         settings: Callable[[], Settings],
         now_ns: Callable[[], int],
@@ -74,6 +77,7 @@ class Server:
     ) -> None:
         self._engine = engine
         self._frames = frames
+        self._places = places
         self._worker = worker
         self._settings = settings
         self._now_ns = now_ns
@@ -89,12 +93,14 @@ class Server:
 
         def work(check: Check) -> Answered:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
+            self._places.surface(frame)  # kept while the model thinks
             encoded = self._encoded.get(frame, regions, limits.max_tiles, check)
             answer = encoded.ask(query.question, query.choices, max_tokens=limits.max_tokens, check=check)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
+            extents = tuple(self._places.extent(frame, region) for region in regions)
             return Answered(
-                answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns
+                answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
             )
 
         return self._worker.submit(work, limits.timeout).result()
@@ -110,18 +116,22 @@ class Server:
 
         def work(check: Check) -> None:
             frame, age_ns = self._known(request, limits)
+            self._places.surface(frame)
             for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
                 encoded = self._encoded.get(frame, [region], limits.max_tiles, check)
                 answer = encoded.describe(max_tokens=limits.max_tokens, check=check)
                 latency_ns = time.monotonic_ns() - arrival
-                done.append(Answered(answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns))
+                extents = (self._places.extent(frame, region),)
+                done.append(
+                    Answered(answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents)
+                )
 
         self._worker.submit(work, limits.timeout).result()
 
-    def listing(self, stamp_ns: int) -> tuple[Frame, int, list[Region]]:
-        """(frame, its age now in nanoseconds, its regions that can be asked about). Raises GarError."""
+    def listing(self, stamp_ns: int) -> tuple[Frame, int, list[tuple[Region, Extent]]]:
+        """(frame, its age now in nanoseconds, its askable regions with their places). Raises GarError."""
         frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().max_age, with_regions=True)
-        return frame, age_ns, askable(frame)
+        return frame, age_ns, [(region, self._places.extent(frame, region)) for region in askable(frame)]
 
     def _limits(self, request: Request) -> _Limits:
         settings, most_tiles = self._settings(), self._engine.manifest.tiles.max_tiles

@@ -62,6 +62,14 @@ class Settings:
     sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
     sync_queue: int = _parameter(30, "images that wait for their regions; detector latency x rate", limits=(1, 1000))
+    depth: str = _parameter(
+        "image",
+        "where places in space come from: topic `depth` with `camera_info`, topic `points`, or nowhere",
+        choices=("image", "points", "none"),
+    )
+    depth_slop: float = _parameter(0.05, "stamps of image and depth differ at most by this", "s", (0.0, 10.0))
+    depth_kept: int = _parameter(10, "newest depth images or clouds, and used ones", limits=(1, 1000))
+    target_frame: str = _parameter("", "frame of places in space, needs tf2; empty: as measured (optical frame)")
     reliability: str = _parameter(
         "auto",
         "of the subscriptions; auto: as their publishers, so that all match and few large images are lost",

@@ -1,40 +1,57 @@
-"""What people see of the node: the overlay picture and the latched answers."""
+"""What people see of the node: the overlay picture, markers and cloud in space, and the latched answers."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from gar_ros.errors import GarError
 from gar_ros.memory.answers import Answered, AnswerMemory
 from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.places import Places
 from gar_ros.msg import AnswerArray
 from gar_ros.node.convert import answer_message, header_message, image_message
-from gar_ros.node.interface import ANSWERS, OVERLAY
+from gar_ros.node.depth import coloured_cloud
+from gar_ros.node.interface import ANSWERS, CLOUD, MARKERS, OVERLAY
+from gar_ros.node.markers import Markers, Placed, captions
 from gar_ros.node.serving import askable
 from gar_ros.node.settings import Settings
+from gar_ros.region import Region
+from gar_ros.view.colours import region_colour
 from gar_ros.view.overlay import draw_overlay
+
+_LIFETIME = 2.0
+"""Seconds that a marker stays in rviz when the node stops renewing it."""
 
 
 class Visual:
-    """Publishes while it exists; draws only while the overlay has subscribers and `start` was called."""
+    """Publishes while it exists; draws only what has subscribers, once `start` was called."""
 
-    def __init__(self, node: Node, settings: Settings, frames: FrameMemory) -> None:
+    def __init__(self, node: Node, settings: Settings, frames: FrameMemory, places: Places) -> None:
         self._node = node
         self._settings = settings
         self._frames = frames
+        self._places = places
+        self._markers = Markers(_LIFETIME, z_up=bool(settings.target_frame))
         self._answers = AnswerMemory(settings.answers_kept)
         self._publishing = threading.Lock()
         self._closed = False
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._answer_publisher = node.create_publisher(ANSWERS.type, ANSWERS.name, latched)
         self._overlay_publisher = node.create_publisher(OVERLAY.type, OVERLAY.name, QoSProfile(depth=1))
+        self._marker_publisher = node.create_publisher(MARKERS.type, MARKERS.name, QoSProfile(depth=1))
+        self._cloud_publisher = node.create_publisher(CLOUD.type, CLOUD.name, QoSProfile(depth=1))
         self._timer: Timer | None = None
         self._drawn: tuple[Frame, dict[str, str]] | None = None
 
@@ -60,7 +77,8 @@ class Visual:
         with self._publishing:
             self._closed = True
             self._node.destroy_publisher(self._answer_publisher)
-        self._node.destroy_publisher(self._overlay_publisher)
+        for publisher in (self._overlay_publisher, self._marker_publisher, self._cloud_publisher):
+            self._node.destroy_publisher(publisher)
 
     def answered(self, answered: Answered) -> None:
         """Publishes a new answer with the earlier ones; one that comes after the end is only for its asker."""
@@ -72,20 +90,51 @@ class Visual:
             self._answer_publisher.publish(AnswerArray(answers=messages))
 
     def _draw(self) -> None:
-        if self._overlay_publisher.get_subscription_count() == 0:
+        wanted = {
+            draw: publisher
+            for draw, publisher in (
+                (self._overlay, self._overlay_publisher),
+                (self._in_space, self._marker_publisher),
+                (self._cloud, self._cloud_publisher),
+            )
+            if publisher.get_subscription_count() > 0
+        }
+        frame = self._newest() if wanted else None
+        answers = self._answers.captions()
+        if frame is None or self._drawn == (frame, answers):
             return
-        frame = self._newest()
-        captions = self._answers.captions()
-        if frame is None or self._drawn == (frame, captions):
-            return
-        self._drawn = (frame, captions)
+        self._drawn = (frame, answers)
         try:
-            picture = draw_overlay(frame.image, askable(frame), captions)
+            regions = askable(frame)
+            for draw, publisher in wanted.items():
+                publisher.publish(draw(frame, regions, answers))
         except GarError as error:
             self._node.get_logger().warning(f"overlay: {error.message}", throttle_duration_sec=10.0)
-            return
-        header = header_message(frame.frame_id, frame.stamp_ns)
-        self._overlay_publisher.publish(image_message(picture, "rgb8", header))
+
+    def _overlay(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> Image:
+        picture = draw_overlay(frame.image, regions, answers)
+        return image_message(picture, "rgb8", _header(frame))
+
+    def _in_space(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
+        texts = captions({region.id: region.label for region in regions}, answers)
+        return self._markers.update(
+            Placed(region.id, texts[region.id], self._places.extent(frame, region)) for region in regions
+        )
+
+    def _cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
+        surface = self._places.surface(frame)
+        if surface is None:
+            return coloured_cloud(np.empty((0, 3)), np.empty((0, 3), np.uint8), _header(frame))
+        points = [self._places.points(surface, region) for region in regions]
+        colours = [
+            np.tile(np.array(region_colour(region.id), np.uint8), (len(found), 1))
+            for region, found in zip(regions, points, strict=True)
+        ]
+        return coloured_cloud(
+            np.concatenate([np.empty((0, 3)), *points]),
+            np.concatenate([np.empty((0, 3), np.uint8), *colours]),
+            header_message(surface.frame_id, surface.stamp_ns),
+        )
 
     def _newest(self) -> Frame | None:
         """The newest pair; the newest image where pairs have stopped."""
@@ -93,3 +142,7 @@ class Visual:
         if pair is None or image is None:
             return image
         return pair if image.stamp_ns - pair.stamp_ns < self._settings.max_age * 1e9 else image
+
+
+def _header(frame: Frame) -> Header:
+    return header_message(frame.frame_id, frame.stamp_ns)

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.engine import Answer, GarEngine
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.surface import CloudSurface
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.places import Places
 from gar_ros.node.serving import Query, Request, Server
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Worker
@@ -113,6 +115,7 @@ class Bench:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.frames = FrameMemory(8)
+        self.places = Places(8, slop_ns=0)
         self.worker = Worker(2, lambda error: None)
         self.worker.accept()
         self.settings = Settings()
@@ -120,6 +123,7 @@ class Bench:
         self.server = Server(
             cast(GarEngine, self.engine),
             self.frames,
+            self.places,
             self.worker,
             lambda: self.settings,
             lambda: NOW,
@@ -312,13 +316,13 @@ def test_a_question_needs_a_region(bench: Bench) -> None:
 def test_an_empty_mask_can_not_be_asked_about_and_is_not_listed(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "empty", "b"))
     assert refusal(lambda: bench.ask("empty"))[0] is ErrorCode.EMPTY_MASK
-    assert [region.id for region in bench.server.listing(0)[2]] == ["a", "b"]
+    assert [region.id for region, _ in bench.server.listing(0)[2]] == ["a", "b"]
 
 
 def test_a_listing_has_the_age_of_its_image(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=0.25))
     listed, age_ns, regions = bench.server.listing(0)
-    assert (listed.stamp_ns, age_ns, [region.id for region in regions]) == (NOW - S // 4, S // 4, ["a"])
+    assert (listed.stamp_ns, age_ns, [region.id for region, _ in regions]) == (NOW - S // 4, S // 4, ["a"])
 
 
 def test_describing_all_regions_gives_one_answer_each(bench: Bench) -> None:
@@ -340,3 +344,18 @@ def test_descriptions_that_are_ready_survive_a_timeout(bench: Bench) -> None:
     done: list[Answered] = []
     assert refusal(lambda: bench.server.describe(Request(timeout=0.2), done))[0] is ErrorCode.TIMED_OUT
     assert [answered.region_ids for answered in done] == [("a",)]
+
+
+def test_answers_and_lists_say_where_their_regions_were(bench: Bench) -> None:
+    shown = frame(1, "a", "empty", age=0.5)
+    bench.frames.add(shown)
+    assert not bench.server.query(Query(region_ids=("a",), question="?")).extents[0].known
+    grid = np.full((4, 4, 3), (1.0, 2.0, 3.0), np.float32)
+    bench.places.add(CloudSurface(shown.stamp_ns, "lens", lambda: np.kron(grid, np.ones((3, 3, 1), np.float32))))
+    (extent,) = bench.server.query(Query(region_ids=("a",), question="?")).extents
+    assert (extent.frame_id, extent.centroid) == ("lens", (1.0, 2.0, 3.0))
+    ((region, listed),) = bench.server.listing(0)[2]
+    assert (region.id, listed) == ("a", extent)
+    described: list[Answered] = []
+    bench.server.describe(Request(region_ids=("a",)), described)
+    assert described[0].extents == (extent,)

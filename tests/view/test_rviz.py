@@ -30,5 +30,11 @@ def test_the_depth_cloud_is_ready_to_be_switched_on(manager: dict[str, Any]) -> 
     assert (cloud["Depth Map Topic"], cloud["Color Image Topic"]) == ("/depth", "/image_raw")
 
 
+@pytest.mark.parametrize(("plugin", "topic"), [("MarkerArray", "/gar/markers"), ("PointCloud2", "/gar/cloud")])
+def test_places_in_space_are_shown(manager: dict[str, Any], plugin: str, topic: str) -> None:
+    shown = display(manager, plugin)
+    assert shown["Enabled"] and shown["Topic"]["Value"] == topic
+
+
 def test_the_fixed_frame_is_the_cameras(manager: dict[str, Any]) -> None:
     assert manager["Global Options"]["Fixed Frame"] == "camera_optical_frame"

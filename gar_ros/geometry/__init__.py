@@ -1,0 +1,1 @@
+"""Where regions are in space, from depth images or organised point clouds; no ROS."""

@@ -1,0 +1,94 @@
+"""What a depth sensor saw: points on the visible surfaces, for any mask of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.camera import CameraModel
+
+_SAME_VIEW = 0.01
+"""Relative difference of aspect ratios up to which a depth image is taken for a scaled view of the image."""
+
+
+class Surface(Protocol):
+    """Seen surfaces at one time. stamp_ns: nanoseconds. frame_id: the frame of the points."""
+
+    @property
+    def stamp_ns(self) -> int: ...
+
+    @property
+    def frame_id(self) -> str: ...
+
+    def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+        """(points (N, 3) in metres where something was measured, number of the sensor's pixels inside the mask).
+
+        mask: (H, W) of the colour image. Raises GarError INVALID_REQUEST when that shows another view.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class DepthSurface:
+    """A depth image registered to the colour image.
+
+    load_metres: gives float32 (H, W), metres along the optical axis; NaN, infinite or not above 0 where unknown.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    load_metres: Callable[[], NDArray[np.float32]]
+    camera: CameraModel
+
+    @cached_property
+    def metres(self) -> NDArray[np.float32]:
+        """float32 (H, W)."""
+        return self.load_metres()
+
+    def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+        """See Surface."""
+        height, width = self.metres.shape
+        rows, columns = np.nonzero(fitted(mask, (width, height)))
+        depth = self.metres[rows, columns].astype(np.float64)
+        known = np.isfinite(depth) & (depth > 0)
+        rays = self.camera.rays(columns[known], rows[known], (width, height))
+        return np.hstack([rays, np.ones((len(rays), 1))]) * depth[known, None], len(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class CloudSurface:
+    """An organised point cloud. load_points: gives float32 (H, W, 3), metres; not finite where unknown."""
+
+    stamp_ns: int
+    frame_id: str
+    load_points: Callable[[], NDArray[np.float32]]
+
+    @cached_property
+    def grid(self) -> NDArray[np.float32]:
+        """float32 (H, W, 3)."""
+        return self.load_points()
+
+    def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+        """See Surface."""
+        height, width = self.grid.shape[:2]
+        found = self.grid[fitted(mask, (width, height))].astype(np.float64)
+        return found[np.isfinite(found).all(1)], len(found)
+
+
+def fitted(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask on the grid of a sensor of `size` (width, height). Raises GarError INVALID_REQUEST for another view."""
+    height, width = mask.shape
+    if (width, height) == size:
+        return mask
+    if abs(width * size[1] / (height * size[0]) - 1) > _SAME_VIEW:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"expected depth registered to the image of {width}x{height} px, got {size[0]}x{size[1]} px",
+        )
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)

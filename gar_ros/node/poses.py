@@ -1,0 +1,76 @@
+"""Transformations between frames, where tf2 is there: it comes with ROS from apt, not from PyPI."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.extent import Pose
+
+
+class Poses:
+    """No transformations: places stay in the frame they were measured in."""
+
+    def find(self, frame_id: str, stamp_ns: int) -> Pose | None:
+        """None."""
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class Tf2Poses(Poses):
+    """Poses in one target frame, from the transformations that arrive on /tf."""
+
+    def __init__(self, node: Node, target: str, tf2_ros: Any) -> None:
+        """tf2_ros: the module."""
+        self._target = target
+        self._failure: type[Exception] = tf2_ros.TransformException
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def find(self, frame_id: str, stamp_ns: int) -> Pose:
+        """See memory.places.PoseFinder."""
+        try:
+            found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
+        except self._failure as error:
+            raise GarError(
+                ErrorCode.NO_FRAME, f"no transformation to target_frame '{self._target}': {error}"
+            ) from error
+        turn, move = found.rotation, found.translation
+        return Pose(self._target, rotation_matrix(turn.x, turn.y, turn.z, turn.w), np.array([move.x, move.y, move.z]))
+
+    def close(self) -> None:
+        """Listens no more."""
+        self._listener.unregister()
+
+
+def make_poses(node: Node, target: str) -> Poses:
+    """target: parameter `target_frame`. Raises GarError INVALID_REQUEST when it is set and tf2 is not installed."""
+    if not target:
+        return Poses()
+    try:
+        return Tf2Poses(node, target, importlib.import_module("tf2_ros"))
+    except ImportError as error:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"parameter target_frame is '{target}', which needs tf2_ros (apt install ros-${{ROS_DISTRO}}-tf2-ros-py): "
+            f"{error}",
+        ) from error
+
+
+def rotation_matrix(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:
+    """(3, 3) of a quaternion, normalised first."""
+    x, y, z, w = np.array([x, y, z, w]) / np.linalg.norm([x, y, z, w])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
