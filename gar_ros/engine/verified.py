@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, from its record where that holds."""
     path = path.resolve()
-    state = _state(path)
-    if state["bytes"] < RECORDED_BYTES:
+    if path.stat().st_size < RECORDED_BYTES:
         return sha256_of(path)
+    state = _state(path)
     record = _record(path)
     known = _read(record)
     digest = known.pop("sha256", None)
