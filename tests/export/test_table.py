@@ -20,7 +20,7 @@ from gar_ros.export.verify import synthetic_image
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_numpy_reads_it_and_the_values_begin_at_a_page(dtype: type, tmp_path: Path) -> None:
-    table = np.arange(12, dtype=dtype).reshape(4, 3)
+    table: np.ndarray = np.arange(12, dtype=dtype).reshape(4, 3)
     stored = write_table(tmp_path / "table.npy", table)
     read = np.load(tmp_path / "table.npy", allow_pickle=False)
     assert read.dtype == dtype
