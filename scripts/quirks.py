@@ -22,6 +22,7 @@ from gar_ros.cli.pictures import load_image, load_mask
 from gar_ros.engine.encoder import no_check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.runtime.runner import on_host
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.errors import GarError
 
@@ -64,7 +65,8 @@ def request(model: Path, image: NDArray[np.uint8], masks: Sequence[NDArray[np.bo
     rule, sizes = engine.manifest.tiles, engine.manifest.sizes
     grid = tile_grid(image.shape[1], image.shape[0], rule.max_tiles, sizes.tile)
     pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
-    features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), no_check)
+    inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
+    features = on_host(engine.encoder.encode(pixels, inside, no_check))
     (convention,) = (one for one in get_args(RoiConvention) if one == engine.manifest.roi_convention)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
     tiles = features[1:] if rule.thumbnail else features

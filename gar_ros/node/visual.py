@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
 from sensor_msgs.msg import Image, PointCloud2
@@ -35,6 +38,13 @@ _LIFETIME = 2.0
 """Seconds that a marker stays in rviz when the node stops renewing it."""
 
 
+@dataclass(frozen=True)
+class _Drawing:
+    publisher: Publisher
+    draw: Callable[[Frame, Sequence[Region], dict[str, str]], Any]
+    in_space: bool  # needs depth
+
+
 class Visual:
     """Publishes while it exists; draws only what has subscribers, once `start` was called."""
 
@@ -52,8 +62,14 @@ class Visual:
         self._overlay_publisher = node.create_publisher(OVERLAY.type, OVERLAY.name, QoSProfile(depth=1))
         self._marker_publisher = node.create_publisher(MARKERS.type, MARKERS.name, QoSProfile(depth=1))
         self._cloud_publisher = node.create_publisher(CLOUD.type, CLOUD.name, QoSProfile(depth=1))
+        self._drawings = (
+            _Drawing(self._overlay_publisher, self._overlay, in_space=False),
+            _Drawing(self._marker_publisher, self._in_space, in_space=True),
+            _Drawing(self._cloud_publisher, self._cloud, in_space=True),
+        )
         self._timer: Timer | None = None
-        self._drawn: tuple[Frame, dict[str, str]] | None = None
+        self._drawn: tuple[Frame, Frame | None, dict[str, str]] | None = None
+        self._before: Frame | None = None
 
     def start(self) -> None:
         """Draws from now on."""
@@ -77,8 +93,8 @@ class Visual:
         with self._publishing:
             self._closed = True
             self._node.destroy_publisher(self._answer_publisher)
-        for publisher in (self._overlay_publisher, self._marker_publisher, self._cloud_publisher):
-            self._node.destroy_publisher(publisher)
+        for drawing in self._drawings:
+            self._node.destroy_publisher(drawing.publisher)
 
     def answered(self, answered: Answered) -> None:
         """Publishes a new answer with the earlier ones; one that comes after the end is only for its asker."""
@@ -90,26 +106,30 @@ class Visual:
             self._answer_publisher.publish(AnswerArray(answers=messages))
 
     def _draw(self) -> None:
-        wanted = {
-            draw: publisher
-            for draw, publisher in (
-                (self._overlay, self._overlay_publisher),
-                (self._in_space, self._marker_publisher),
-                (self._cloud, self._cloud_publisher),
-            )
-            if publisher.get_subscription_count() > 0
-        }
+        wanted = [one for one in self._drawings if one.publisher.get_subscription_count() > 0]
         frame = self._newest() if wanted else None
-        answers = self._answers.captions()
-        if frame is None or self._drawn == (frame, answers):
+        if frame is None:
             return
-        self._drawn = (frame, answers)
-        try:
-            regions = askable(frame)
-            for draw, publisher in wanted.items():
-                publisher.publish(draw(frame, regions, answers))
-        except GarError as error:
-            self._node.get_logger().warning(f"overlay: {error.message}", throttle_duration_sec=10.0)
+        answers, placed = self._answers.captions(), self._placed(frame)
+        if self._drawn == (frame, placed, answers):
+            return
+        self._drawn = (frame, placed, answers)
+        for drawing in wanted:
+            shown = placed if drawing.in_space else frame
+            if shown is None:
+                continue
+            try:
+                drawing.publisher.publish(drawing.draw(shown, askable(shown), answers))
+            except GarError as error:
+                what = f"{drawing.publisher.topic_name}: {error.message}"
+                self._node.get_logger().warning(what, throttle_duration_sec=10.0)
+
+    def _placed(self, frame: Frame) -> Frame | None:
+        """The newest one with depth of `frame`, whose depth may be on its way, and the frame drawn before it."""
+        if self._drawn is not None and self._drawn[0] is not frame:
+            self._before = self._drawn[0]
+        candidates = (one for one in (frame, self._before) if one is not None)
+        return next((one for one in candidates if self._places.surface(one) is not None), None)
 
     def _overlay(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> Image:
         picture = draw_overlay(frame.image, regions, answers)
@@ -123,7 +143,7 @@ class Visual:
 
     def _cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
         surface = self._places.surface(frame)
-        if surface is None:
+        if surface is None:  # forgotten meanwhile
             return coloured_cloud(np.empty((0, 3)), np.empty((0, 3), np.uint8), _header(frame))
         points = [self._places.points(surface, region) for region in regions]
         colours = [

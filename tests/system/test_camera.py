@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import rclpy
 from numpy.typing import NDArray
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
@@ -44,13 +44,16 @@ def receive(node: Node, enough: Callable[[Messages], bool], camera: ChildProcess
         return lambda message: messages[stamp_ns(message.header.stamp)].__setitem__(topic, message)
 
     subscriptions = [
-        node.create_subscription(kind, name, keep(name), QoSProfile(depth=10)) for name, kind in TOPICS.items()
+        node.create_subscription(kind, name, keep(name), QoSProfile(depth=40)) for name, kind in TOPICS.items()
     ]
+    executor = SingleThreadedExecutor()  # kept: one for each message, as rclpy.spin_once makes it, is slower than 40 Hz
+    executor.add_node(node)
     deadline = time.monotonic() + TIMEOUT
     while not enough(messages):
         assert camera.is_running(), camera.log
         assert time.monotonic() < deadline, f"only {[sorted(found) for found in messages.values()]}\n{camera.log}"
-        rclpy.spin_once(node, timeout_sec=0.2)
+        executor.spin_once(timeout_sec=0.2)
+    executor.shutdown()
     for subscription in subscriptions:
         node.destroy_subscription(subscription)
     return messages
