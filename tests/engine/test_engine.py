@@ -252,3 +252,27 @@ def test_a_check_stops_encoding(engine: GarEngine, regions: list[Region]) -> Non
     with refused(ErrorCode.TIMED_OUT, "late"):
         engine.encode(noise, regions, check=stop)
     assert engine.encoder.encoded_tiles == before
+
+
+def test_videos_that_cannot_be_asked(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
+    before = engine.encoder.encoded_tiles
+    with refused(ErrorCode.INVALID_REQUEST, "1 to 5 frames", "got 0"):
+        engine.encode_video([])
+    with refused(ErrorCode.INVALID_REQUEST, "1 to 5 frames", "got 6"):
+        engine.encode_video([(image, regions[0])] * 6)
+    with refused(ErrorCode.INVALID_REQUEST, "got 64x48 px"):
+        engine.encode_video([(image, regions[0]), (image[:, :40], regions[1])])
+    with refused(ErrorCode.INVALID_REQUEST, "expected an RGB image (H, W, 3) uint8, got uint8 (48, 64)"):
+        engine.encode_video([(image[..., 0], regions[0])])
+    assert engine.encoder.encoded_tiles == before
+
+
+def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
+    engine: GarEngine, image: np.ndarray, regions: list[Region]
+) -> None:
+    small = Region.from_box("small", (0, 0, 1, 1), (7, 5))
+    video = engine.encode_video([(image, regions[0]), (image[:5, :7], small)])
+    answer = video.ask("Does <Prompt0> move?", ["yes", "no"])
+    assert np.isfinite(answer.probabilities).all()
+    with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt1>", "got 1 region"):
+        video.ask(SIDE)
