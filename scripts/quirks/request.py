@@ -1,84 +1,91 @@
-"""What each oddity of the released code changes: the numbers of docs/released_code.md.
-
-    python -m scripts.quirks MODEL IMAGE MASK [MASK ...]
-
-MODEL: an exported model folder. Compared, on the CPU, are requests with an oddity and without it: the largest
-difference of a replay value, in standard deviations of the usual ones, and of a logit of the answer's first token. The
-box convention of the model's manifest counts as usual.
-"""
+"""A request as the engine makes it, and the same request with each oddity of the released code."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import get_args
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.cli.pictures import load_image, load_mask
+from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.encoder import no_check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
 from gar_ros.engine.runtime.runner import on_host
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
-from gar_ros.errors import GarError
 
-QUESTION = "What is <Prompt0>?"
+Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What reaches the decoder. boxes (R, 4) in 0..1; ids of prefix and question; tiles (tiles, g * g, H)."""
+    """What reaches the decoder. boxes (R, 4) in 0..1; prefix: ids up to the regions; features (T, g * g, H)."""
 
     engine: GarEngine
     grid: Grid
-    features: NDArray[np.float32]
-    tiles: NDArray[np.float32]
+    features: Float
     boxes: NDArray[np.float64]
     convention: RoiConvention
     prefix: tuple[int, ...]
 
-    def replay(self) -> NDArray[np.float32]:
+    @cached_property
+    def replay(self) -> Float:
         """Replay tokens (R, g * g, H)."""
-        wy, wx = replay_weights(self.boxes, self.grid, self.engine.manifest.sizes.grid, self.convention)
-        return self.engine.replayer.run({"tile_features": self.tiles, "wy": wy, "wx": wx})["replay"].numpy()
+        manifest = self.engine.manifest
+        wy, wx = replay_weights(self.boxes, self.grid, manifest.sizes.grid, self.convention)
+        tiles = self.features[1:] if manifest.tiles.thumbnail else self.features
+        return on_host(self.engine.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"])
 
-    def logits(self) -> NDArray[np.float32]:
-        """Logits (V,) of the answer's first token."""
+    @cached_property
+    def _cache(self) -> KvCache:
         engine, tokens = self.engine, self.engine.manifest.tokens
         ids = np.array(self.prefix)
-        embeds = engine.decoder.embed(list(self.prefix))
+        embeds = engine.decoder.embed(self.prefix)
         embeds[ids == tokens.image] = self.features.reshape(-1, embeds.shape[1])
-        for crop, features in zip(tokens.crops, self.replay(), strict=False):
-            embeds[ids == crop] = features
-        asked = engine.decoder.embed(engine.prompts.question(QUESTION, len(self.boxes)))
-        cache, _ = engine.decoder.prefill(engine.decoder.empty, embeds, no_check)
-        return np.asarray(engine.decoder.prefill(cache, asked, no_check)[1]).ravel()
+        for crop, replay in zip(tokens.crops, self.replay, strict=False):
+            embeds[ids == crop] = replay
+        return engine.decoder.prefill(engine.decoder.empty, embeds, no_check)[0]
+
+    def ask(self, question: str) -> tuple[KvCache, Float]:
+        """The cache after a question and the logits (V,) of the answer's first token. Raises GarError."""
+        asked = self.engine.decoder.embed(self.engine.prompts.question(question, len(self.boxes)))
+        return self.engine.decoder.prefill(self._cache, asked, no_check)
+
+    def write(self, question: str, tokens: int) -> tuple[int, ...]:
+        """Greedy ids of the answer, at most so many. Raises GarError."""
+        return self.engine.decoder.generate(*self.ask(question), tokens, no_check).ids
+
+    def choose(self, question: str, choices: Sequence[str]) -> str:
+        """The likeliest of these answers. Raises GarError."""
+        ids = self.engine.prompts.choices(choices, len(self.boxes))
+        return choices[int(self.engine.decoder.log_likelihoods(*self.ask(question), ids, no_check).argmax())]
 
 
-def request(model: Path, image: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]) -> Request:
-    """As the engine makes it. Raises GarError."""
-    engine = GarEngine.open(model, provider="cpu")
+def usual_request(
+    engine: GarEngine, image: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]], max_tiles: int | None = None
+) -> Request:
+    """As the engine makes it, of an RGB image (H, W, 3) and masks (H, W); max_tiles: the model's by default."""
     rule, sizes = engine.manifest.tiles, engine.manifest.sizes
-    grid = tile_grid(image.shape[1], image.shape[0], rule.max_tiles, sizes.tile)
+    grid = tile_grid(image.shape[1], image.shape[0], max_tiles or rule.max_tiles, sizes.tile)
     pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
-    inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
-    features = on_host(engine.encoder.encode(pixels, inside, no_check))
-    (convention,) = (one for one in get_args(RoiConvention) if one == engine.manifest.roi_convention)
+    features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), no_check)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
-    tiles = features[1:] if rule.thumbnail else features
-    return Request(engine, grid, features, tiles, region_boxes(masks), convention, tuple(prefix))
+    convention = cast(RoiConvention, engine.manifest.roi_convention)
+    return Request(engine, grid, on_host(features), region_boxes(masks), convention, tuple(prefix))
 
 
 def oddities(usual: Request, size: tuple[int, int]) -> Iterator[tuple[str, Request]]:
-    """Name and the request with it. size: width and height of the image in pixels."""
+    """Name and the request with it. size: width and height of the image in pixels.
+
+    What the usual request does as the released code does it is undone instead.
+    """
     other: RoiConvention = "correct" if usual.convention == "released" else "released"
-    yield f"boxes as in convention '{other}'", replace(usual, convention=other)
-    half_open = usual.boxes + np.array([0, 0, 1 / size[0], 1 / size[1]])
-    yield "boxes that include their last pixel", replace(usual, boxes=half_open)
+    yield f"boxes scaled {'once' if other == 'correct' else 'twice'}", replace(usual, convention=other)
+    past_the_last = usual.boxes + np.array([0, 0, 1 / size[0], 1 / size[1]])
+    yield "boxes that include their last pixel", replace(usual, boxes=past_the_last)
     yield "two start tokens", replace(usual, prefix=(usual.prefix[0], *usual.prefix))
     if len(usual.boxes) > 1:
         yield "the last region's box for all", replace(usual, boxes=np.repeat(usual.boxes[-1:], len(usual.boxes), 0))
@@ -92,30 +99,3 @@ def opposite(usual: Request) -> tuple[int, ...]:
     for names in (tokens.prompts, tokens.crops):
         swapped |= dict(zip(names[:count], reversed(names[:count]), strict=True))
     return tuple(swapped.get(token, token) for token in usual.prefix)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Prints a Markdown table."""
-    if len(arguments) < 3:
-        sys.stderr.write(f"{__doc__}\n")
-        return 2
-    model, picture, *regions = map(Path, arguments)
-    try:
-        image = load_image(picture)
-        usual = request(model, image, [load_mask(path) for path in regions])
-    except GarError as error:
-        sys.stderr.write(f"quirks: {error.message}\n")
-        return 2
-    replay, logits = usual.replay(), usual.logits()
-    print(f"| {len(regions)} region(s), {usual.grid[0]} x {usual.grid[1]} tiles | replay | logits | first token |")
-    print("|---|---|---|---|")
-    for name, odd in oddities(usual, (image.shape[1], image.shape[0])):
-        moved = odd.logits()
-        first = "same" if moved.argmax() == logits.argmax() else "another"
-        replayed = np.abs(odd.replay() - replay).max() / replay.std()
-        print(f"| {name} | {replayed:.2g} | {np.abs(moved - logits).max():.2g} | {first} |")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
