@@ -21,7 +21,14 @@ INDEX = "model.safetensors.index.json"
 EMBEDDING = "mllm.model.language_model.embed_tokens.weight"
 HEAD = "mllm.lm_head.weight"
 DECODER_PREFIXES = ("mllm.model.language_model.", "mllm.lm_head.")
-SMALL_FILES = (CONFIG, PREPROCESSOR, "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+SMALL_FILES = (
+    CONFIG,
+    PREPROCESSOR,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 
 
 class Weights:
@@ -95,11 +102,12 @@ def check_weights(model: GarModel, weights: Weights) -> None:
     found = set(weights.names())
     problems = [f"missing: {_some(required - found)}"] if required - found else []
     problems += [f"left over: {_some(found - set(expected))}"] if found - set(expected) else []
-    problems += [
+    shapes = [
         f"'{name}' has shape {list(weights.shape(name))}, expected {list(expected[name])}"
         for name in sorted(found & set(expected))
         if weights.shape(name) != expected[name]
-    ][:5]
+    ]
+    problems += shapes[:5] + ([f"{len(shapes) - 5} more of another shape"] if len(shapes) > 5 else [])
     if problems:
         raise bad_model(f"checkpoint does not fit its {CONFIG}: {'; '.join(problems)}")
     if tied and HEAD in found and not torch.equal(weights.read(HEAD), weights.read(EMBEDDING)):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from gar_ros.engine.manifest import TOKENIZER, PromptFormat, Tokens
 from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.export.config import CONFIG, GarConfig, bad_model
+from gar_ros.export.config import CONFIG, GarConfig, bad_model, read_json
 
 TEMPLATE = "chat_template.jinja"
+OLDER_TEMPLATES = ("chat_template.json", "tokenizer_config.json")
+TEMPLATE_KEY = "chat_template"
 
 _PLACEHOLDER = "what the user says"
 
@@ -46,25 +47,37 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
 def read_prompt_format(folder: Path, config: GarConfig, tokenizer: Tokenizer) -> PromptFormat:
     """The chat template rendered around one image and one text of the user. Raises GarError BAD_MODEL."""
-    path = folder / TEMPLATE
-    if not path.is_file():
-        raise bad_model(f"expected a file {TEMPLATE} in the checkpoint folder {folder}")
+    where, template = _template(folder)
     turn: dict[str, Any] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _PLACEHOLDER}]}
     try:
         rendered = render_jinja_template(
             conversations=[[turn]],
-            chat_template=path.read_text(encoding="utf-8"),
+            chat_template=template,
             add_generation_prompt=True,
             bos_token=_name(tokenizer, config.bos),
         )[0][0]
-    except (TemplateError, UnicodeDecodeError) as error:
-        raise bad_model(f"{TEMPLATE} can't be rendered: {error}") from error
+    except Exception as error:  # a template may raise anything
+        raise bad_model(f"{where} can't be rendered: {error}") from error
     image = _name(tokenizer, config.image_token)
     if rendered.count(image) != 1 or rendered.count(_PLACEHOLDER) != 1:
-        raise bad_model(f"{TEMPLATE}: expected one {image} and then the user's text, got {rendered!r}")
+        raise bad_model(f"{where}: expected one {image} and then the user's text, got {rendered!r}")
     before_image, after = rendered.split(image)
     after_image, after_text = after.split(_PLACEHOLDER)
     return PromptFormat(before_image, after_image, after_text)
+
+
+def _template(folder: Path) -> tuple[str, str]:
+    """Where the chat template stands, and the template. Older transformers wrote it into a JSON file."""
+    if (folder / TEMPLATE).is_file():
+        try:
+            return TEMPLATE, (folder / TEMPLATE).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise bad_model(f"{TEMPLATE} can't be read as text: {error}") from error
+    for name in OLDER_TEMPLATES:
+        template = read_json(folder / name).get(TEMPLATE_KEY) if (folder / name).is_file() else None
+        if isinstance(template, str):
+            return name, template
+    raise bad_model(f"expected a file {TEMPLATE} in the checkpoint folder {folder}")
 
 
 def find_tokens(config: GarConfig, tokenizer: Tokenizer, prompt_format: PromptFormat) -> Tokens:

@@ -96,6 +96,14 @@ def test_tensors_of_another_shape_are_named(checkpoint: Path) -> None:
     _expect_refusal(checkpoint, rf"'{NORM}' has shape \[31\], expected \[32\]")
 
 
+def test_of_many_tensors_of_another_shape_the_rest_is_counted(checkpoint: Path) -> None:
+    weights = load_file(checkpoint / WEIGHTS)
+    norms = sorted(name for name in weights if name.endswith("layernorm.weight"))
+    norms += sorted(name for name in weights if ".norm" in name and name not in norms)
+    save_file(weights | {name: torch.zeros(3) for name in norms[:7]}, checkpoint / WEIGHTS)
+    _expect_refusal(checkpoint, r"has shape \[3\].*; 2 more of another shape$")
+
+
 def test_integer_tensors_are_refused(checkpoint: Path) -> None:
     weights = load_file(checkpoint / WEIGHTS)
     weights[NORM] = torch.zeros(32, dtype=torch.int8)

@@ -9,7 +9,7 @@ import pytest
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.export.config import CONFIG, GarConfig, read_json
-from gar_ros.export.tokens import TEMPLATE, prompt_builder, read_prompts
+from gar_ros.export.tokens import OLDER_TEMPLATES, TEMPLATE, prompt_builder, read_prompts
 
 
 def test_tokens_and_format_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:
@@ -69,12 +69,30 @@ def test_a_damaged_tokenizer_is_named(checkpoint: Path) -> None:
         ("{% for %}", "can't be rendered"),
         ("{{ messages[0]['content'][1]['text'] }}<|eot_id|>", r"expected one <\|image\|> and then the user's text"),
         ("<|image|>{{ messages[0]['content'][1]['text'] }}", "expected a turn to end with one of config.json's end"),
+        ("{{ 1 // 0 }}", "can't be rendered"),
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "can't be rendered"),  # the sandbox holds
     ],
 )
 def test_a_template_that_cannot_be_used_is_refused(checkpoint: Path, template: str, message: str) -> None:
     (checkpoint / TEMPLATE).write_text(template)
     _expect_refusal(checkpoint, message)
+
+
+@pytest.mark.parametrize("name", OLDER_TEMPLATES)
+def test_a_template_is_also_found_where_older_tools_put_it(checkpoint: Path, checkpoint_1b: Path, name: str) -> None:
+    path = checkpoint / name
+    data = read_json(path) if path.exists() else {}
+    path.write_text(json.dumps({**data, "chat_template": (checkpoint / TEMPLATE).read_text()}))
+    (checkpoint / TEMPLATE).unlink()
+    config = GarConfig.read(checkpoint)
+    assert read_prompts(checkpoint, config) == read_prompts(checkpoint_1b, config)
+    path.write_text(json.dumps({**data, "chat_template": "{% for %}"}))
+    _expect_refusal(checkpoint, f"{name} can't be rendered")
+
+
+def test_a_template_in_another_encoding_is_named(checkpoint: Path) -> None:
+    (checkpoint / TEMPLATE).write_bytes("<|image|>ä".encode("latin-1"))
+    _expect_refusal(checkpoint, r"chat_template\.jinja can't be read as text")
 
 
 def test_an_absent_template_is_named(checkpoint: Path) -> None:
