@@ -26,13 +26,13 @@ from gar_ros.engine.requests import (
     check_image,
     check_max_tiles,
     check_max_tokens,
+    check_room,
     check_single,
 )
 from gar_ros.engine.runtime.choose import DEFAULT_ENGINES, Engines, open_runtime
 from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, Runtime
 from gar_ros.engine.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
-from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_count
 
 VideoFrame = tuple[NDArray[np.uint8], Region]
@@ -269,14 +269,7 @@ class EncodedFrame:
         """The KV cache of prefix and question and the logits of the answer's first token, if all of it fits."""
         engine = self._engine
         ids = engine.prompts.prefix(form, len(self._features), len(self.regions))
-        positions = engine.manifest.sizes.max_positions
-        room = positions - len(ids) - answer_tokens
-        if len(asked) > room:
-            raise GarError(
-                ErrorCode.QUESTION_TOO_LONG,
-                f"expected a question of at most {max(room, 0)} tokens, got {len(asked)}: of the model's {positions}, "
-                f"image and regions take {len(ids)} and the answer up to {answer_tokens}",
-            )
+        check_room(len(asked), len(ids), answer_tokens, engine.manifest.sizes)
         with _stage(seconds, "prefill"):
             if form not in self._prefixes:
                 self._prefixes[form], _ = engine.decoder.prefill(engine.decoder.empty, self._embed(form, ids), check)

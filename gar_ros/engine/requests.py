@@ -40,6 +40,17 @@ def check_context(tiles: int, regions: int, sizes: Sizes) -> None:
         )
 
 
+def check_room(asked: int, prefix: int, answer: int, sizes: Sizes) -> None:
+    """Refuses a question that does not fit beside the tokens of image and regions and those of the answer."""
+    room = sizes.max_positions - prefix - answer
+    if asked > room:
+        raise GarError(
+            ErrorCode.QUESTION_TOO_LONG,
+            f"expected a question of at most {max(room, 0)} tokens, got {asked}: of the model's {sizes.max_positions}, "
+            f"image and regions take {prefix} and the answer up to {answer}",
+        )
+
+
 def check_frames(frames: int, limit: int) -> None:
     """Refuses a video without frames, or with more than there are crop tokens."""
     if not 1 <= frames <= limit:
