@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 
+from gar_ros.errors import ErrorCode, GarError
+
 BENCHMARKS = {
     "gar-bench": "answer GAR-Bench's questions or write its captions",
     "dlc-bench": "write DLC-Bench's captions",
     "score": "score a predictions file of GAR-Bench-VQA",
+    "tabletop": "ask about rendered tabletops whose truth is known",
 }
 """Name -> help. A further benchmark is a line here and its module, gar_ros.bench.gar_bench for gar-bench, with
 add_arguments(parser) and run(args) -> exit code."""
@@ -24,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the benchmark and returns its exit code. Raises GarError."""
-    module = importlib.import_module(f"gar_ros.bench.{args.benchmark.replace('-', '_')}")
+    try:
+        module = importlib.import_module(f"gar_ros.bench.{args.benchmark.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        what = f"gar bench {args.benchmark} needs the Python package {error.name}, which is not installed"
+        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
     text = BENCHMARKS[args.benchmark]
     parser = type(args.parser)(
         prog=f"{args.parser.prog} {args.benchmark}", description=text[0].upper() + text[1:] + "."

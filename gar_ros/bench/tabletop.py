@@ -1,0 +1,144 @@
+"""`gar bench tabletop`: how often a model is right about rendered tabletop scenes, whose truth is known exactly.
+
+Beside each accuracy stand chance (a guess among the possible answers) and blind: the same model, asked the same
+questions about a grey picture whose regions all cover the whole of it, so that only the text can tell the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gar_ros.bench.tabletop_scenes import CAPTION_FORM, Asked, RegionChange, Setting, asked_about
+from gar_ros.bench.tabletop_score import Result, result_of, summary, table
+from gar_ros.engine.engine import EncodedFrame, GarEngine
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region
+from gar_ros.sim.questions import Question
+from gar_ros.sim.render import TabletopRenderer
+from gar_ros.sim.scene import MAX_OBJECTS
+
+FIRST_SEED = 2_000_000  # below lie scenes that gar-tiny was trained on or chosen by
+BLIND_SCENES = 200  # at most, that are asked about without their picture too
+ANSWER_TOKENS = 16
+_GREY = 128
+_LINE_SECONDS = 20.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `gar bench tabletop`."""
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="DIR", help="exported model folder")
+    add("--scenes", type=int, default=1000, metavar="N", help="(default: %(default)s)")
+    add("--seed", type=int, default=FIRST_SEED, metavar="S", help="of the first scene (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="also write accuracies as JSON, shares 0..1")
+    add("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
+    add("--size", default="640x480", metavar="WxH", help="of the pictures, pixels (default: %(default)s)")
+    add("--objects", default="3,8", metavar="MIN,MAX", help=f"in a scene, 1 to {MAX_OBJECTS} (default: %(default)s)")
+    add(
+        "--regions-as",
+        default="mask",
+        metavar="HOW",
+        help="mask, box, eroded:N, dilated:N or shifted:N, N in pixels of the picture (default: %(default)s)",
+    )
+    add("--jpeg", type=int, metavar="QUALITY", help="compress the pictures, quality 1 to 100")
+    add("--any-table", action="store_true", help="tables of any colour")
+    add("--max-tiles", type=int, metavar="N", help="tiles of an image (default: the model's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table. Raises GarError INVALID_REQUEST or BAD_MODEL."""
+    setting = setting_of(args)
+    if args.scenes < 1:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected at least one scene, got --scenes {args.scenes}")
+    engine = GarEngine.open(args.model, provider="cpu", threads=args.threads)
+    report = measure(engine, range(args.seed, args.seed + args.scenes), setting, args.max_tiles)
+    print(table(report))
+    if args.json is not None:
+        about = {"model": engine.manifest.name, "scenes": args.scenes, "seed": args.seed, **_options(args)}
+        args.json.write_text(json.dumps({**about, **report}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def setting_of(args: argparse.Namespace) -> Setting:
+    """From the options. Raises GarError INVALID_REQUEST naming the option."""
+    size = _pair(args.size, "x", "--size WxH of at least 64 pixels")
+    objects = _pair(args.objects, ",", f"--objects MIN,MAX within 1..{MAX_OBJECTS}")
+    if min(size) < 64:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected --size WxH of at least 64 pixels, got {args.size}")
+    if not 1 <= objects[0] <= objects[1] <= MAX_OBJECTS:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST, f"expected --objects MIN,MAX within 1..{MAX_OBJECTS}, got {args.objects}"
+        )
+    if args.jpeg is not None and not 1 <= args.jpeg <= 100:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected --jpeg 1..100, got {args.jpeg}")
+    return Setting(size, objects, RegionChange.parse(args.regions_as), args.jpeg, args.any_table)
+
+
+def _pair(text: str, separator: str, expected: str) -> tuple[int, int]:
+    first, _, second = text.partition(separator)
+    if not (first.isdecimal() and second.isdecimal()):
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected {expected}, got '{text}'")
+    return int(first), int(second)
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("size", "objects", "regions_as", "jpeg", "any_table", "max_tiles")
+    return {name: getattr(args, name) for name in names}
+
+
+def measure(engine: GarEngine, seeds: range, setting: Setting, max_tiles: int | None = None) -> dict[str, Any]:
+    """Asks about the scenes of `seeds`; see `summary` for what comes back."""
+    results: list[Result] = []
+    blind: list[Result] = []
+    unseen: dict[int, EncodedFrame] = {}
+    with TabletopRenderer(*setting.size) as renderer:
+        for seed in _told(seeds, results):
+            for asked in asked_about(renderer, seed, setting):
+                frame = engine.encode(asked.image, asked.regions, max_tiles)
+                results += [answered(frame, question) for question in asked.questions]
+                if seed < seeds.start + BLIND_SCENES:
+                    count = len(asked.regions)
+                    if count not in unseen:
+                        unseen[count] = without_picture(engine, asked, max_tiles)
+                    blind += [answered(unseen[count], question) for question in asked.questions]
+    if not results:
+        raise GarError(ErrorCode.INVALID_REQUEST, "none of the scenes shows an object well enough to ask about it")
+    return summary(results, blind)
+
+
+def without_picture(engine: GarEngine, asked: Asked, max_tiles: int | None) -> EncodedFrame:
+    """A grey picture of the same size, with as many regions that cover all of it."""
+    image = np.full_like(asked.image, _GREY)
+    everything = np.ones(image.shape[:2], bool)
+    return engine.encode(image, [Region.from_mask(one.id, everything) for one in asked.regions], max_tiles)
+
+
+def answered(frame: EncodedFrame, question: Question) -> Result:
+    """What the model says, compared with the truth."""
+    if question.kind == CAPTION_FORM:
+        answer = frame.describe(ANSWER_TOKENS)
+    else:
+        answer = frame.ask(question.text, question.choices, ANSWER_TOKENS)
+    return result_of(question, answer.text, answer.confidence)
+
+
+def _told(seeds: range, results: list[Result]) -> Iterator[int]:
+    """The seeds, while a line on stderr now and then tells how far it is."""
+    start = told = time.monotonic()
+    for number, seed in enumerate(seeds, 1):
+        yield seed
+        now = time.monotonic()
+        if now - told > _LINE_SECONDS or number == len(seeds):
+            right = sum(one.right for one in results)
+            each = (now - start) / number
+            line = f"{number} of {len(seeds)} scenes, {each:.2g} s each, {right} of {len(results)} answers right"
+            print(line, file=sys.stderr, flush=True)
+            told = now
