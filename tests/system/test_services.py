@@ -149,8 +149,9 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
         client.wait_until_ready(PATIENCE)
         long = planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1024, timeout=PATIENCE)
-        message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)
-        assert message == "not answered within 0.2 s"
+        for _ in range(2):  # the first to time out may have reached the model before the long one
+            message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)
+            assert message == "not answered within 0.2 s"
         assert client.list_regions().error_code == ErrorCode.OK  # needs no model and waits for nobody
 
         two = [planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1, timeout=PATIENCE) for _ in range(2)]
