@@ -18,44 +18,58 @@ from gar_ros.engine.manifest import Tokens
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
-from gar_ros.export.train.heads import Heads, grid_loss, patch_labels, patch_loss, place_of, region_loss
+from gar_ros.export.train.heads import (
+    MENTIONED,
+    PLACE,
+    Heads,
+    grid_loss,
+    patch_labels,
+    patch_loss,
+    place_loss,
+    place_of,
+    region_loss,
+)
 from gar_ros.export.train.packing import NO_LABEL, Example, Packed, answered, attention_mask, pack
-from gar_ros.export.train.pixels import camera_noise, detector_mask
+from gar_ros.export.train.pixels import detector_mask, photographed
 from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer
-from gar_ros.export.train.scenes import GRID, Scenes, split_canvas
+from gar_ros.export.train.scenes import WHOLE, Scenes
 from gar_ros.sim.questions import Question
 
-LINK_LAYER = 1  # decoder layer (from 0) after which a region's last crop token must know its place in the picture
-NAME_LAYER = 2  # after which a <PromptN> in the question must know what its region's crop tokens know
+LINK_LAYER = 0  # decoder layer after which a region's last crop token must know what and where the region is
+NAME_LAYER = 1  # after which a <PromptN> in a question must know what its region's crop tokens know
+MENTION_LAYER = 2  # after which the state that answers must hold the places of the regions that the question names
 AUXILIARY = {
     "patch": 0.2,
     "region": 0.2,
-    "grid": 2.0,
-    "linked": 0.4,
-    "named": 0.4,
+    "grid": 1.0,
+    "linked": 0.2,
+    "named": 0.2,
+    "linked_place": 1.0,
+    "named_place": 1.0,
+    "mentioned": 1.0,
 }  # weights of the losses beside the answers'
+VISUAL = ("patch", "region", "grid")
 MASKS_CHANGED = 0.2
 CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
+EVALUATION_SHARES = (0.25, 0.4, 0.35)
 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is asked. region_shares: of batches with 1, 2, .. regions. single_tile: share of batches whose picture is
-    one tile and the same as thumbnail, as with max_tiles 1. focus: kinds that half of the questions are about."""
+    """What is asked. region_shares: of batches with 1, 2, .. regions. focus: kinds that half of the questions are
+    about."""
 
-    region_shares: tuple[float, ...] = (0.2, 0.35, 0.3, 0.1, 0.05)
-    questions: int = 10
-    single_tile: float = 0.2
+    region_shares: tuple[float, ...] = (0.2, 0.4, 0.3, 0.06, 0.04)
+    questions: int = 12
     focus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AnswerBatch:
-    """B pictures of T tiles with R regions. pixels [B * T, 3, S, S], masks [B * T, 1, S, S], patches int64 [B * T, n,
-    4], attributes int64 [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g * tiles]; prefix int64 [P]; asked: the
-    questions of each picture."""
+    """B pictures of one tile with R regions. pixels [B, 3, S, S], masks [B, 1, S, S], patches int64 [B, n, 4],
+    attributes int64 [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g]; prefix int64 [P]; asked: the questions of
+    each picture."""
 
-    grid: tuple[int, int]
     pixels: Tensor
     masks: Tensor
     patches: Tensor
@@ -72,13 +86,14 @@ class AnswerBatch:
 class Forward:
     """What the losses read.
 
-    answers [B, L, H]: last decoder states after the prefix. links [B, R, 1, H], names [B, L, H]: of earlier layers.
-    patches [B * T, n, D], features [B * T, g*g, H], replay [B, R, g*g, H].
+    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], names and mentions [B, L, H]: of earlier
+    layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
     """
 
     answers: Tensor
     links: Tensor
     names: Tensor
+    mentions: Tensor
     patches: Tensor
     features: Tensor
     replay: Tensor
@@ -106,13 +121,12 @@ class AnswerStage:
         self._ids = lru_cache(maxsize=200_000)(self._example)
 
     def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> AnswerBatch:
-        """A random training batch; regions, tiles and form are the same for all pictures of a step."""
+        """A random training batch; the number of regions and the form are the same for all pictures of a step."""
         count = 1 + int(plan.choice(len(self.curriculum.region_shares), p=self.curriculum.region_shares))
-        single = plan.random() < self.curriculum.single_tile
         drawer = self.drawers[id(self.scenes)]
         indexes = rng.choice(drawer.with_regions(count), self.batch_size)
         caption = count == 1 and plan.random() < CAPTION_SHARE
-        return self._batch(model, self.scenes, indexes, count, single, caption, rng, augment=True)
+        return self._batch(model, self.scenes, indexes, count, caption, rng, augment=True)
 
     def loss(self, model: GarModel, heads: Heads, batch: AnswerBatch) -> tuple[Tensor, dict[str, float]]:
         """Answers' cross entropy and the auxiliary losses."""
@@ -121,50 +135,81 @@ class AnswerStage:
         rows = targets != NO_LABEL
         logits = model.head(states.answers[rows])
         answer = F.cross_entropy(logits, targets[rows])
-        parts = {
-            "patch": patch_loss(heads.patch, states.patches, batch.patches),
-            "region": region_loss(heads.region, states.replay, batch.attributes, None, "region"),
-            "grid": grid_loss(heads.grid, states.features),
-            "linked": region_loss(heads.linked, states.links, batch.attributes, batch.places, "linked"),
-        }
-        if len(named := self._named(batch)):
-            tokens = states.names[named[:, 0], named[:, 1], None, None]
-            attributes, places = (one[named[:, 0], named[:, 2], None] for one in (batch.attributes, batch.places))
-            parts["named"] = region_loss(heads.named, tokens, attributes, places, "named")
-        counted = set(parts) - ({"patch", "region", "grid"} if self.frozen_vision else set())
-        total = answer + sum(AUXILIARY[name] * parts[name][0] for name in sorted(counted))
+        parts = self._auxiliary(heads, states, batch)
+        total = answer + sum(AUXILIARY[name] * loss for name, (loss, _) in sorted(parts.items()))
         token_accuracy = (logits.argmax(-1) == targets[rows]).float().mean().item()
         numbers = {"answer_loss": answer.item(), "tokens": token_accuracy}
         for _, more in parts.values():
             numbers |= more
         return total, numbers
 
-    def _named(self, batch: AnswerBatch) -> Tensor:
-        """int64 [n, 3]: picture, place after the prefix and region of every <PromptN> in a question."""
-        found = [
-            torch.cat(
-                [
-                    (batch.packed.ids == token).nonzero(),
-                    torch.full((int((batch.packed.ids == token).sum()), 1), region),
-                ],
-                1,
-            )
-            for region, token in enumerate(self.tokens.prompts[: batch.attributes.shape[1]])
-        ]
-        return torch.cat(found)
+    def _auxiliary(
+        self, heads: Heads, states: Forward, batch: AnswerBatch
+    ) -> dict[str, tuple[Tensor, dict[str, float]]]:
+        """Loss and numbers of each of AUXILIARY that applies."""
+        parts = {
+            "linked": region_loss(heads.linked, states.links.unsqueeze(2), batch.attributes, None, "linked"),
+            "linked_place": place_loss(
+                heads.linked_place, states.links.flatten(0, 1), batch.places.flatten(0, 1), "linked"
+            ),
+        }
+        if not self.frozen_vision:
+            parts |= {
+                "patch": patch_loss(heads.patch, states.patches, batch.patches),
+                "region": region_loss(heads.region, states.replay, batch.attributes, batch.places, "region"),
+                "grid": grid_loss(heads.grid, states.features),
+            }
+        rows, at, region = self._named(batch)
+        if len(rows):
+            names = states.names[rows, at]
+            attributes = batch.attributes[rows, region, None]
+            parts["named"] = region_loss(heads.named, names[:, None, None], attributes, None, "named")
+            parts["named_place"] = place_loss(heads.named_place, names, batch.places[rows, region], "named")
+        if batch.places.shape[1] > 1:
+            rows, at, places = self._mentioned(batch, rows, at, region)
+            if len(rows):
+                parts["mentioned"] = place_loss(heads.mentioned, states.mentions[rows, at], places, "mentioned")
+        return parts
+
+    def _named(self, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Picture, place after the prefix and region of every <PromptN> in a question, in their order."""
+        prompts = torch.tensor(self.tokens.prompts[: batch.attributes.shape[1]])
+        which = batch.packed.ids[..., None] == prompts
+        rows, at, region = (which & (batch.packed.labels == NO_LABEL)[..., None]).nonzero(as_tuple=True)
+        return rows, at, region
+
+    def _mentioned(self, batch: AnswerBatch, rows: Tensor, at: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Picture and place of the state that starts each answer, and the places [n, MENTIONED * PLACE] of the
+        regions its question names, in the order in which they first come, NaN where there are none."""
+        segments, labels = batch.packed.segments, batch.packed.labels
+        before = torch.roll(labels, 1, 1)
+        before[:, 0] = NO_LABEL
+        same = torch.roll(segments, 1, 1) == segments
+        starts = (labels != NO_LABEL) & ~((before != NO_LABEL) & same)
+        start_of = {(int(row), int(segments[row, place])): int(place) for row, place in starts.nonzero().tolist()}
+        named: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row, place, number in zip(rows.tolist(), at.tolist(), region.tolist(), strict=True):
+            found = named[row, int(segments[row, place])]
+            if number not in found:
+                found.append(number)
+        keys = [key for key, numbers in named.items() if 2 <= len(numbers) <= MENTIONED]
+        places = torch.full((len(keys), MENTIONED, PLACE), float("nan"))
+        for index, key in enumerate(keys):
+            places[index, : len(named[key])] = batch.places[key[0], named[key]]
+        whole = torch.tensor([[key[0], start_of[key]] for key in keys], dtype=torch.long).reshape(-1, 2)
+        return whole[:, 0], whole[:, 1], places.flatten(1)
 
     @torch.no_grad()
-    def evaluate(self, model: GarModel, heads: Heads, pictures: int = 120) -> dict[str, float]:
-        """Share of exactly right answers by question kind on held-out scenes, 2 x 2 tiles, masks as they are."""
+    def evaluate(self, model: GarModel, heads: Heads, pictures: int = 200) -> dict[str, float]:
+        """Share of exactly right answers by question kind on held-out scenes, masks as they are."""
         right: dict[str, list[bool]] = defaultdict(list)
         rng = np.random.default_rng(0)
         drawer = self.drawers[id(self.held_out)]
-        shares = (0.2, 0.35, 0.35, 0.05, 0.05)
-        for count, share in enumerate(shares, 1):
+        for count, share in enumerate(EVALUATION_SHARES, 1):
             usable = drawer.with_regions(count)[: max(8, int(share * pictures))]
             for indexes in np.array_split(usable, max(1, len(usable) // 8)):
                 for caption in (False, True) if count == 1 else (False,):
-                    batch = self._batch(model, self.held_out, indexes, count, False, caption, rng, augment=False)
+                    batch = self._batch(model, self.held_out, indexes, count, caption, rng, augment=False)
                     predicted = model.head(self._forward(model, batch).answers).argmax(-1)
                     results = answered(predicted, batch.packed, [len(asked) for asked in batch.asked])
                     for asked, correct in zip(batch.asked, results, strict=True):
@@ -176,19 +221,21 @@ class AnswerStage:
     def _forward(self, model: GarModel, batch: AnswerBatch) -> Forward:
         pictures = len(batch.asked)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_vision):
-            patches, features = _encode(model, batch)
-        tiles = features.unflatten(0, (pictures, -1))
-        replay = model.replay(tiles[:, 1:], batch.grid, batch.wy, batch.wx)
+            patches = model.encode_patches(batch.pixels, batch.masks)
+            features = model.project(patches)
+        tiles = features[:, None]
+        replay = model.replay(tiles, WHOLE, batch.wy, batch.wx)
         prefix = batch.prefix.expand(pictures, -1)
         embeddings = torch.cat([model.splice(prefix, tiles, replay), model.embed(batch.packed.ids)], 1)
         length = prefix.shape[1]
         positions = torch.cat([torch.arange(length).expand(pictures, -1), batch.packed.positions], 1)
-        with _kept_outputs(model, (LINK_LAYER, NAME_LAYER)) as kept:
+        with _kept_outputs(model, (LINK_LAYER, NAME_LAYER, MENTION_LAYER)) as kept:
             hidden = model.hidden_states(embeddings, positions, attention_mask(batch.packed.segments, length))
         return Forward(
             answers=hidden[:, length:],
-            links=kept[LINK_LAYER][:, _last_crops(batch.prefix, model.config.crop_tokens)].unsqueeze(2),
+            links=kept[LINK_LAYER][:, _last_crops(batch.prefix, model.config.crop_tokens)],
             names=kept[NAME_LAYER][:, length:],
+            mentions=kept[MENTION_LAYER][:, length:],
             patches=patches,
             features=features,
             replay=replay,
@@ -200,26 +247,20 @@ class AnswerStage:
         scenes: Scenes,
         indexes: NDArray[np.int64],
         count: int,
-        single: bool,
         caption: bool,
         rng: np.random.Generator,
         augment: bool,
     ) -> AnswerBatch:
-        grid = (1, 1) if single else GRID
-        drawer = self.drawers[id(scenes)]
+        drawer, config = self.drawers[id(scenes)], model.config
         pixels, masks, patches, attributes, places, boxes, asked = [], [], [], [], [], [], []
         for scene in indexes:
             objects = drawer.regions(scene, count, rng)
-            regions = [
-                detector_mask(scenes.labels[scene] == item + 1, rng, MASKS_CHANGED if augment else 0.0)
-                for item in objects
-            ]
-            tiles = tiles_of(scenes.thumbnails[scene], scenes.canvases[scene], single)
-            labels = tiles_of(scenes.labels[scene, ::2, ::2][None], scenes.labels[scene][None], single)[:, 0]
-            union = np.logical_or.reduce(regions)
-            pixels.append(camera_noise(tiles, rng) if augment else tiles.astype(np.float32))
-            masks.append(tiles_of(union[::2, ::2][None], union[None], single))
-            patches.append(patch_labels(labels, scenes.attributes[[scene] * len(tiles)], model.config.patch))
+            labels = scenes.labels[scene]
+            regions = [detector_mask(labels == item + 1, rng, MASKS_CHANGED if augment else 0.0) for item in objects]
+            tile = scenes.tiles[scene]
+            pixels.append(photographed(tile, rng) if augment else tile.astype(np.float32))
+            masks.append(np.logical_or.reduce(regions)[None])
+            patches.append(patch_labels(labels, scenes.attributes[scene], config.patch))
             attributes.append(scenes.attributes[scene, list(objects)])
             places.append(
                 [place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)]
@@ -229,14 +270,13 @@ class AnswerStage:
                 asked.append(drawer.caption(scene, objects, rng))
             else:
                 asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, self.curriculum.focus))
-        wy, wx = replay_weights(np.concatenate(boxes), grid, model.config.grid, model.config.roi_convention)
-        prefix = self.prompts.prefix("caption" if caption else "question", len(pixels[0]), count)
+        wy, wx = replay_weights(np.concatenate(boxes), WHOLE, config.grid, config.roi_convention)
+        prefix = self.prompts.prefix("caption" if caption else "question", 1, count)
         examples = [[self._ids(one.kind, one.text, one.answer, count) for one in questions] for questions in asked]
         return AnswerBatch(
-            grid=grid,
-            pixels=torch.from_numpy(np.concatenate(pixels)) / 127.5 - 1,
-            masks=torch.from_numpy(np.concatenate(masks)).float(),
-            patches=torch.from_numpy(np.concatenate(patches)),
+            pixels=torch.from_numpy(np.stack(pixels)) / 127.5 - 1,
+            masks=torch.from_numpy(np.stack(masks)).float(),
+            patches=torch.from_numpy(np.stack(patches)),
             attributes=torch.from_numpy(np.array(attributes, np.int64)),
             places=torch.from_numpy(np.array(places, np.float32)),
             wy=torch.from_numpy(wy).unflatten(0, (len(indexes), count)),
@@ -249,23 +289,6 @@ class AnswerStage:
     def _example(self, kind: str, text: str, answer: str, count: int) -> Example:
         question = self.prompts.caption_request() if kind == CAPTION_FORM else self.prompts.question(text, count)
         return question, [*self.prompts.choice(answer), self.tokens.eos[0]]
-
-
-def tiles_of(thumbnail: NDArray, canvas: NDArray, single: bool) -> NDArray:
-    """(T, C, S, S): thumbnail (C, S, S) and the canvas's tiles; with `single` the thumbnail twice, as for a picture
-    of one tile."""
-    if single:
-        return np.stack([thumbnail, thumbnail])
-    return np.concatenate([thumbnail[None], split_canvas(canvas[None])[0]])
-
-
-def _encode(model: GarModel, batch: AnswerBatch) -> tuple[Tensor, Tensor]:
-    """Patches and features of all tiles; a picture of one tile, equal to its thumbnail, is encoded once."""
-    if batch.grid != (1, 1):
-        patches = model.encode_patches(batch.pixels, batch.masks)
-        return patches, model.project(patches)
-    patches = model.encode_patches(batch.pixels[::2], batch.masks[::2]).repeat_interleave(2, 0)
-    return patches, model.project(patches[::2]).repeat_interleave(2, 0)
 
 
 @contextmanager

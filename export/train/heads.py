@@ -18,6 +18,8 @@ BACKGROUND_WEIGHT = 0.1
 PATCH_COVER = 0.12  # of a patch, for an object to be its label
 DEPTH_MEAN, DEPTH_STD = 0.54, 0.07  # metres, of random scenes
 GRID_AMPLITUDE = 3.0  # of a token's place in its tile, in units of the token's RMS
+PLACE_AMPLITUDE = 2.5  # of a region's place in a decoder state, alike
+MENTIONED = 3  # regions that a question names first, whose places its last state must hold
 IGNORED = -100  # cross entropy's label of absent regions
 
 
@@ -36,20 +38,23 @@ class RegionHead(nn.Module):
         return logits, place
 
 
-class GridHead(nn.Module):
-    """A token's place in its tile, read along two directions of unit length from the token at unit RMS.
+class DirectionHead(nn.Module):
+    """Values that a state holds along directions of unit length, at unit RMS of the state.
 
     Unit lengths make it unable to amplify a faint signal. From attributes alone, the ViT leaves the horizontal place
-    so faint that the decoder does not find it: that loss stayed at the variance for 1,800 steps.
+    so faint that the decoder does not find it, and the decoder's states hold it too faintly to be compared: both losses
+    stayed at the variance of the data for 1,800 steps.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, count: int, amplitude: float) -> None:
         super().__init__()
-        self.directions = nn.Parameter(torch.randn(2, width))
+        self.directions = nn.Parameter(torch.randn(count, width))
+        self.amplitude = amplitude
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens [..., width] -> x, y [..., 2]."""
-        return F.rms_norm(tokens, tokens.shape[-1:]) @ F.normalize(self.directions, dim=-1).T
+    def forward(self, states: Tensor) -> Tensor:
+        """states [..., width] -> values [..., count]."""
+        values = F.rms_norm(states, states.shape[-1:]) @ F.normalize(self.directions, dim=-1).T
+        return values / self.amplitude
 
 
 class Heads(nn.Module):
@@ -62,23 +67,24 @@ class Heads(nn.Module):
         self.region = RegionHead(width)
         self.linked = RegionHead(width)
         self.named = RegionHead(width)
-        self.grid = GridHead(width)
+        self.grid = DirectionHead(width, 2, GRID_AMPLITUDE)
+        self.linked_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
+        self.named_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
+        self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
 
 
 def patch_labels(labels: NDArray[np.uint8], attributes: NDArray[np.uint8], patch: int) -> NDArray[np.int64]:
-    """(B, patches, 4) attribute of the object that covers most of each patch; background is one past the last class.
+    """(patches, 4) attribute of the object that covers most of each patch; background is one past the last class.
 
-    labels: uint8 (B, S, S), i + 1 is object i. attributes: uint8 (B, objects, 4).
+    labels: uint8 (S, S), i + 1 is object i. attributes: uint8 (objects, 4).
     """
-    count, side = labels.shape[0], labels.shape[1] // patch
-    cut = labels.reshape(count, side, patch, side, patch)
-    cover = np.stack([(cut == number + 1).sum((2, 4)) for number in range(attributes.shape[1])], -1).reshape(
-        count, side * side, -1
-    )
-    main = cover.argmax(-1)
-    found = np.take_along_axis(attributes.astype(np.int64), main[:, :, None], 1)
+    side, kinds = labels.shape[0] // patch, len(attributes) + 1
+    index = np.arange(side * patch) // patch
+    patches = index[:, None] * side + index[None, :]
+    cover = np.bincount((patches * kinds + labels).ravel(), minlength=side * side * kinds).reshape(-1, kinds)[:, 1:]
+    found = attributes[cover.argmax(-1)].astype(np.int64)
     background = cover.max(-1) < PATCH_COVER * patch * patch
-    return np.where(background[:, :, None], np.array(CLASSES), found)
+    return np.where(background[:, None], np.array(CLASSES), found)
 
 
 def patch_loss(head: nn.Linear, patches: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -97,13 +103,24 @@ def patch_loss(head: nn.Linear, patches: Tensor, labels: Tensor) -> tuple[Tensor
     return sum((loss * weights).sum() for loss in losses), accuracy  # type: ignore[return-value]
 
 
-def grid_loss(head: GridHead, features: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of every token's place in its tile, in GRID_AMPLITUDE; features [T, g * g, H], row-major."""
+def grid_loss(head: DirectionHead, features: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Squared error of every token's place in its tile; features [T, g * g, H], row-major."""
     side = round(features.shape[1] ** 0.5)
     axis = torch.linspace(-1, 1, side)
     places = torch.stack([axis.repeat(side), axis.repeat_interleave(side)], -1)
-    errors = (head(features) / GRID_AMPLITUDE - places).square().mean((0, 1))
+    errors = (head(features) - places).square().mean((0, 1))
     return errors.mean(), {"grid_x_error": errors[0].sqrt().item(), "grid_y_error": errors[1].sqrt().item()}
+
+
+def place_loss(head: DirectionHead, states: Tensor, places: Tensor, name: str) -> tuple[Tensor, dict[str, float]]:
+    """Squared error of places [n, k * PLACE] that the states [n, H] must hold; NaN where there is none."""
+    known = ~places.isnan()
+    errors = (head(states) - places.nan_to_num()).square() * known
+    weights = errors.new_tensor(PLACE_WEIGHTS).repeat(places.shape[-1] // PLACE)
+    with torch.no_grad():
+        each = errors.unflatten(-1, (-1, PLACE)).sum((0, 1)) / known.unflatten(-1, (-1, PLACE)).sum((0, 1)).clamp(min=1)
+    numbers = {f"{name}_{axis}_error": each[i].sqrt().item() for i, axis in enumerate(("x", "y", "depth"))}
+    return (errors * weights).sum() / known.sum().clamp(min=1), numbers
 
 
 def place_of(mask: NDArray[np.bool_], depth: float) -> NDArray[np.float32]:

@@ -87,6 +87,6 @@ def _sample_patches(
         labels = scenes.labels[scene, top : top + side, left : left + side]
         if labels.any():
             main = np.bincount(labels[labels > 0]).argmax()
-            colours.append(scenes.canvases[scene, :, top : top + side, left : left + side].reshape(-1))
+            colours.append(scenes.tiles[scene, :, top : top + side, left : left + side].reshape(-1))
             masks.append((labels == main).reshape(-1))
     return np.stack(colours).astype(np.float32) / 127.5 - 1, np.stack(masks).astype(np.float32)

@@ -27,21 +27,16 @@ class Workers:
         """True in the process that decides."""
         return self.number == 0
 
-    def average(self, parameters: Iterable[nn.Parameter], decision: float) -> float:
-        """Replaces the gradients by their mean over all processes; returns the leading process's `decision`.
-
-        The processes must have gradients for the same parameters.
-        """
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces the gradients by their mean over all processes, which must have them for the same parameters."""
         if self.count == 1:
-            return decision
+            return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        mine = torch.tensor([decision if self.leads else 0.0])
-        flat = torch.cat([mine, *(gradient.reshape(-1) for gradient in gradients)])
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         torch.distributed.all_reduce(flat)
-        flat[1:] /= self.count
-        for gradient, mean in zip(gradients, flat[1:].split([gradient.numel() for gradient in gradients]), strict=True):
+        flat /= self.count
+        for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
-        return float(flat[0])
 
 
 def run_workers(count: int, work: Callable[[Workers], None]) -> None:

@@ -6,12 +6,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+JPEG_SHARE = 0.25  # of the pictures
 JPEG_QUALITY = (40, 95)
-MAX_EDGE_SHIFT = 3  # pixels of the canvas by which a mask is eroded or dilated
+MAX_EDGE_SHIFT = 3  # pixels of the tile by which a mask is eroded or dilated
+
+
+def photographed(tile: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(3, S, S) uint8 pixels to float32 0..255, as another camera with other light would give them, JPEG or not."""
+    return camera_noise(compressed(tile, rng) if rng.random() < JPEG_SHARE else tile, rng)
 
 
 def camera_noise(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(T, 3, S, S) uint8 tiles of one picture to float32 0..255 of another exposure, white balance and noise."""
+    """(..., 3, H, W) uint8 to float32 0..255 of another exposure, white balance and noise."""
     gain = rng.uniform(0.85, 1.15) * rng.uniform(0.96, 1.04, 3).astype(np.float32)
     changed = pixels.astype(np.float32) * gain.astype(np.float32)[:, None, None]
     if rng.random() < 0.3:
@@ -19,11 +25,11 @@ def camera_noise(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
     return np.clip(changed, 0, 255)
 
 
-def compressed(canvas: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def compressed(tile: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """(3, H, W) uint8 after JPEG of random quality."""
     quality = int(rng.integers(*JPEG_QUALITY))
     _, code = cv2.imencode(
-        ".jpg", np.ascontiguousarray(canvas[::-1].transpose(1, 2, 0)), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        ".jpg", np.ascontiguousarray(tile[::-1].transpose(1, 2, 0)), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8).transpose(2, 0, 1)[::-1]
 

@@ -22,13 +22,13 @@ from gar_ros.export.train.muon import Muon
 from gar_ros.export.train.parallel import Workers
 
 STATE = "state.safetensors"
-COOLED = "cooled.safetensors"  # result of a cooldown; the run itself goes on from STATE
 LOG = "log.jsonl"
 
 WARM_UP = 40  # steps
 AVERAGE_DECAY = 0.998  # of the running average of the weights, a step
 CLIP = 1.0  # largest norm of all gradients together
 FINAL_RATE = 0.02  # of the learning rate at the end of a cooldown
+SAVE_EVERY = 100  # steps
 LOG_EVERY = 50  # steps
 TIED = "lm_head"  # the same tensor as the embedding table
 VISION_PARTS = (
@@ -55,15 +55,15 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast. Minutes are of wall time; the average over workers of a step counts as one."""
+    """How long and how fast. cooldown: share of the steps, at their end, over which the learning rate falls to its
+    end, linearly."""
 
-    minutes: float
+    steps: int
     learning_rate: float = 2e-3
     vision_scale: float = 1.0  # of the learning rate, for ViT, mask embedding and projector
     seed: int = 0
-    evaluate_every: float = 10.0  # minutes
-    save_every: float = 3.0  # minutes
-    cooldown: bool = False  # the learning rate falls linearly over these minutes
+    evaluate_every: int = 300  # steps
+    cooldown: float = 0.0
 
 
 @dataclass
@@ -91,19 +91,19 @@ class Run:
             for mean, now in zip(self.average.parameters(), self.modules().parameters(), strict=True):
                 mean.lerp_(now, weight)
 
-    def save(self, optimiser: Muon, name: str = STATE) -> None:
+    def save(self, optimiser: Muon) -> None:
         """Writes the state file, beside the old one first, so that an interruption leaves a whole file."""
         tensors = {f"now.{key}": value for key, value in _tensors(self.modules()).items()}
         tensors |= {f"average.{key}": value for key, value in _tensors(self.average).items()}
         tensors |= {f"optimiser.{key}": value for key, value in optimiser.state_dict().items()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f"{name}.part"
+        beside = self.folder / f"{STATE}.part"
         save_file(
             {key: value.detach().contiguous() for key, value in tensors.items()},
             beside,
             metadata={"step": str(self.step), "seconds": str(round(self.seconds))},
         )
-        beside.replace(self.folder / name)
+        beside.replace(self.folder / STATE)
 
     def restart_average(self) -> None:
         """The average becomes the present weights."""
@@ -130,16 +130,13 @@ class Run:
             log.write(line + "\n")
 
 
-def newest_state(folder: Path) -> Path:
-    """A stage's running state, or its cooled one if that is newer. Raises FileNotFoundError when there is neither."""
-    states = [path for path in (folder / STATE, folder / COOLED) if path.is_file()]
-    if not states:
-        raise FileNotFoundError(f"expected {STATE} in {folder}: run the stage before this one first")
-    return max(states, key=lambda path: path.stat().st_mtime)
-
-
 def load_weights(modules: nn.ModuleDict, path: Path, parts: tuple[str, ...] = ("",)) -> None:
-    """The averaged weights of a state file whose names contain one of `parts`; all by default."""
+    """The averaged weights of a state file whose names contain one of `parts`; all by default.
+
+    Raises FileNotFoundError naming the stage's folder, ValueError when the file doesn't fit the model.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected {STATE} in {path.parent}: run the stage before this one first")
     tensors = _part(load_file(path), "average.")
     _fill(modules, {name: value for name, value in tensors.items() if any(part in name for part in parts)}, parts)
 
@@ -170,7 +167,7 @@ def make_optimiser(run: Run, vision_scale: float) -> Muon:
 
 
 def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
-    """Trains for `settings.minutes`, from the state file when there is one.
+    """Trains to `settings.steps` in all, from the state file when there is one.
 
     Batches depend on the seed, the step and the worker alone, so an interrupted run sees the data it would have seen.
     """
@@ -178,44 +175,41 @@ def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
     optimiser = make_optimiser(run, settings.vision_scale)
     run.resume(optimiser)
     run.modules().train()
-    start = last = saved = evaluated = time.monotonic()
+    last = time.monotonic()
     recent: dict[str, list[float]] = defaultdict(list)
-    while True:
+    while run.step < settings.steps:
         plan = np.random.default_rng((settings.seed, run.step))
         batch = stage.batch(run.model, plan, np.random.default_rng((settings.seed, run.step, workers.number)))
         loss, numbers = stage.loss(run.model, run.heads, batch)
         optimiser.zero_grad()
         loss.backward()
-        now = time.monotonic()
-        share = workers.average(optimiser.parameters.values(), (now - start) / (settings.minutes * 60))
+        workers.average(optimiser.parameters.values())
         nn.utils.clip_grad_norm_(optimiser.parameters.values(), CLIP)
-        optimiser.step(settings.learning_rate * _rate(run.step, min(share, 1.0), settings.cooldown))
+        optimiser.step(settings.learning_rate * _rate(run.step, settings))
         run.step += 1
         run.update_average()
+        now = time.monotonic()
         run.seconds, last = run.seconds + now - last, now
-        for key, value in {"loss": loss.item(), **numbers}.items():
-            recent[key].append(value)
-        if share >= 1:
-            break
         if not workers.leads:
             continue
+        for key, value in {"loss": loss.item(), **numbers}.items():
+            recent[key].append(value)
         if run.step % LOG_EVERY == 0:
             run.log(_means(recent))
             recent.clear()
-        if now - saved > settings.save_every * 60 and not settings.cooldown:
+        if run.step % SAVE_EVERY == 0 or run.step == settings.steps:
             run.save(optimiser)
-            saved = now
-        if now - evaluated > settings.evaluate_every * 60:
+        if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
             _evaluate(run, stage)
-            evaluated = time.monotonic()
-    if workers.leads:
-        run.save(optimiser, COOLED if settings.cooldown else STATE)
-        _evaluate(run, stage)
 
 
-def _rate(step: int, share: float, cooldown: bool) -> float:
-    """Factor of the learning rate at `step`; `share` of the session's time is over."""
-    return min(1.0, (step + 1) / WARM_UP) * (1 - (1 - FINAL_RATE) * share if cooldown else 1.0)
+def _rate(step: int, settings: Settings) -> float:
+    """Factor of the learning rate at `step`."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    if not settings.cooldown:
+        return warm
+    left = (settings.steps - step) / (settings.cooldown * settings.steps)
+    return warm * max(FINAL_RATE, min(1.0, left))
 
 
 def _evaluate(run: Run, stage: Stage) -> None:

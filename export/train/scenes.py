@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.tiling import mask_ids, tile_grid, tile_pixels
-from gar_ros.export.train.tiny_checkpoint import MAX_TILES, TILE
+from gar_ros.engine.tiling import mask_ids, tile_pixels
+from gar_ros.export.train.tiny_checkpoint import TILE
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.scene import COLOURS, FINISHES, MAX_OBJECTS, SHAPES, SIZES, Camera, Light, Scene, SceneObject
+from gar_ros.sim.transforms import to_vec3
 from gar_ros.sim.truth import RELATIONS, SceneTruth, scene_truth
 
 ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "finish": FINISHES}
 ABSENT = 255  # attribute of an object that the scene doesn't have
-GRID = (2, 2)  # tiles_w, tiles_h of every 4:3 image
-CANVAS = 2 * TILE  # pixels
+WHOLE = (1, 1)  # tiles_w, tiles_h: the whole picture is one tile
 
-IMAGE_SIZE = (448, 336)  # width, height in pixels of the rendered scenes
 HELD_OUT_SEEDS = 1_000_000  # training seeds stay below; validation and test scenes start here
 TEST_SEEDS = 2_000_000  # never used to choose a model
 
-ARRAYS = ("thumbnails", "canvases", "labels", "attributes", "depths", "seeds")
+CAMERA = (640, 480)  # width, height in pixels of the held-out pictures, and of the bench's
+TRAINING_CAMERAS = ((640, 480), (448, 336), (448, 336), (512, 288))
+TRAINING_COUNTS = ((3, 8), (3, 8), (3, 8), (1, 4), (8, MAX_OBJECTS))  # of objects, drawn from
+ANY_TABLE = 0.3  # share of the training scenes whose table has any colour
+
+ARRAYS = ("tiles", "labels", "attributes", "depths", "seeds")
 STATES = "states.jsonl"
 TRUTHS = "truths.npz"
 PER_OBJECT = ("pixels", "visible", "askable", "centroid", "centre", "distance")  # arrays of SceneTruth
@@ -42,14 +47,13 @@ PER_OBJECT = ("pixels", "visible", "askable", "centroid", "centre", "distance") 
 class Scenes:
     """N rendered scenes.
 
-    thumbnails: uint8 (N, 3, TILE, TILE). canvases: uint8 (N, 3, CANVAS, CANVAS), the tiles put together. labels:
-    uint8 (N, CANVAS, CANVAS), 0 none, i + 1 object i. attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES'
-    words or ABSENT. depths: float32 (N, MAX_OBJECTS), metres along the optical axis of the objects' centres. seeds:
-    int64 (N,). truths: the exact scenes and what is true of them.
+    tiles: uint8 (N, 3, TILE, TILE), each the whole picture. labels: uint8 (N, TILE, TILE), 0 none, i + 1 object i.
+    attributes: uint8 (N, MAX_OBJECTS, 4), index into ATTRIBUTES' words or ABSENT. depths: float32 (N, MAX_OBJECTS),
+    metres along the optical axis of the objects' centres. seeds: int64 (N,). truths: the exact scenes and what is true
+    of them.
     """
 
-    thumbnails: NDArray[np.uint8]
-    canvases: NDArray[np.uint8]
+    tiles: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     attributes: NDArray[np.uint8]
     depths: NDArray[np.float32]
@@ -63,9 +67,8 @@ class Scenes:
     def empty(cls, count: int) -> Scenes:
         """Arrays to be filled."""
         return cls(
-            thumbnails=np.zeros((count, 3, TILE, TILE), np.uint8),
-            canvases=np.zeros((count, 3, CANVAS, CANVAS), np.uint8),
-            labels=np.zeros((count, CANVAS, CANVAS), np.uint8),
+            tiles=np.zeros((count, 3, TILE, TILE), np.uint8),
+            labels=np.zeros((count, TILE, TILE), np.uint8),
             attributes=np.full((count, MAX_OBJECTS, len(ATTRIBUTES)), ABSENT, np.uint8),
             depths=np.zeros((count, MAX_OBJECTS), np.float32),
             seeds=np.zeros(count, np.int64),
@@ -147,29 +150,36 @@ def finished_shards(folder: Path, kind: str) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"{kind}-*/seeds.npy"))
 
 
-def render_scenes(first_seed: int, count: int, image_size: tuple[int, int] = IMAGE_SIZE) -> Scenes:
-    """Draws `count` scenes. image_size: (width, height) in pixels, of an aspect ratio that fills 2 x 2 tiles."""
+def training_scene(seed: int) -> tuple[Scene, tuple[int, int]]:
+    """A scene of any number of objects, on any table, and the size (width, height) of its picture in pixels."""
+    rng = np.random.default_rng(seed)
+    camera = TRAINING_CAMERAS[rng.integers(len(TRAINING_CAMERAS))]
+    scene = random_scene(seed, TRAINING_COUNTS[rng.integers(len(TRAINING_COUNTS))])
+    if rng.random() < ANY_TABLE:
+        scene = dataclasses.replace(scene, table_rgb=to_vec3(rng.uniform(0.1, 0.9, 3)))
+    return scene, camera
+
+
+def render_scenes(first_seed: int, count: int, varied: bool) -> Scenes:
+    """Draws `count` scenes: varied ones as `training_scene` says, otherwise as the bench asks about."""
     scenes = Scenes.empty(count)
-    with TabletopRenderer(*image_size) as renderer:
+    with ExitStack() as open_renderers:
+        renderers = {
+            size: open_renderers.enter_context(TabletopRenderer(*size)) for size in {CAMERA, *TRAINING_CAMERAS}
+        }
         for index in range(count):
-            _fill(scenes, index, first_seed + index, renderer)
+            seed = first_seed + index
+            scene, size = training_scene(seed) if varied else (random_scene(seed), CAMERA)
+            _fill(scenes, index, seed, scene, renderers[size])
     return scenes
 
 
-def _fill(scenes: Scenes, index: int, seed: int, renderer: TabletopRenderer) -> None:
-    scene = random_scene(seed)
+def _fill(scenes: Scenes, index: int, seed: int, scene: Scene, renderer: TabletopRenderer) -> None:
     picture = renderer.render(scene, depth=False)
-    height, width = picture.labels.shape
-    grid = tile_grid(width, height, MAX_TILES, TILE)
-    if grid != GRID:
-        raise ValueError(f"expected images that fill {GRID} tiles, got {width}x{height} px, which fill {grid}")
-    tiles = tile_pixels(picture.rgb, grid, TILE)
     count = len(scene.objects)
     masks = [picture.labels == number for number in range(1, count + 1)]
-    label_tiles = mask_ids(masks, range(1, count + 1), grid, TILE, thumbnail=False, none=0)
-    scenes.thumbnails[index] = tiles[0]
-    scenes.canvases[index] = join_tiles(tiles[1:])
-    scenes.labels[index] = join_tiles(label_tiles[:, None])[0]
+    scenes.tiles[index] = tile_pixels(picture.rgb, WHOLE, TILE)[0]
+    scenes.labels[index] = mask_ids(masks, range(1, count + 1), WHOLE, TILE, thumbnail=False, none=0)[0]
     scenes.attributes[index, :count] = attribute_indexes(scene)
     scenes.depths[index, :count] = [scene.camera.pose_of(item)[0][2] for item in scene.objects]
     scenes.seeds[index] = seed
@@ -182,24 +192,11 @@ def attribute_indexes(scene: Scene) -> NDArray[np.uint8]:
     return np.array(rows, np.uint8)
 
 
-def join_tiles(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, CANVAS, CANVAS) from the row-major tiles (4, C, TILE, TILE)."""
-    rows = tiles.reshape(GRID[1], GRID[0], -1, TILE, TILE).transpose(2, 0, 3, 1, 4)
-    return rows.reshape(-1, CANVAS, CANVAS)
-
-
-def split_canvas(canvases: NDArray) -> NDArray:
-    """The row-major tiles (N, 4, C, TILE, TILE) of canvases (N, C, CANVAS, CANVAS)."""
-    count, channels = canvases.shape[:2]
-    cut = canvases.reshape(count, channels, GRID[1], TILE, GRID[0], TILE).transpose(0, 2, 4, 1, 3, 5)
-    return cut.reshape(count, GRID[0] * GRID[1], channels, TILE, TILE)
-
-
 def write_shard(folder: Path, kind: str, first_seed: int, count: int) -> Path:
     """Renders a shard into `folder` unless it is there; its path. Raises ValueError for seeds of the other kind."""
     if (first_seed + count > HELD_OUT_SEEDS) == (kind == "train"):
         raise ValueError(f"expected seeds below {HELD_OUT_SEEDS} for train only, got {first_seed} for {kind}")
     shard = folder / f"{kind}-{first_seed:07d}"
     if not (shard / "seeds.npy").is_file():
-        render_scenes(first_seed, count).save(shard)
+        render_scenes(first_seed, count, varied=kind == "train").save(shard)
     return shard

@@ -10,16 +10,16 @@ from tokenizers import Tokenizer
 
 from gar_ros.export.train.tokenizer import CROP_TOKENS, PROMPT_TOKENS
 
-TILE = 192  # pixels
-PATCH = 12  # pixels
+TILE = 288  # pixels
+PATCH = 18  # pixels
 POOLING = 2
-MAX_TILES = 4
+MAX_TILES = 1
 PIXEL_MEAN = PIXEL_STD = 0.5
 
-VISION = {"embed_dim": 160, "depth": 5, "num_heads": 5}
+VISION = {"embed_dim": 192, "depth": 4, "num_heads": 4, "mlp_ratio": 8 / 3}
 DECODER = {
     "hidden_size": 192,
-    "intermediate_size": 352,  # what keeps export and checkpoint together under 20 MB
+    "intermediate_size": 288,  # what keeps export and checkpoint together under 20 MB
     "num_hidden_layers": 4,
     "num_attention_heads": 6,
     "num_key_value_heads": 3,
@@ -125,7 +125,7 @@ def preprocessor_config() -> dict[str, Any]:
         "rescale_factor": 1 / 255,
         "size": {"height": TILE, "width": TILE},
         "tile_size": TILE,
-        "vision_input_type": "thumb+tile",
+        "vision_input_type": "tile",
     }
 
 

@@ -1,4 +1,4 @@
-"""Stage 1: the ViT learns what and where things are from single tiles, before any question is asked."""
+"""Stage 1: the ViT learns what and where things are, before any question is asked."""
 
 from __future__ import annotations
 
@@ -12,24 +12,19 @@ from torch import Tensor
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
 from gar_ros.export.train.heads import PLACE, Heads, grid_loss, patch_labels, patch_loss, place_of, region_loss
-from gar_ros.export.train.pixels import camera_noise, detector_mask
-from gar_ros.export.train.scenes import ABSENT, CANVAS, Scenes
-from gar_ros.export.train.tiny_checkpoint import TILE
+from gar_ros.export.train.pixels import detector_mask, photographed
+from gar_ros.export.train.scenes import ABSENT, WHOLE, Scenes
 
-REGIONS = 4  # at most, of one tile
-MIN_PIXELS = 60  # of an object in a tile, to be asked about
-MIN_SHARE = 0.5  # of the object's visible pixels that the tile must hold
-THUMBNAILS = 0.4  # share of the tiles; as many are random crops, the rest the runtime's own tiles
-RANDOM_CROPS = 0.4
-MASKS_CHANGED = 0.15
+REGIONS = 4  # at most, of one picture
+MASKS_CHANGED = 0.2
 GRID_WEIGHT = 2.0
-NO_MASK, ALL_MASKED = 0.2, 0.6  # otherwise a random part of the regions is masked
+NO_MASK, ALL_MASKED = 0.1, 0.7  # otherwise a random part of the regions is masked
 
 
 @dataclass(frozen=True)
 class TileBatch:
-    """B single tiles. pixels float [B, 3, S, S] normalised, masks [B, 1, S, S], patches int64 [B, n, 4], attributes
-    int64 [B, R, 4], places [B, R, PLACE], wy and wx [B, R, g, g]."""
+    """B pictures of one tile. pixels float [B, 3, S, S] normalised, masks [B, 1, S, S], patches int64 [B, n, 4],
+    attributes int64 [B, R, 4], places [B, R, PLACE], wy and wx [B, R, g, g]."""
 
     pixels: Tensor
     masks: Tensor
@@ -57,7 +52,7 @@ class VisionStage:
         patches = model.encode_patches(batch.pixels, batch.masks)
         features = model.project(patches)
         dense, numbers = patch_loss(heads.patch, patches, batch.patches)
-        replay = model.replay(features[:, None], (1, 1), batch.wy, batch.wx)
+        replay = model.replay(features[:, None], WHOLE, batch.wy, batch.wx)
         regional, more = region_loss(heads.region, replay, batch.attributes, batch.places, "region")
         grid, most = grid_loss(heads.grid, features)
         return dense + regional + GRID_WEIGHT * grid, {
@@ -81,65 +76,33 @@ class VisionStage:
     def _batch(
         self, model: GarModel, scenes: Scenes, indexes: NDArray[np.int64], rng: np.random.Generator, augment: bool
     ) -> TileBatch:
-        count, side = len(indexes), model.config.grid
-        pixels = np.empty((count, 3, TILE, TILE), np.float32)
-        labels = np.empty((count, TILE, TILE), np.uint8)
-        masks = np.zeros((count, 1, TILE, TILE), np.float32)
+        count, size, side = len(indexes), model.config.tile, model.config.grid
+        pixels = np.empty((count, 3, size, size), np.float32)
+        masks = np.zeros((count, 1, size, size), np.float32)
+        patches: list[NDArray[np.int64]] = []
         attributes = np.full((count, REGIONS, 4), ABSENT, np.int64)
         places = np.zeros((count, REGIONS, PLACE), np.float32)
         wy, wx = np.zeros((2, count, REGIONS, side, side), np.float32)
         for row, scene in enumerate(indexes):
-            tile, labels[row], shrunk = _random_tile(scenes, scene, rng)
-            pixels[row] = camera_noise(tile[None], rng)[0] if augment else tile
-            chosen = _visible_objects(scenes.labels[scene], labels[row], shrunk)
-            rng.shuffle(chosen)
-            changed = MASKS_CHANGED if augment else 0.0
-            regions = [detector_mask(labels[row] == number, rng, changed) for number in chosen[:REGIONS]]
-            if not regions:
+            mirror = slice(None, None, -1 if augment and rng.random() < 0.5 else 1)
+            tile, labels = scenes.tiles[scene][:, :, mirror], scenes.labels[scene][:, mirror]
+            pixels[row] = photographed(tile, rng) if augment else tile
+            patches.append(patch_labels(labels, scenes.attributes[scene], model.config.patch))
+            objects = rng.permutation(np.flatnonzero(scenes.truths[scene].askable))[:REGIONS]
+            if not len(objects):
                 continue
-            objects = [number - 1 for number in chosen[:REGIONS]]
+            changed = MASKS_CHANGED if augment else 0.0
+            regions = [detector_mask(labels == item + 1, rng, changed) for item in objects]
             attributes[row, : len(regions)] = scenes.attributes[scene, objects]
             places[row, : len(regions)] = [
                 place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)
             ]
             wy[row, : len(regions)], wx[row, : len(regions)] = replay_weights(
-                region_boxes(regions), (1, 1), side, "correct"
+                region_boxes(regions), WHOLE, side, "correct"
             )
             masks[row, 0] = _prompted(regions, rng)
-        dense = patch_labels(labels, scenes.attributes[indexes], model.config.patch)
-        tensors = [torch.from_numpy(array) for array in (pixels / 127.5 - 1, masks, dense, attributes, places, wy, wx)]
-        return TileBatch(*tensors)
-
-
-def _random_tile(
-    scenes: Scenes, scene: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
-    """Pixels (3, S, S) and labels (S, S) of the thumbnail, of one of the runtime's tiles, or of a random crop.
-
-    The third value is how many of the canvas's pixels became one.
-    """
-    kind = rng.random()
-    if kind < THUMBNAILS:
-        return scenes.thumbnails[scene], scenes.labels[scene, ::2, ::2], 4
-    if kind < THUMBNAILS + RANDOM_CROPS:
-        top, left = rng.integers(CANVAS - TILE + 1, size=2)
-    else:
-        top, left = rng.integers(2, size=2) * TILE
-    rows, columns = slice(top, top + TILE), slice(left, left + TILE)
-    return scenes.canvases[scene, :, rows, columns], scenes.labels[scene, rows, columns], 1
-
-
-def _visible_objects(canvas: NDArray[np.uint8], tile: NDArray[np.uint8], shrunk: int) -> list[int]:
-    """Labels of the objects that `tile` shows well enough to be asked about.
-
-    canvas: the whole picture's labels. shrunk: how many of its pixels became one of the tile's.
-    """
-    whole, part = np.bincount(canvas.ravel()), np.bincount(tile.ravel())
-    return [
-        number
-        for number in range(1, len(part))
-        if part[number] >= MIN_PIXELS and part[number] * shrunk >= MIN_SHARE * whole[number]
-    ]
+        arrays = (pixels / 127.5 - 1, masks, np.stack(patches), attributes, places, wy, wx)
+        return TileBatch(*(torch.from_numpy(array) for array in arrays))
 
 
 def _prompted(regions: list[NDArray[np.bool_]], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -40,10 +40,11 @@ def result_of(question: Question, text: str, confidence: float) -> Result:
 
 
 def group_of(question: Question) -> str:
-    """Captions are free text, the others go by the number of different regions that a question names."""
+    """Captions are free text; the others go by the number of different regions that a question names, none as one."""
     if not question.choices:
         return "captions"
-    return GROUPS[min(len(set(_PROMPT.findall(question.text + " ".join(question.choices)))), 3) - 1]
+    named = set(_PROMPT.findall(question.text + " ".join(question.choices)))
+    return GROUPS[min(max(len(named), 1), 3) - 1]
 
 
 def chance_of(question: Question) -> float:

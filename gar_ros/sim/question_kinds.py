@@ -14,6 +14,7 @@ from gar_ros.sim.question_draft import Draft, Kind, Maker, Regions, balanced, pr
 from gar_ros.sim.scene import COLOURS, FINISHES, SHAPES, SIZES
 
 LETTERS = "ABCD"
+VISIBLE = ("yes", "not visible")
 
 _VALUES = {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "finish": FINISHES}
 _WITH_OPTIONS = (
@@ -87,6 +88,35 @@ def _is_attribute(kind: str, name: str) -> None:
 
 _is_attribute("is_colour", "colour")
 _is_attribute("is_shape", "shape")
+_is_attribute("is_size", "size")
+_is_attribute("is_finish", "finish")
+
+
+@_register("what_is", 1)
+def _what_is(regions: Regions) -> Draft | None:
+    chosen = regions.some(1)
+    if chosen is None:
+        return None
+    colour, shape = (regions.attribute(name, chosen[0]) for name in ("colour", "shape"))
+    return Draft(f"What is {prompt_name(chosen[0])}?", (), f"a {colour} {shape}")
+
+
+@_register("can_see", 1)
+def _can_see(regions: Regions) -> Draft | None:
+    """About something in the picture, region or not. What hides behind or in another object is not visible."""
+    objects, truth = regions.truth.scene.objects, regions.truth
+    kinds = [(item.colour, item.shape) for item in objects]
+    clear = {kind for kind, askable in zip(kinds, truth.askable, strict=True) if askable}
+    seen = {kind for kind, pixels in zip(kinds, truth.pixels, strict=True) if pixels > 0}
+    if regions.rng.random() < 0.5:
+        asked = sorted(clear)
+    else:
+        asked = sorted(set(kinds) - seen) or sorted(set(itertools.product(COLOURS, SHAPES)) - set(kinds))
+    if not asked:
+        return None
+    colour, shape = regions.one_of(asked)
+    answer = VISIBLE[0] if (colour, shape) in clear else VISIBLE[1]
+    return Draft(f"Can you see a {colour} {shape}?", VISIBLE, answer)
 
 
 def _relation(kind: str, relation: str, text: str, swapped: bool = False) -> None:
@@ -103,6 +133,8 @@ _relation("left_of", "left_of", "Is {} to the left of {}?")
 _relation("right_of", "left_of", "Is {} to the right of {}?", swapped=True)
 _relation("in_front", "in_front", "Is {} in front of {}?")
 _relation("behind", "in_front", "Is {} behind {}?", swapped=True)
+_relation("larger_than", "larger", "Is {} larger than {}?")
+_relation("nearer_than", "nearer", "Is {} nearer to the camera than {}?")
 _relation("on_top", "on_top", "Is {} on top of {}?")
 _relation("inside", "inside", "Is {} inside {}?")
 _relation("touching", "touching", "Is {} touching {}?")
@@ -175,14 +207,30 @@ def _between(regions: Regions) -> Draft | None:
 @_register("multiple_choice", 1)
 def _multiple_choice(regions: Regions) -> Draft | None:
     """Another question as options with letters, worded as in the released evaluation."""
-    kinds = [name for name in _WITH_OPTIONS if KINDS[name].regions <= len(regions.objects)]
-    draft = KINDS[regions.one_of(kinds)].make(regions)
+    draft, shown = _options(regions)
     if draft is None:
         return None
-    others = [choice for choice in draft.choices if choice != draft.answer]
-    shown = [draft.answer, *regions.rng.permutation(others)[: len(LETTERS) - 1]]
-    shown = [str(choice) for choice in regions.rng.permutation(shown)]
     letters = LETTERS[: len(shown)]
     lines = [f"{letter}. {choice}" for letter, choice in zip(letters, shown, strict=True)]
     text = "\n".join([f"Question: {draft.text}\nOptions:", *lines, "Answer with the correct option's letter directly."])
     return Draft(text, tuple(letters), letters[shown.index(draft.answer)])
+
+
+@_register("word_choice", 1)
+def _word_choice(regions: Regions) -> Draft | None:
+    """Another question as options that are answered by their words."""
+    draft, shown = _options(regions)
+    if draft is None:
+        return None
+    return Draft(f"{draft.text} Answer with one of these: {', '.join(shown)}.", tuple(shown), draft.answer)
+
+
+def _options(regions: Regions) -> tuple[Draft | None, list[str]]:
+    """A question, None if there is none, and some of its choices in random order, the right one among them."""
+    kinds = [name for name in _WITH_OPTIONS if KINDS[name].regions <= len(regions.objects)]
+    draft = KINDS[regions.one_of(kinds)].make(regions)
+    if draft is None:
+        return None, []
+    others = [choice for choice in draft.choices if choice != draft.answer]
+    shown = [draft.answer, *regions.rng.permutation(others)[: len(LETTERS) - 1]]
+    return draft, [str(choice) for choice in regions.rng.permutation(shown)]

@@ -31,6 +31,7 @@ def answers(right: int, count: int, group: str = "relations", confidence: float 
     ("question", "group"),
     [
         (closed("What colour is <Prompt0>?", ("red", "blue"), "red"), "attributes"),
+        (closed("Can you see a red mug?", ("yes", "not visible"), "yes"), "attributes"),
         (closed("Is <Prompt1> left of <Prompt0>?", ("yes", "no"), "no"), "relations"),
         (closed("Which is larger?", ("<Prompt0>", "<Prompt1>"), "<Prompt0>"), "relations"),
         (closed("Which is closest to <Prompt2>?", ("<Prompt0>", "<Prompt1>"), "<Prompt0>"), "three_regions"),

@@ -32,6 +32,12 @@ ABOUT_A_BALL_AND_A_BOX = {
     "Is <Prompt1> in front of <Prompt0>?": "no",
     "Is <Prompt0> behind <Prompt1>?": "no",
     "Is <Prompt1> behind <Prompt0>?": "yes",
+    "What is <Prompt0>?": "a red ball",
+    "What is <Prompt1>?": "a blue box",
+    "Is <Prompt0> larger than <Prompt1>?": "no",
+    "Is <Prompt1> larger than <Prompt0>?": "yes",
+    "Is <Prompt0> nearer to the camera than <Prompt1>?": "yes",
+    "Is <Prompt1> nearer to the camera than <Prompt0>?": "no",
     "Is <Prompt0> on top of <Prompt1>?": "no",
     "Is <Prompt1> on top of <Prompt0>?": "no",
     "Is <Prompt0> inside <Prompt1>?": "no",
@@ -51,6 +57,8 @@ ABOUT_A_BALL_AND_A_BOX = {
     "Which is nearer to the camera, <Prompt0> or <Prompt1>?": "<Prompt0>",
     "Which is nearer to the camera, <Prompt1> or <Prompt0>?": "<Prompt0>",
 }
+
+IS_SOMETHING = {"is_colour", "is_shape", "is_size", "is_finish"}
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +84,14 @@ def many(truth: SceneTruth, regions: tuple[int, ...], kinds: set[str] | None = N
 
 
 def test_every_answer_about_a_ball_and_a_box_is_right_and_every_question_comes_up(ball_and_box: SceneTruth) -> None:
-    plain = set(KINDS) - {"multiple_choice", "which_is", "is_colour", "is_shape"}
+    plain = set(KINDS) - {"multiple_choice", "word_choice", "can_see", "which_is", *IS_SOMETHING}
     asked = {question.text: question.answer for question in many(ball_and_box, (1, 0), plain)}
     assert asked == ABOUT_A_BALL_AND_A_BOX
 
 
 def test_questions_with_a_word_in_them(ball_and_box: SceneTruth) -> None:
     words = {0: {"small", "red", "striped", "a ball"}, 1: {"large", "blue", "plain", "a box"}}
-    for question in many(ball_and_box, (1, 0), {"is_colour", "is_shape"}):
+    for question in many(ball_and_box, (1, 0), IS_SOMETHING):
         number, word = int(question.text[len("Is <Prompt")]), question.text.split("> ")[1].rstrip("?")
         assert (question.answer == "yes") == (word in words[number]), question
     for question in many(ball_and_box, (1, 0), {"which_is"}):
@@ -113,6 +121,27 @@ def test_options_are_worded_as_in_the_released_evaluation(ball_and_box: SceneTru
         asked = first.removeprefix("Question: ")
         if asked in ABOUT_A_BALL_AND_A_BOX:
             assert choices[question.answer] == ABOUT_A_BALL_AND_A_BOX[asked]
+
+
+def test_options_in_words_are_answered_by_their_words(ball_and_box: SceneTruth) -> None:
+    for question in many(ball_and_box, (1, 0), {"word_choice"}):
+        asked, options = question.text.split(" Answer with one of these: ")
+        assert options == ", ".join(question.choices) + "."
+        assert ABOUT_A_BALL_AND_A_BOX.get(asked, question.answer) == question.answer in question.choices
+
+
+def test_what_hides_or_is_missing_is_not_visible(renderer: TabletopRenderer) -> None:
+    wall = thing("box", 0.0, 0.0, dimensions=(0.2, 0.02, 0.15))
+    hidden = truth_of(renderer, thing("ball", 0.0, 0.12, dimensions=SMALL_BALL, colour="red"), wall)
+    assert hidden.pixels[0] == 0
+    answers = {question.text: question.answer for question in many(hidden, (1,), {"can_see"})}
+    assert answers == {
+        "Can you see a red ball?": "not visible",
+        f"Can you see a {wall.colour} box?": "yes",
+    }
+    alone = many(truth_of(renderer, wall), (0,), {"can_see"})
+    missing = {question.text for question in alone if question.answer == "not visible"}
+    assert len(missing) > 20 and f"Can you see a {wall.colour} box?" not in missing
 
 
 def test_the_same_generator_asks_the_same(truths: list[SceneTruth]) -> None:
@@ -156,7 +185,7 @@ def test_yes_and_no_are_equally_frequent(truths: list[SceneTruth]) -> None:
             for question in questions_for(truth, regions, rng, len(KINDS)) if regions else []:
                 if question.choices == ("yes", "no"):
                     answers[question.kind][question.answer] += 1
-    assert len(answers) == 12
+    assert len(answers) == 16
     for kind, counts in answers.items():
         assert counts.total() > 200, f"{kind}: {counts}"
         assert 0.4 < counts["yes"] / counts.total() < 0.6, f"{kind}: {counts}"

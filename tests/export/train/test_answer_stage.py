@@ -1,0 +1,64 @@
+"""Batches of the answer stage, on rendered scenes and an untrained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gar_ros.export.config import GarConfig
+from gar_ros.export.model import GarModel
+from gar_ros.export.tokens import prompt_builder, read_prompts
+from gar_ros.export.train.answer_stage import AnswerBatch, AnswerStage, Curriculum
+from gar_ros.export.train.heads import MENTIONED, PLACE, Heads
+from gar_ros.export.train.packing import NO_LABEL
+from gar_ros.export.train.questions import corpus
+from gar_ros.export.train.scenes import render_scenes
+from gar_ros.export.train.tiny_checkpoint import write_companions
+from gar_ros.export.train.tokenizer import train_tokenizer
+
+REGIONS = 3
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnswerStage, GarModel, AnswerBatch]:
+    scenes = render_scenes(1_000_000, 12, varied=False)
+    folder: Path = tmp_path_factory.mktemp("tiny")
+    write_companions(folder, train_tokenizer(corpus(scenes)))
+    config = GarConfig.read(folder)
+    curriculum = Curriculum(region_shares=(0.0, 0.0, 1.0), questions=20)
+    prompts, tokens = prompt_builder(folder, config), read_prompts(folder, config)[0]
+    stage = AnswerStage(scenes, scenes, prompts, tokens, 4, curriculum)
+    torch.manual_seed(0)
+    model = GarModel(config)
+    return stage, model, stage.batch(model, np.random.default_rng(0), np.random.default_rng(1))
+
+
+def test_the_states_that_answer_know_the_regions_in_the_order_of_the_question(
+    made: tuple[AnswerStage, GarModel, AnswerBatch],
+) -> None:
+    stage, _, batch = made
+    rows, at, places = stage._mentioned(batch, *stage._named(batch))
+    assert len(rows) > 10
+    packed = batch.packed
+    for row, place, held in zip(rows.tolist(), at.tolist(), places, strict=True):
+        question = batch.asked[row][int(packed.segments[row, place])]
+        assert packed.labels[row, place] == stage.prompts.choice(question.answer)[0]
+        assert packed.labels[row, place - 1] == NO_LABEL
+        order = list(dict.fromkeys(int(part[0]) for part in question.text.split("<Prompt")[1:]))
+        for index, region in enumerate(order):
+            assert torch.equal(held[index * PLACE : (index + 1) * PLACE], batch.places[row, region])
+        assert held[len(order) * PLACE :].isnan().all() and len(order) <= MENTIONED
+
+
+def test_every_weight_of_the_decoder_and_the_vit_gets_a_gradient(
+    made: tuple[AnswerStage, GarModel, AnswerBatch],
+) -> None:
+    stage, model, batch = made
+    loss, numbers = stage.loss(model, Heads(model), batch)
+    loss.backward()
+    assert np.isfinite(list(numbers.values())).all()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not [name for name in without if "pool" not in name], without
