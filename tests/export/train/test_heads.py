@@ -7,9 +7,9 @@ import torch
 
 from gar_ros.export.train.heads import (
     CLASSES,
-    DirectionHead,
     GRID_AMPLITUDE,
     PLACE,
+    DirectionHead,
     RegionHead,
     grid_loss,
     patch_labels,
