@@ -50,6 +50,7 @@ AUXILIARY = {
 }  # weights of the losses beside the answers'
 VISUAL = ("patch", "region", "grid")
 MASKS_CHANGED = 0.2
+ALL_PROMPTED = 0.25  # of the pictures: every object's mask is prompted, as in a keyframe that regions share
 CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
 EVALUATION_SHARES = (0.25, 0.4, 0.35)
 
@@ -259,7 +260,8 @@ class AnswerStage:
             regions = [detector_mask(labels == item + 1, rng, MASKS_CHANGED if augment else 0.0) for item in objects]
             tile = scenes.tiles[scene]
             pixels.append(photographed(tile, rng) if augment else tile.astype(np.float32))
-            masks.append(np.logical_or.reduce(regions)[None])
+            everything = augment and rng.random() < ALL_PROMPTED
+            masks.append((labels > 0)[None] if everything else np.logical_or.reduce(regions)[None])
             patches.append(patch_labels(labels, scenes.attributes[scene], config.patch))
             attributes.append(scenes.attributes[scene, list(objects)])
             places.append(
