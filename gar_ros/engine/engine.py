@@ -111,8 +111,21 @@ class GarEngine:
         max_tiles: at most the model's, which is the default. check: called between steps, raises GarError to stop.
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
-        check = check or no_check
         check_image(image, regions, self.prompts.max_regions)
+        seen = self.see(image, regions, max_tiles, check)
+        check_context(len(seen.features), len(regions), self.manifest.sizes)
+        return EncodedFrame(self, tuple(regions), seen.features, seen.replay, seen.seconds)
+
+    def see(
+        self,
+        image: NDArray[np.uint8],
+        regions: Sequence[Region],
+        max_tiles: int | None = None,
+        check: Check | None = None,
+    ) -> SeenImage:
+        """Encodes an image once for any number of regions, all of them prompted; arguments and errors as `encode`."""
+        check = check or no_check
+        check_image(image, regions, len(regions))
         check_max_tiles(max_tiles, self.manifest.tiles.max_tiles)
         height, width = image.shape[:2]
         rule, sizes = self.manifest.tiles, self.manifest.sizes
@@ -122,13 +135,23 @@ class GarEngine:
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
             masks = [region.mask for region in regions]
             inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
-        check_context(len(pixels), len(regions), sizes)
+        check_context(len(pixels), 1, sizes)
         with _stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, check)
         check()
         with _stage(seconds, "replay"):
             replay = self._replay(features[1:] if rule.thumbnail else features, masks, grid)
-        return EncodedFrame(self, tuple(regions), features, replay, seconds)
+        return SeenImage(features, replay, seconds)
+
+    def recall(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
+        """Some regions of an image that was seen, ready to be asked without another vision pass.
+
+        features: (T, g * g, H) of `SeenImage`. replays: of each region (1, g * g, H). Raises GarError TOO_MANY_REGIONS,
+        QUESTION_TOO_LONG.
+        """
+        check_count(len(regions), self.prompts.max_regions)
+        check_context(len(features), len(regions), self.manifest.sizes)
+        return EncodedFrame(self, tuple(regions), features, self.join(replays), {})
 
     def encode_video(self, frames: Sequence[VideoFrame], check: Check | None = None) -> EncodedFrame:
         """Encodes one object through several images of a video, in their order; it will be <Prompt0>. Experimental.
@@ -177,6 +200,15 @@ class GarEngine:
         convention = cast(RoiConvention, self.manifest.roi_convention)
         wy, wx = replay_weights(region_boxes(masks), grid, self.manifest.sizes.grid, convention)
         return self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])
+
+
+@dataclass(frozen=True, eq=False)
+class SeenImage:
+    """An encoded image. features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H) of its R regions."""
+
+    features: Rows
+    replay: Rows
+    seconds: Seconds
 
 
 class EncodedFrame:

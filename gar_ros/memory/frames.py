@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 
 
@@ -107,3 +108,17 @@ def _put(frames: deque[Frame], frame: Frame) -> None:
     for same in [other for other in frames if other.stamp_ns == frame.stamp_ns]:
         frames.remove(same)
     frames.append(frame)
+
+
+def askable(frame: Frame) -> list[Region]:
+    """The regions of a frame, without those that have no pixel."""
+    if frame.regions is None:
+        return []
+    regions = []
+    for region_id in frame.regions.ids():
+        try:
+            regions.append(frame.regions.region(region_id))
+        except GarError as error:
+            if error.code is not ErrorCode.EMPTY_MASK:
+                raise
+    return regions

@@ -20,21 +20,25 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
 
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir import default_model_dir
 from gar_ros.engine.runtime.choose import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.places import Places
 from gar_ros.node.depth import DepthInputs
 from gar_ros.node.inputs import Inputs
 from gar_ros.node.interface import NODE_NAME
+from gar_ros.node.keyframing import LOOKS_PER_SECOND, Keyframer
 from gar_ros.node.params import Parameters
 from gar_ros.node.poses import make_poses
 from gar_ros.node.services import Services
 from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
+from gar_ros.node.subscriptions import every
 from gar_ros.node.visual import Visual
 from gar_ros.node.worker import Worker
 
@@ -49,6 +53,7 @@ class GarNode(LifecycleNode):
         self._configured: _Configured | None = None
         self._inputs: Inputs | None = None
         self._depth: DepthInputs | None = None
+        self._looking: Timer | None = None
         self._refuse_impossible_transitions()
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
@@ -136,6 +141,8 @@ class GarNode(LifecycleNode):
         self._depth = DepthInputs(self, configured.settings, configured.places)
         configured.worker.accept()
         configured.visual.start()
+        if configured.keyframer is not None:
+            self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
         self._replies.serve(configured.server, configured.visual.answered)
 
     def _deactivate(self) -> None:
@@ -146,6 +153,9 @@ class GarNode(LifecycleNode):
         if self._depth is not None:
             self._depth.close()
             self._depth = None
+        if self._looking is not None:
+            self.destroy_timer(self._looking)
+            self._looking = None
         if self._configured is not None:
             self._configured.visual.stop()
 
@@ -178,9 +188,25 @@ class _Configured:
         self.worker = Worker(
             self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
+        self.keyframer = self._keyframer(engine, settings)
         self.server = Server(
-            engine, self.frames, self.places, self.worker, settings, lambda: int(clock.now().nanoseconds), why_no_input
+            engine,
+            self.frames,
+            self.places,
+            self.worker,
+            settings,
+            lambda: int(clock.now().nanoseconds),
+            why_no_input,
+            self.keyframer,
         )
+
+    def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
+        now = self.settings
+        if now.features == "exact":
+            return None
+        bounds = Bounds(now.features_per_region, now.features_memory * 2**20, round(now.features_age * 1e9))
+        most_tiles = engine.manifest.tiles.max_tiles
+        return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
 
     def close(self) -> None:
         """Waits for the model's next check."""

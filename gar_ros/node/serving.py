@@ -13,8 +13,9 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.encoded import EncodedMemory
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
+from gar_ros.node.keyframing import Keyframer
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Worker
 from gar_ros.region import Region, check_count, check_regions
@@ -62,7 +63,7 @@ class Server:
     """Answers requests from what is remembered; called from many threads, all but the model's own work.
 
     settings: the parameters as they are now. now_ns: the time in which images are stamped. why_no_input: what is
-    wrong with the input topics, empty when nothing is.
+    wrong with the input topics, empty when nothing is. keyframer: where features are shared.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Server:
         settings: Callable[[], Settings],
         now_ns: Callable[[], int],
         why_no_input: Callable[[], str],
+        keyframer: Keyframer | None = None,
     ) -> None:
         self._engine = engine
         self._frames = frames
@@ -82,7 +84,8 @@ class Server:
         self._settings = settings
         self._now_ns = now_ns
         self._why_no_input = why_no_input
-        self._encoded = EncodedMemory(engine, settings().encoded_kept)
+        self._keyframer = keyframer
+        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer and keyframer.keyframes)
 
     def query(self, query: Query) -> Answered:
         """Waits for the answer. Raises GarError."""
@@ -94,7 +97,7 @@ class Server:
         def work(check: Check) -> Answered:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
             self._places.surface(frame)  # kept while the model thinks
-            encoded = self._encoded.get(frame, regions, limits.max_tiles, check)
+            encoded = self._encoded.get(frame, regions, limits.max_tiles, check, self._shared(frame))
             answer = encoded.ask(query.question, query.choices, max_tokens=limits.max_tokens, check=check)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
@@ -118,7 +121,7 @@ class Server:
             frame, age_ns = self._known(request, limits)
             self._places.surface(frame)
             for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
-                encoded = self._encoded.get(frame, [region], limits.max_tiles, check)
+                encoded = self._encoded.get(frame, [region], limits.max_tiles, check, self._shared(frame))
                 answer = encoded.describe(max_tokens=limits.max_tokens, check=check)
                 latency_ns = time.monotonic_ns() - arrival
                 extents = (self._places.extent(frame, region),)
@@ -132,6 +135,10 @@ class Server:
         """(frame, its age now in nanoseconds, its askable regions with their places). Raises GarError."""
         frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().max_age, with_regions=True)
         return frame, age_ns, [(region, self._places.extent(frame, region)) for region in askable(frame)]
+
+    def _shared(self, frame: Frame) -> Sequence[Region]:
+        """The regions that share a keyframe's features."""
+        return askable(frame) if self._keyframer is not None else ()
 
     def _limits(self, request: Request) -> _Limits:
         settings, most_tiles = self._settings(), self._engine.manifest.tiles.max_tiles
@@ -196,6 +203,8 @@ class Server:
             frame = self._frames.newest(with_regions)
             if frame is None:
                 raise GarError(ErrorCode.NO_FRAME, _because(f"no {what} has arrived yet", self._why_no_input()))
+            if self._keyframer is not None:
+                frame = self._keyframer.instead_of(frame, request.region_ids)
         age_ns = self._now_ns() - frame.stamp_ns
         if age_ns > max_age * 1e9:
             old = f"the newest {what} is {age_ns / 1e9:.2f} s old, allowed are {max_age:g} s"
@@ -208,18 +217,6 @@ class Server:
             )
         self._frames.hold(frame)
         return frame, age_ns
-
-
-def askable(frame: Frame) -> list[Region]:
-    """The regions of a frame, without those that have no pixel."""
-    regions = []
-    for region_id in _ids(frame):
-        try:
-            regions += _detected(frame, [region_id])
-        except GarError as error:
-            if error.code is not ErrorCode.EMPTY_MASK:
-                raise
-    return regions
 
 
 def unknown_region(region_id: str, known: Sequence[str]) -> GarError:

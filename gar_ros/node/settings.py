@@ -58,6 +58,31 @@ class Settings:
     )
     frames_kept: int = _parameter(10, "newest images, newest pairs and used frames, of each", limits=(1, 1000))
     encoded_kept: int = _parameter(2, "encoded (image, regions) that are kept with their KV cache", limits=(1, 100))
+    features: str = _parameter(
+        "exact",
+        "exact: only the regions asked about are prompted, one vision pass for each choice of them; "
+        "shared: all regions of a keyframe are, one pass serves every question about it",
+        choices=("exact", "shared"),
+    )
+    keyframe_rate: float = _parameter(
+        1.0,
+        "keyframes with shared features, beside those for new and changed regions; 0: none but asked ones",
+        "Hz",
+        (0.0, 60.0),
+    )
+    keyframe_change: float = _parameter(
+        0.6, "a box that overlaps less with that of the last keyframe asks for another one", "IoU", (0.0, 1.0)
+    )
+    keyframe_lag: float = _parameter(
+        0.5,
+        "a keyframe serves instead of an image that is newer by at most this; 0: always the newest image",
+        "s",
+        (0.0, 60.0),
+        changes=ANY_TIME,
+    )
+    features_per_region: int = _parameter(8, "keyframes whose features of one region are kept", limits=(1, 1000))
+    features_memory: int = _parameter(256, "features that are kept, of all keyframes", "MiB", (1, 65536))
+    features_age: float = _parameter(60.0, "features of older keyframes are forgotten", "s", (0.1, 1e5))
     answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))
     sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))

@@ -21,14 +21,13 @@ from visualization_msgs.msg import MarkerArray
 
 from gar_ros.errors import GarError
 from gar_ros.memory.answers import Answered, AnswerMemory
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
 from gar_ros.msg import AnswerArray
 from gar_ros.node.convert import answer_message, header_message, image_message
 from gar_ros.node.depth import coloured_cloud
 from gar_ros.node.interface import ANSWERS, CLOUD, MARKERS, OVERLAY
 from gar_ros.node.markers import Markers, Placed, captions
-from gar_ros.node.serving import askable
 from gar_ros.node.settings import Settings
 from gar_ros.region import Region
 from gar_ros.view.colours import region_colour

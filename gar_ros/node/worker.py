@@ -94,6 +94,12 @@ class Worker:
             self._changed.notify()
         return job
 
+    @property
+    def idle(self) -> bool:
+        """Nothing runs or waits: work nobody waits for may be submitted."""
+        with self._changed:
+            return self._running is None and not self._waiting
+
     def accept(self) -> None:
         """Takes jobs from now on."""
         with self._changed:

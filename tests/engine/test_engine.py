@@ -276,3 +276,28 @@ def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
     assert np.isfinite(answer.probabilities).all()
     with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt1>", "got 1 region"):
         video.ask(SIDE)
+
+
+def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
+    engine: GarEngine, image: np.ndarray, regions: list[Region]
+) -> None:
+    seen = engine.see(image, regions, max_tiles=1)
+    tiles = engine.encoder.encoded_tiles
+    replays = [seen.replay[index : index + 1] for index in range(len(regions))]
+    recalled = engine.recall(seen.features, regions, replays).ask(SIDE, ["yes", "no"])
+    turned = engine.recall(seen.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
+    assert engine.encoder.encoded_tiles == tiles
+    encoded = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
+    assert recalled.probabilities == encoded.probabilities != turned.probabilities
+    assert (
+        turned.probabilities == engine.encode(image, regions[::-1], max_tiles=1).ask(SIDE, ["yes", "no"]).probabilities
+    )
+
+
+def test_more_regions_than_prompts_are_seen_but_not_asked_about_at_once(engine: GarEngine, image: np.ndarray) -> None:
+    height, width = image.shape[:2]
+    many = [Region.from_box(str(n), (n, 0, n + 9, 9), (width, height)) for n in range(7)]
+    seen = engine.see(image, many, max_tiles=1)
+    assert len(seen.replay) == 7
+    with pytest.raises(GarError, match="at most 5 regions"):
+        engine.recall(seen.features, many[:6], [seen.replay[n : n + 1] for n in range(6)])

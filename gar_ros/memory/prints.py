@@ -1,0 +1,18 @@
+"""What the model sees of a region, as a value that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from gar_ros.region import Box, Region
+
+Print = tuple[Box, bytes]
+
+
+def print_of(region: Region) -> Print:
+    """A region's pixels, not its name."""
+    x0, y0, x1, y1 = region.box
+    packed = np.packbits(region.mask[y0:y1, x0:x1])
+    return region.box, hashlib.blake2b(packed.tobytes(), digest_size=16).digest()
