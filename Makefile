@@ -1,4 +1,4 @@
-# make demo | test | lint | venv | export-venv | lock | clean. Two settings: where the venv goes, which Python makes it.
+# make demo | test | lint | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
 VENV ?= .venv
 PYTHON ?= python3
 
@@ -13,7 +13,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test lint venv dev-venv export-venv lock clean
+.PHONY: demo test lint venv dev-venv export-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -28,6 +28,10 @@ lint: dev-venv export-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	scripts/typecheck.sh $(VENV)
+
+# Hours: see export/train/README.md.
+train-tiny: export-venv
+	export/train/recipe.sh $(BIN)/python .runs/tiny
 
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package

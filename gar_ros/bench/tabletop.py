@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--jpeg", type=int, metavar="QUALITY", help="compress the pictures, quality 1 to 100")
     add("--any-table", action="store_true", help="tables of any colour")
+    add(
+        "--features",
+        default="exact",
+        choices=("exact", "shared"),
+        help="prompt the asked regions only, or all regions of the picture, as the node's parameter (default: exact)",
+    )
     add("--max-tiles", type=int, metavar="N", help="tiles of an image (default: the model's)")
 
 
@@ -59,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     if args.scenes < 1:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected at least one scene, got --scenes {args.scenes}")
     engine = GarEngine.open(args.model, provider="cpu", threads=args.threads)
-    report = measure(engine, range(args.seed, args.seed + args.scenes), setting, args.max_tiles)
+    report = measure(
+        engine, range(args.seed, args.seed + args.scenes), setting, args.max_tiles, args.features == "shared"
+    )
     print(table(report))
     if args.json is not None:
         about = {"model": engine.manifest.name, "scenes": args.scenes, "seed": args.seed, **_options(args)}
@@ -90,20 +99,33 @@ def _pair(text: str, separator: str, expected: str) -> tuple[int, int]:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("size", "objects", "regions_as", "jpeg", "any_table", "max_tiles")
+    names = ("size", "objects", "regions_as", "jpeg", "any_table", "features", "max_tiles")
     return {name: getattr(args, name) for name in names}
 
 
-def measure(engine: GarEngine, seeds: range, setting: Setting, max_tiles: int | None = None) -> dict[str, Any]:
-    """Asks about the scenes of `seeds`; see `summary` for what comes back."""
+def measure(
+    engine: GarEngine, seeds: range, setting: Setting, max_tiles: int | None = None, shared: bool = False
+) -> dict[str, Any]:
+    """Asks about the scenes of `seeds`; see `summary` for what comes back. shared: the features of all regions are.
+
+    `seconds`: medians, from a choice of regions to its first answer, and of each further answer about them.
+    """
     results: list[Result] = []
     blind: list[Result] = []
     unseen: dict[int, EncodedFrame] = {}
+    first: list[float] = []
+    further: list[float] = []
+    encode = _Shared(engine, max_tiles).encode if shared else partial(_exact, engine, max_tiles)
     with TabletopRenderer(*setting.size) as renderer:
         for seed in _told(seeds, results):
             for asked in asked_about(renderer, seed, setting):
-                frame = engine.encode(asked.image, asked.regions, max_tiles)
-                results += [answered(frame, question) for question in asked.questions]
+                times = [time.perf_counter()]
+                frame = encode(asked)
+                for question in asked.questions:
+                    results.append(answered(frame, question))
+                    times.append(time.perf_counter())
+                first.append(times[1] - times[0])
+                further += list(np.diff(times[1:]))
                 if seed < seeds.start + BLIND_SCENES:
                     count = len(asked.regions)
                     if count not in unseen:
@@ -111,7 +133,31 @@ def measure(engine: GarEngine, seeds: range, setting: Setting, max_tiles: int | 
                     blind += [answered(unseen[count], question) for question in asked.questions]
     if not results:
         raise GarError(ErrorCode.INVALID_REQUEST, "none of the scenes shows an object well enough to ask about it")
-    return summary(results, blind)
+    seconds = {"first": float(np.median(first)), "further": float(np.median(further))}
+    return {**summary(results, blind), "seconds": seconds}
+
+
+def _exact(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFrame:
+    return engine.encode(asked.image, asked.regions, max_tiles)
+
+
+class _Shared:
+    """Encodes every picture once, with all its regions prompted."""
+
+    def __init__(self, engine: GarEngine, max_tiles: int | None) -> None:
+        self._engine, self._max_tiles = engine, max_tiles
+        self._seed: int | None = None
+
+    def encode(self, asked: Asked) -> EncodedFrame:
+        """The picture with the asked regions, as they were when it was first asked about."""
+        if asked.seed != self._seed:
+            self._seed = asked.seed
+            self._regions = {region.id: region for region in asked.regions + asked.others}
+            self._seen = self._engine.see(asked.image, tuple(self._regions.values()), self._max_tiles)
+        places = {region_id: place for place, region_id in enumerate(self._regions)}
+        chosen = [places[region.id] for region in asked.regions]
+        replays = [self._seen.replay[place : place + 1] for place in chosen]
+        return self._engine.recall(self._seen.features, [self._regions[one.id] for one in asked.regions], replays)
 
 
 def without_picture(engine: GarEngine, asked: Asked, max_tiles: int | None) -> EncodedFrame:

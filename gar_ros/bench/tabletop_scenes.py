@@ -79,11 +79,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Asked:
-    """Questions about the same regions of one picture. image: RGB (H, W, 3) uint8; <PromptN> is regions[N]."""
+    """Questions about the same regions of one picture. image: RGB (H, W, 3) uint8; <PromptN> is regions[N]. others: the
+    picture's other regions, of which a detector would tell too."""
 
     seed: int
     image: NDArray[np.uint8]
     regions: tuple[Region, ...]
+    others: tuple[Region, ...]
     questions: tuple[Question, ...]
 
 
@@ -103,7 +105,11 @@ def asked_about(renderer: TabletopRenderer, seed: int, setting: Setting) -> Iter
         questions = questions_for(truth, objects, rng, QUESTIONS)
         if count == 1:
             questions += [_in_caption_form(one) for one in questions_for(truth, objects, rng, 1, ("caption",))]
-        yield Asked(seed, image, regions, tuple(questions))
+        rest = [int(item) for item in np.flatnonzero(truth.askable) if item not in objects]
+        others = tuple(
+            Region.from_mask(str(item), setting.regions.apply(picture.labels == item + 1, rng)) for item in rest
+        )
+        yield Asked(seed, image, regions, others, tuple(questions))
 
 
 def _in_caption_form(question: Question) -> Question:

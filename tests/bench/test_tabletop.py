@@ -29,6 +29,20 @@ def test_it_prints_the_table_and_writes_the_same_numbers(run_gar: RunGar, gar_ti
     assert "3 of 3 scenes" in err
 
 
+def test_shared_features_answer_the_same_questions(run_gar: RunGar, gar_tiny: Path, tmp_path: Path) -> None:
+    """With one object in a picture all regions are the asked ones: nothing may differ."""
+    reports = []
+    for features in ("exact", "shared"):
+        file = tmp_path / f"{features}.json"
+        options = ["--objects", "1,1", "--size", "320x240", "--threads", 1, "--features", features, "--json", file]
+        assert run_gar("bench", "tabletop", "--model", gar_tiny, "--scenes", 3, *options)[0] == 0
+        reports.append(json.loads(file.read_text()))
+    exact, shared = reports
+    assert exact["types"] == shared["types"]
+    assert exact["calibration_error"] == shared["calibration_error"]
+    assert exact["seconds"]["first"] > exact["seconds"]["further"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -1,0 +1,19 @@
+#!/bin/sh
+# gar-tiny from nothing: `make train-tiny`. Every line goes on from where it stopped, so it can be started again at any
+# time. About five core-hours; all it makes is in $2, a folder that git ignores.
+set -e
+python=$1
+run=${2:-.runs/tiny}
+export OMP_WAIT_POLICY=passive
+train() { "$python" -m gar_ros.export.train --run "$run" "$@"; }
+
+train --stage scenes --scenes 20000
+test -f "$run/model/tokenizer.json" || train --stage tokenizer
+train --stage vision --steps 3600 --cooldown 0.25
+# Comparisons first, while the ViT stands still: the decoder learns to find regions and to compare places.
+train --stage answers --name direct --start vision --vision-scale 0 --steps 600 --regions 0.15,0.6,0.25 \
+    --focus further_left,further_right,nearer,larger,left_of,right_of,in_front,behind
+train --stage answers --name all --start direct --vision-scale 0.3 --steps 2200 --cooldown 0.4
+train --stage checkpoint --name all --out "$run/checkpoint"
+"$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
+"$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"
