@@ -21,8 +21,10 @@ from gar_ros.export.model import GarModel
 from gar_ros.export.train.heads import (
     MENTIONED,
     PLACE,
+    PROMPTS,
     Heads,
     grid_loss,
+    ordinal_loss,
     patch_labels,
     patch_loss,
     place_loss,
@@ -46,7 +48,9 @@ AUXILIARY = {
     "named": 0.2,
     "linked_place": 1.0,
     "named_place": 1.0,
+    "ordinal": 0.2,
     "mentioned": 1.0,
+    "placed": 1.0,
 }  # weights of the losses beside the answers'
 VISUAL = ("patch", "region", "grid")
 MASKS_CHANGED = 0.2
@@ -98,6 +102,18 @@ class Forward:
     patches: Tensor
     features: Tensor
     replay: Tensor
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """Picture and place after the prefix (rows, at: [n]) of the state that starts an answer, and the places of the
+    regions its question names, NaN where there are none: in the order of mention [n, MENTIONED * PLACE] and by prompt
+    number [n, PROMPTS * PLACE]."""
+
+    rows: Tensor
+    at: Tensor
+    mentioned: Tensor
+    placed: Tensor
 
 
 class AnswerStage:
@@ -167,9 +183,13 @@ class AnswerStage:
             parts["named"] = region_loss(heads.named, names[:, None, None], attributes, None, "named")
             parts["named_place"] = place_loss(heads.named_place, names, batch.places[rows, region], "named")
         if batch.places.shape[1] > 1:
-            rows, at, places = self._mentioned(batch, rows, at, region)
-            if len(rows):
-                parts["mentioned"] = place_loss(heads.mentioned, states.mentions[rows, at], places, "mentioned")
+            ordinals = _ordinals(rows, batch.packed.segments[rows, at], region)
+            parts["ordinal"] = ordinal_loss(heads.ordinal, states.names[rows, at], ordinals)
+            known = self._mentioned(batch, rows, at, region)
+            if len(known.rows):
+                answering = states.mentions[known.rows, known.at]
+                parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
+                parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
         return parts
 
     def _named(self, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -179,9 +199,8 @@ class AnswerStage:
         rows, at, region = (which & (batch.packed.labels == NO_LABEL)[..., None]).nonzero(as_tuple=True)
         return rows, at, region
 
-    def _mentioned(self, batch: AnswerBatch, rows: Tensor, at: Tensor, region: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture and place of the state that starts each answer, and the places [n, MENTIONED * PLACE] of the
-        regions its question names, in the order in which they first come, NaN where there are none."""
+    def _mentioned(self, batch: AnswerBatch, rows: Tensor, at: Tensor, region: Tensor) -> Mentions:
+        """What the states that start the answers must know of the regions that their questions name."""
         segments, labels = batch.packed.segments, batch.packed.labels
         before = torch.roll(labels, 1, 1)
         before[:, 0] = NO_LABEL
@@ -193,12 +212,15 @@ class AnswerStage:
             found = named[row, int(segments[row, place])]
             if number not in found:
                 found.append(number)
-        keys = [key for key, numbers in named.items() if 2 <= len(numbers) <= MENTIONED]
-        places = torch.full((len(keys), MENTIONED, PLACE), float("nan"))
+        keys = [key for key, numbers in named.items() if len(numbers) >= 2]
+        mentioned = torch.full((len(keys), MENTIONED, PLACE), float("nan"))
+        placed = torch.full((len(keys), PROMPTS, PLACE), float("nan"))
         for index, key in enumerate(keys):
-            places[index, : len(named[key])] = batch.places[key[0], named[key]]
+            first = named[key][:MENTIONED]
+            mentioned[index, : len(first)] = batch.places[key[0], first]
+            placed[index, named[key]] = batch.places[key[0], named[key]]
         whole = torch.tensor([[key[0], start_of[key]] for key in keys], dtype=torch.long).reshape(-1, 2)
-        return whole[:, 0], whole[:, 1], places.flatten(1)
+        return Mentions(whole[:, 0], whole[:, 1], mentioned.flatten(1), placed.flatten(1))
 
     @torch.no_grad()
     def evaluate(self, model: GarModel, heads: Heads, pictures: int = 200) -> dict[str, float]:
@@ -310,6 +332,19 @@ def _last_crops(prefix: Tensor, crop_tokens: tuple[int, ...]) -> Tensor:
     """Places in the prefix of each region's last crop token, in the order of the regions."""
     ends = [int((prefix == token).nonzero().max()) for token in crop_tokens if bool((prefix == token).any())]
     return torch.tensor(ends)
+
+
+def _ordinals(rows: Tensor, segments: Tensor, region: Tensor) -> Tensor:
+    """int64 [n]: of each <PromptN> (picture, question, region: [n] in reading order), the how manieth different region
+    of its question it names."""
+    named: dict[tuple[int, int], list[int]] = defaultdict(list)
+    ordinals = []
+    for row, segment, number in zip(rows.tolist(), segments.tolist(), region.tolist(), strict=True):
+        found = named[row, segment]
+        if number not in found:
+            found.append(number)
+        ordinals.append(found.index(number))
+    return torch.tensor(ordinals, dtype=torch.long)
 
 
 def _share(hits: list[bool]) -> float:

@@ -18,8 +18,9 @@ BACKGROUND_WEIGHT = 0.1
 PATCH_COVER = 0.12  # of a patch, for an object to be its label
 DEPTH_MEAN, DEPTH_STD = 0.54, 0.07  # metres, of random scenes
 GRID_AMPLITUDE = 3.0  # of a token's place in its tile, in units of the token's RMS
-PLACE_AMPLITUDE = 2.5  # of a region's place in a decoder state, alike
+PLACE_AMPLITUDE = 2.0  # of a region's place in a decoder state, alike
 MENTIONED = 3  # regions that a question names first, whose places its last state must hold
+PROMPTS = 5  # regions that a question can name
 IGNORED = -100  # cross entropy's label of absent regions
 
 
@@ -70,7 +71,9 @@ class Heads(nn.Module):
         self.grid = DirectionHead(width, 2, GRID_AMPLITUDE)
         self.linked_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
         self.named_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
+        self.ordinal = nn.Linear(width, PROMPTS)
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
+        self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)
 
 
 def patch_labels(labels: NDArray[np.uint8], attributes: NDArray[np.uint8], patch: int) -> NDArray[np.int64]:
@@ -121,6 +124,12 @@ def place_loss(head: DirectionHead, states: Tensor, places: Tensor, name: str) -
         each = errors.unflatten(-1, (-1, PLACE)).sum((0, 1)) / known.unflatten(-1, (-1, PLACE)).sum((0, 1)).clamp(min=1)
     numbers = {f"{name}_{axis}_error": each[i].sqrt().item() for i, axis in enumerate(("x", "y", "depth"))}
     return (errors * weights).sum() / known.sum().clamp(min=1), numbers
+
+
+def ordinal_loss(head: nn.Linear, states: Tensor, ordinals: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of which region (0: the first) of its question a <PromptN> names. states [n, H], ordinals [n]."""
+    logits = head(states)
+    return F.cross_entropy(logits, ordinals), {"ordinal": (logits.argmax(-1) == ordinals).float().mean().item()}
 
 
 def place_of(mask: NDArray[np.bool_], depth: float) -> NDArray[np.float32]:

@@ -142,8 +142,10 @@ def load_weights(modules: nn.ModuleDict, path: Path, parts: tuple[str, ...] = ("
 
 
 def _fill(modules: nn.Module, tensors: dict[str, Tensor], parts: tuple[str, ...] = ("",)) -> None:
+    """Heads that the file lacks stay as they are: they are only there for training."""
     missing, unexpected = modules.load_state_dict(tensors, strict=False)
-    missing = [name for name in missing if TIED not in name and any(part in name for part in parts)]
+    missing = [name for name in missing if name.startswith("model.") and TIED not in name]
+    missing = [name for name in missing if any(part in name for part in parts)]
     if missing or unexpected:
         raise ValueError(f"the state file doesn't fit the model: missing {missing}, unexpected {unexpected}")
 

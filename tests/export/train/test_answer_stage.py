@@ -40,17 +40,21 @@ def test_the_states_that_answer_know_the_regions_in_the_order_of_the_question(
     made: tuple[AnswerStage, GarModel, AnswerBatch],
 ) -> None:
     stage, _, batch = made
-    rows, at, places = stage._mentioned(batch, *stage._named(batch))
-    assert len(rows) > 10
+    known = stage._mentioned(batch, *stage._named(batch))
+    assert len(known.rows) > 10
     packed = batch.packed
-    for row, place, held in zip(rows.tolist(), at.tolist(), places, strict=True):
+    for row, place, held, placed in zip(
+        known.rows.tolist(), known.at.tolist(), known.mentioned, known.placed, strict=True
+    ):
         question = batch.asked[row][int(packed.segments[row, place])]
         assert packed.labels[row, place] == stage.prompts.choice(question.answer)[0]
         assert packed.labels[row, place - 1] == NO_LABEL
         order = list(dict.fromkeys(int(part[0]) for part in question.text.split("<Prompt")[1:]))
         for index, region in enumerate(order):
             assert torch.equal(held[index * PLACE : (index + 1) * PLACE], batch.places[row, region])
+            assert torch.equal(placed[region * PLACE : (region + 1) * PLACE], batch.places[row, region])
         assert held[len(order) * PLACE :].isnan().all() and len(order) <= MENTIONED
+        assert (~placed.isnan()).sum() == len(order) * PLACE
 
 
 def test_every_weight_of_the_decoder_and_the_vit_gets_a_gradient(
