@@ -14,11 +14,14 @@ from rclpy.client import Client
 from rclpy.node import Node
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.msg import Answer, Region
-from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+from gar_ros.msg import Answer, Region, SceneGraph
+from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
 GRACE = 1.0
 """Seconds that a reply may travel beyond the node's own timeout."""
+
+GRAPH_GRACE = 30.0
+"""Seconds that a scene graph may wait for the request before it, beyond its own timeout."""
 
 
 class RegionClient:
@@ -35,6 +38,7 @@ class RegionClient:
         group = ReentrantCallbackGroup()
         self._query = node.create_client(QueryRegions, f"{gar}/query_regions", callback_group=group)
         self._describe = node.create_client(DescribeRegions, f"{gar}/describe_regions", callback_group=group)
+        self._graph = node.create_client(GetSceneGraph, f"{gar}/get_scene_graph", callback_group=group)
         self._list = node.create_client(ListRegions, f"{gar}/list_regions", callback_group=group)
 
     def query(
@@ -83,6 +87,33 @@ class RegionClient:
             timeout=float(timeout),
         )
         return list(self._call(self._describe, request, timeout).answers)
+
+    def scene_graph(
+        self,
+        region_ids: Sequence[str] = (),
+        predicates: Sequence[str] = (),
+        *,
+        threshold: float = 0.0,
+        max_pairs: int = 0,
+        stamp: Time | None = None,
+        max_age: float = 0.0,
+        timeout: float = 30.0,
+    ) -> SceneGraph:
+        """The relations that hold between regions, all of the image when none is named; the rest as in `query`.
+
+        predicates: as in "Is A ... B?"; none: the node's. threshold: least probability. max_pairs: ordered pairs.
+        What was not scored within `timeout` is counted in `skipped`.
+        """
+        request = GetSceneGraph.Request(
+            region_ids=list(region_ids),
+            predicates=list(predicates),
+            threshold=float(threshold),
+            max_pairs=max_pairs,
+            stamp=stamp or Time(),
+            max_age=float(max_age),
+            timeout=float(timeout),
+        )
+        return self._call(self._graph, request, timeout + GRAPH_GRACE).graph
 
     def list_regions(
         self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = 5.0
