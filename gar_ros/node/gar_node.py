@@ -26,6 +26,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.places import Places
+from gar_ros.node.actions import Actions
 from gar_ros.node.depth import DepthInputs
 from gar_ros.node.graph_topic import GraphTopic
 from gar_ros.node.graphing import Grapher
@@ -50,6 +51,7 @@ class GarNode(LifecycleNode):
         super().__init__(NODE_NAME)
         self._declared = Parameters(self)
         self._replies = Services(self)
+        self._goals = Actions(self)
         self._configured: _Configured | None = None
         self._inputs: Inputs | None = None
         self._depth: DepthInputs | None = None
@@ -85,7 +87,7 @@ class GarNode(LifecycleNode):
 
     def cancel(self) -> None:
         """Takes no more requests and answers those that wait with CANCELLED, at once."""
-        self._replies.stop_serving(_not_active("it was deactivated or shut down"))
+        self._stop_serving(_not_active("it was deactivated or shut down"))
         if self._configured is not None:
             self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
 
@@ -119,11 +121,11 @@ class GarNode(LifecycleNode):
             self.get_logger().error(f"can't {name}: {error.message}")
             # A planner may wait for an inactive node, but not for a model that can't be used.
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
-            self._replies.stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
+            self._stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._replies.stop_serving(_not_active(f"it couldn't {name}: {error}"))
+            self._stop_serving(_not_active(f"it couldn't {name}: {error}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
@@ -131,7 +133,7 @@ class GarNode(LifecycleNode):
     def _configure(self) -> None:
         self._configured = _Configured(self, self._declared.read, self._why_no_input)
         self._declared.locked = True
-        self._replies.stop_serving(_not_active("it was not activated yet"))
+        self._stop_serving(_not_active("it was not activated yet"))
 
     def _activate(self) -> None:
         configured = self._configured
@@ -145,6 +147,7 @@ class GarNode(LifecycleNode):
             self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
         configured.graphs.start(configured.grapher)
         self._replies.serve(configured.server, configured.grapher, configured.visual.answered)
+        self._goals.serve(configured.server, configured.visual.answered)
 
     def _deactivate(self) -> None:
         self.cancel()
@@ -167,6 +170,10 @@ class GarNode(LifecycleNode):
             self._configured.close()
             self._configured = None
         self._declared.locked = False
+
+    def _stop_serving(self, refusal: GarError) -> None:
+        self._replies.stop_serving(refusal)
+        self._goals.stop_serving(refusal)
 
     def _why_no_input(self) -> str:
         inputs = self._inputs

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from gar_ros.engine.encoded import EncodedFrame
 from gar_ros.engine.encoder import Check
-from gar_ros.engine.engine import EncodedFrame
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import askable
 from gar_ros.memory.relations import Group, Relation, SceneGraph, nearest_pairs, shared_prompts

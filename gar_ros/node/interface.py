@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
+from gar_ros.action import AskRegions
 from gar_ros.msg import AnswerArray, RegionArray, SceneGraph
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
@@ -55,3 +56,6 @@ DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the m
 LIST = Endpoint("~/list_regions", ListRegions, "the regions that can be asked about")
 GET_GRAPH = Endpoint("~/get_scene_graph", GetSceneGraph, "which relations hold between regions, with probabilities")
 SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH)
+
+ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
+ACTIONS = (ASK,)

@@ -33,7 +33,8 @@ class Parameters:
         if self._refused:
             raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(self._refused.values()))
         values = {parameter.name: self._node.get_parameter(parameter.name).value for parameter in fields(Settings)}
-        return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return Settings(**{**values, **lists})
 
     def _declare(self, parameter: Field[Any]) -> None:
         descriptor = _descriptor(parameter)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
+from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame
@@ -79,13 +80,7 @@ class Services:
         return response
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
-        query = Query(
-            **_common(request),
-            question=request.question,
-            choices=tuple(request.choices),
-            ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
-        )
-        answered = server.query(query)
+        answered = server.query(query_of(request))
         self._on_answer(answered)
         response.answer = answer_message(answered)
 
@@ -116,7 +111,19 @@ class Services:
         response.graph = graph_message(self._grapher.graph(wanted))
 
 
-def _common(request: QueryRegions.Request | DescribeRegions.Request | GetSceneGraph.Request) -> dict[str, Any]:
+def query_of(request: QueryRegions.Request | AskRegions.Goal) -> Query:
+    """The question of a service's or an action's caller."""
+    return Query(
+        **_common(request),
+        question=request.question,
+        choices=tuple(request.choices),
+        ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
+    )
+
+
+def _common(
+    request: QueryRegions.Request | AskRegions.Goal | DescribeRegions.Request | GetSceneGraph.Request,
+) -> dict[str, Any]:
     """The fields of serving.Request that the request has."""
     return {
         "region_ids": tuple(request.region_ids),

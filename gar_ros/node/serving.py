@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gar_ros.engine.encoded import EncodedFrame, Told
 from gar_ros.engine.encoder import Check
-from gar_ros.engine.engine import EncodedFrame, GarEngine
+from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import Answered
@@ -90,10 +91,17 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
-        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer and keyframer.keyframes)
+        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer.keyframes if keyframer else None)
 
     def query(self, query: Query) -> Answered:
         """Waits for the answer. Raises GarError."""
+        return self.begin(query).result()
+
+    def begin(self, query: Query, told: Told | None = None) -> Job[Answered]:
+        """Queues the question; the job's `result` waits for the answer, its `stop` gives up. Raises GarError.
+
+        told: hears free text while it is written, in the worker's thread.
+        """
         arrival = time.monotonic_ns()
         limits = self.limits(query)
         self._check_question(query)
@@ -103,7 +111,7 @@ class Server:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
             self._places.surface(frame)  # kept while the model thinks
             encoded = self.encoded(frame, regions, limits, check)
-            answer = encoded.ask(query.question, query.choices, max_tokens=limits.max_tokens, check=check)
+            answer = encoded.ask(query.question, query.choices, limits.max_tokens, check, told)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
             extents = tuple(self._places.extent(frame, region) for region in regions)
@@ -111,7 +119,7 @@ class Server:
                 answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
             )
 
-        return self._worker.submit(work, limits.timeout).result()
+        return self._worker.submit(work, limits.timeout)
 
     def describe(self, request: Request, done: list[Answered]) -> None:
         """Appends one answer per region to `done`, in the order asked; no region_ids: all. Raises GarError.

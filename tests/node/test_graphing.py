@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from gar_ros.engine.engine import Answer, GarEngine
+from gar_ros.engine.encoded import Answer
+from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import Frame, FrameMemory
 from gar_ros.memory.places import Places
@@ -56,7 +57,9 @@ class Oracle:
         self.encodings.append(tuple(region.id for region in regions))
 
         def ask(question: str, choices: Sequence[str], check: Callable[[], None]) -> Answer:
-            subject, predicate, other = re.fullmatch(r"Is <Prompt(\d)> (.+) <Prompt(\d)>\?", question).groups()
+            found = re.fullmatch(r"Is <Prompt(\d)> (.+) <Prompt(\d)>\?", question)
+            assert found is not None
+            subject, predicate, other = found.groups()
             one, two = regions[int(subject)], regions[int(other)]
             self.asked.append((one.id, predicate, two.id))
             time.sleep(self.seconds)
