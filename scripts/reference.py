@@ -68,6 +68,8 @@ def _range(parameter: Field[Any]) -> str:
 def _yaml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{text}"' for text in value) + "]"
     return f'"{value}"' if value == "" else str(value)
 
 

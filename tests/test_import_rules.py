@@ -20,13 +20,14 @@ ROOMS: dict[str, set[str]] = {
     "view": {"engine", "errors", "region"},
     "sim": {"errors", "region"},
     "export": {"engine", "errors", "region", "sim"},
-    "client": {"errors", "region", "msg", "srv"},
-    "node": {"client", "engine", "errors", "geometry", "memory", "region", "sim", "view", "msg", "srv"},
+    "client": {"action", "errors", "region", "msg", "srv"},
+    "client_asyncio": {"client", "msg", "srv"},
+    "node": {"action", "client", "engine", "errors", "geometry", "memory", "region", "sim", "view", "msg", "srv"},
     "bench": {"engine", "errors", "region", "sim"},
     "cli": {"bench", "engine", "errors", "export", "memory", "region", "sim", "view"},
     "demo": {"engine", "errors"},
 }
-KNOW_ROS = {"client", "node"}
+KNOW_ROS = {"client", "client_asyncio", "node"}
 KNOW_TORCH = {"export"}
 ROS = {
     "rclpy",

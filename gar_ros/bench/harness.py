@@ -14,7 +14,8 @@ from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
 from gar_ros.bench.progress import progress
-from gar_ros.engine.engine import Answer, EncodedFrame, GarEngine
+from gar_ros.engine.encoded import Answer, EncodedFrame
+from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.manifest import MANIFEST, Manifest
 from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.verified import sha256_of

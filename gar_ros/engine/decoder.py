@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -81,8 +81,18 @@ class Decoder:
         values = {f"past_key_values.{name}": outputs[f"present.{name}"] for name in self._kv_names}
         return KvCache(length, values), outputs["logits"].numpy()[0]
 
-    def generate(self, past: KvCache, logits: Logits, max_tokens: int, check: Check) -> Generated:
-        """Greedy text after `past`, whose next token has `logits` (vocab,); `check` is called before each token."""
+    def generate(
+        self,
+        past: KvCache,
+        logits: Logits,
+        max_tokens: int,
+        check: Check,
+        told: Callable[[Sequence[int]], None] | None = None,
+    ) -> Generated:
+        """Greedy text after `past`, whose next token has `logits` (vocab,); `check` is called before each token.
+
+        told: hears all ids so far after each of them.
+        """
         ids: list[int] = []
         log_p = 0.0
         for step in range(1, max_tokens + 1):
@@ -92,6 +102,8 @@ class Decoder:
             if token in self._end:
                 return Generated(tuple(ids), True, log_p / step)
             ids.append(token)
+            if told is not None:
+                told(ids)
             if step < max_tokens:
                 past, (logits,) = self._extend(past, self.embed([token]), [0])
         return Generated(tuple(ids), False, log_p / max_tokens)

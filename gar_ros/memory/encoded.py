@@ -12,7 +12,8 @@ from gar_ros.memory.prints import print_of
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
-    from gar_ros.engine.engine import EncodedFrame, GarEngine
+    from gar_ros.engine.encoded import EncodedFrame
+    from gar_ros.engine.engine import GarEngine
 
 _Key = tuple[object, ...]
 

@@ -14,7 +14,8 @@ from gar_ros.memory.prints import Print, print_of
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
-    from gar_ros.engine.engine import EncodedFrame, GarEngine
+    from gar_ros.engine.encoded import EncodedFrame
+    from gar_ros.engine.engine import GarEngine
     from gar_ros.engine.runtime.runner import Rows
 
 Check = Callable[[], None]

@@ -18,9 +18,12 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.extent import Extent, Vec3
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame, RegionSource
+from gar_ros.memory.relations import SceneGraph
 from gar_ros.msg import Answer as AnswerMessage
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray, RegionGeometry
+from gar_ros.msg import Relation as RelationMessage
+from gar_ros.msg import SceneGraph as SceneGraphMessage
 from gar_ros.node.compat import LABEL_ENCODINGS, check_layout, image_array, image_rgb
 from gar_ros.region import Region
 
@@ -219,4 +222,24 @@ def answer_message(answered: Answered) -> AnswerMessage:
         latency=duration_message(answered.latency_ns),
         prompt_tokens=int(answer.prompt_tokens),
         generated_tokens=int(answer.generated_tokens),
+    )
+
+
+def graph_message(graph: SceneGraph) -> SceneGraphMessage:
+    """A scene graph with the header of its image."""
+    return SceneGraphMessage(
+        header=header_message(graph.frame_id, graph.stamp_ns),
+        region_ids=list(graph.region_ids),
+        predicates=list(graph.predicates),
+        threshold=float(graph.threshold),
+        relations=[
+            RelationMessage(
+                subject=one.subject, predicate=one.predicate, object=one.object, probability=float(one.probability)
+            )
+            for one in graph.relations
+        ],
+        asked=graph.asked,
+        skipped=graph.skipped,
+        complete=graph.skipped == 0,
+        latency=duration_message(graph.latency_ns),
     )

@@ -8,16 +8,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
@@ -29,12 +26,16 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.places import Places
+from gar_ros.node.actions import Actions
 from gar_ros.node.depth import DepthInputs
+from gar_ros.node.graph_topic import GraphTopic
+from gar_ros.node.graphing import Grapher
 from gar_ros.node.inputs import Inputs
 from gar_ros.node.interface import NODE_NAME
 from gar_ros.node.keyframing import LOOKS_PER_SECOND, Keyframer
 from gar_ros.node.params import Parameters
 from gar_ros.node.poses import make_poses
+from gar_ros.node.process import Executor, ToRos
 from gar_ros.node.services import Services
 from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
@@ -50,6 +51,7 @@ class GarNode(LifecycleNode):
         super().__init__(NODE_NAME)
         self._declared = Parameters(self)
         self._replies = Services(self)
+        self._goals = Actions(self)
         self._configured: _Configured | None = None
         self._inputs: Inputs | None = None
         self._depth: DepthInputs | None = None
@@ -85,7 +87,7 @@ class GarNode(LifecycleNode):
 
     def cancel(self) -> None:
         """Takes no more requests and answers those that wait with CANCELLED, at once."""
-        self._replies.stop_serving(_not_active("it was deactivated or shut down"))
+        self._stop_serving(_not_active("it was deactivated or shut down"))
         if self._configured is not None:
             self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
 
@@ -119,11 +121,11 @@ class GarNode(LifecycleNode):
             self.get_logger().error(f"can't {name}: {error.message}")
             # A planner may wait for an inactive node, but not for a model that can't be used.
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
-            self._replies.stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
+            self._stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._replies.stop_serving(_not_active(f"it couldn't {name}: {error}"))
+            self._stop_serving(_not_active(f"it couldn't {name}: {error}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
@@ -131,7 +133,7 @@ class GarNode(LifecycleNode):
     def _configure(self) -> None:
         self._configured = _Configured(self, self._declared.read, self._why_no_input)
         self._declared.locked = True
-        self._replies.stop_serving(_not_active("it was not activated yet"))
+        self._stop_serving(_not_active("it was not activated yet"))
 
     def _activate(self) -> None:
         configured = self._configured
@@ -143,7 +145,9 @@ class GarNode(LifecycleNode):
         configured.visual.start()
         if configured.keyframer is not None:
             self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
-        self._replies.serve(configured.server, configured.visual.answered)
+        configured.graphs.start(configured.grapher)
+        self._replies.serve(configured.server, configured.grapher, configured.visual.answered)
+        self._goals.serve(configured.server, configured.visual.answered)
 
     def _deactivate(self) -> None:
         self.cancel()
@@ -158,6 +162,7 @@ class GarNode(LifecycleNode):
             self._looking = None
         if self._configured is not None:
             self._configured.visual.stop()
+            self._configured.graphs.stop()
 
     def _free(self) -> None:
         self._deactivate()
@@ -165,6 +170,10 @@ class GarNode(LifecycleNode):
             self._configured.close()
             self._configured = None
         self._declared.locked = False
+
+    def _stop_serving(self, refusal: GarError) -> None:
+        self._replies.stop_serving(refusal)
+        self._goals.stop_serving(refusal)
 
     def _why_no_input(self) -> str:
         inputs = self._inputs
@@ -199,6 +208,8 @@ class _Configured:
             why_no_input,
             self.keyframer,
         )
+        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
+        self.graphs = GraphTopic(node, self.settings.graph_rate, self.frames, self.worker, self.visual.related)
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
         now = self.settings
@@ -212,49 +223,12 @@ class _Configured:
         """Waits for the model's next check."""
         self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.visual.close()
+        self.graphs.close()
         self.poses.close()
 
 
 def _not_active(why: str) -> GarError:
     return GarError(ErrorCode.NOT_ACTIVE, f"the node is not active: {why}")
-
-
-class _Executor(MultiThreadedExecutor):
-    """A request that waits for the model holds a thread: enough of them for the whole queue and all topics."""
-
-    def __init__(self, queue_size: int) -> None:
-        super().__init__(num_threads=queue_size + 16)
-
-    def spin_once(self, timeout_sec: float | None = None) -> None:
-        """A subscription that another thread destroys while rclpy (7.1) builds its wait set is no reason to end."""
-        with suppress(rclpy_implementation.InvalidHandle):
-            super().spin_once(timeout_sec)
-
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Returns when all replies are sent; rclpy's own (7.1) doesn't wait for them."""
-        finished = bool(super().shutdown(timeout_sec))
-        self._executor.shutdown(wait=True)
-        return finished
-
-
-class _ToRos(logging.Handler):
-    """Hands the ROS-free modules' log to the node's."""
-
-    def __init__(self, logger: RcutilsLogger) -> None:
-        super().__init__()
-        self._logger = logger
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """One call for each level: rclpy ties a line of code to its level."""
-        message = self.format(record)
-        if record.levelno >= logging.ERROR:
-            self._logger.error(message)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(message)
-        elif record.levelno >= logging.INFO:
-            self._logger.info(message)
-        else:
-            self._logger.debug(message)
 
 
 def main() -> int:
@@ -265,9 +239,9 @@ def main() -> int:
     # With rclpy's own handlers the context would be gone before the last replies are sent.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = GarNode()
-    logging.getLogger("gar_ros").addHandler(_ToRos(node.get_logger()))
+    logging.getLogger("gar_ros").addHandler(ToRos(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.INFO)
-    executor = _Executor(int(node.get_parameter("queue_size").value))
+    executor = Executor(int(node.get_parameter("queue_size").value))
     executor.add_node(node)
     failed = threading.Event()
 

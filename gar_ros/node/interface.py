@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.msg import AnswerArray, RegionArray
-from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+from gar_ros.action import AskRegions
+from gar_ros.msg import AnswerArray, RegionArray, SceneGraph
+from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
 NODE_NAME = "gar"
 
@@ -41,11 +42,20 @@ OVERLAY = Endpoint(
     "~/overlay", Image, "the newest image with its regions and answers drawn on it, while someone subscribes"
 )
 ANSWERS = Endpoint("~/answers", AnswerArray, "the newest answers (latched)")
-MARKERS = Endpoint("~/markers", MarkerArray, "box and label of every region in space, while someone subscribes")
+MARKERS = Endpoint(
+    "~/markers",
+    MarkerArray,
+    "box and label of every region in space, arrows for their relations, while someone subscribes",
+)
 CLOUD = Endpoint("~/cloud", PointCloud2, "surface points of the regions in their colours, while someone subscribes")
-PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD)
+GRAPH = Endpoint("~/scene_graph", SceneGraph, "how the newest image's regions stand to each other (latched)")
+PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD, GRAPH)
 
 QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or several regions")
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")
 LIST = Endpoint("~/list_regions", ListRegions, "the regions that can be asked about")
-SERVICES = (QUERY, DESCRIBE, LIST)
+GET_GRAPH = Endpoint("~/get_scene_graph", GetSceneGraph, "which relations hold between regions, with probabilities")
+SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH)
+
+ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
+ACTIONS = (ASK,)

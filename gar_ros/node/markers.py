@@ -1,4 +1,4 @@
-"""Regions in space as rviz shows them: a box and a label for each; what is gone is deleted."""
+"""Regions in space as rviz shows them: a box and a label for each, arrows for relations; what is gone is deleted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from gar_ros.geometry.extent import Extent
+from gar_ros.geometry.extent import Extent, Vec3
+from gar_ros.memory.relations import Relation
 from gar_ros.node.convert import header_message
 from gar_ros.view.colours import region_colour
 
 BOXES, LABELS = "boxes", "labels"
+ARROWS, PREDICATES = "arrows", "predicates"
 _TEXT_HEIGHT = 0.025  # metres
 _LINE = 0.003  # metres
 _GAP = 0.02  # metres between box and label
+_PREDICATE_HEIGHT = 0.015  # metres
+_HEAD = 0.012  # metres, of an arrow
+_MIDDLE = 0.4  # share of an arrow's length where its text stands: that of the opposite one stands elsewhere
 _EDGES = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 6), (5, 7), (6, 7))
 
 
@@ -39,16 +44,54 @@ class Markers:
         self._lifetime = Duration(seconds=lifetime).to_msg()
         self._numbers: dict[str, int] = {}
         self._shown: dict[str, Header] = {}
+        self._arrow_numbers: dict[tuple[str, str], int] = {}
+        self._arrows: dict[tuple[str, str], Header] = {}
 
-    def update(self, placed: Iterable[Placed]) -> MarkerArray:
-        """Markers of the regions whose place is known, and deletions of those shown before and not any more."""
+    def update(self, placed: Iterable[Placed], relations: Iterable[Relation] = ()) -> MarkerArray:
+        """Markers of the regions whose place is known and of the relations between them, and deletions of those shown
+        before and not any more."""
         known = {one.id: one for one in placed if one.extent.known}
         gone = [item for item in self._shown.items() if item[0] not in known]
         self._shown = {one.id: header_message(one.extent.frame_id, one.extent.stamp_ns) for one in known.values()}
         markers = [self._deletion(space, *item) for item in gone for space in (BOXES, LABELS)]
         for one in known.values():
             markers += [self._box(one), self._label(one)]
-        return MarkerArray(markers=markers)
+        return MarkerArray(markers=markers + self._relate(known, relations))
+
+    def _relate(self, known: Mapping[str, Placed], relations: Iterable[Relation]) -> list[Marker]:
+        """One arrow and text for each two related regions, in that order, however many predicates hold."""
+        texts: dict[tuple[str, str], list[str]] = {}
+        for one in relations:
+            if {one.subject, one.object} <= set(known):
+                texts.setdefault((one.subject, one.object), []).append(f"{one.predicate} {one.probability:.2f}")
+        gone = [item for item in self._arrows.items() if item[0] not in texts]
+        markers = [
+            Marker(header=header, ns=space, id=self._arrow_numbers[pair], action=Marker.DELETE)
+            for pair, header in gone
+            for space in (ARROWS, PREDICATES)
+        ]
+        self._arrows = {pair: self._shown[pair[0]] for pair in texts}
+        for pair, lines in texts.items():
+            number = self._arrow_numbers.setdefault(pair, len(self._arrow_numbers))
+            start, end = (known[name].extent.centroid for name in pair)
+            markers += [self._arrow(pair[0], number, start, end), self._predicates(pair[0], number, start, end, lines)]
+        return markers
+
+    def _arrow(self, subject: str, number: int, start: Vec3, end: Vec3) -> Marker:
+        marker = self._marker(ARROWS, subject, self._shown[subject], Marker.ARROW)
+        marker.id = number
+        marker.points = [Point(x=x, y=y, z=z) for x, y, z in (start, end)]
+        marker.scale = Vector3(x=_LINE, y=_HEAD, z=_HEAD)
+        return marker
+
+    def _predicates(self, subject: str, number: int, start: Vec3, end: Vec3, lines: list[str]) -> Marker:
+        marker = self._marker(PREDICATES, subject, self._shown[subject], Marker.TEXT_VIEW_FACING)
+        marker.id = number
+        marker.scale = Vector3(z=_PREDICATE_HEIGHT)
+        x, y, z = (one + _MIDDLE * (other - one) for one, other in zip(start, end, strict=True))
+        marker.pose.position = Point(x=x, y=y, z=z)
+        marker.text = "\n".join(lines)
+        return marker
 
     def _marker(self, space: str, region_id: str, header: Header, kind: int) -> Marker:
         number = self._numbers.setdefault(region_id, len(self._numbers))

@@ -33,15 +33,17 @@ class Parameters:
         if self._refused:
             raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(self._refused.values()))
         values = {parameter.name: self._node.get_parameter(parameter.name).value for parameter in fields(Settings)}
-        return Settings(**values)
+        lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return Settings(**{**values, **lists})
 
     def _declare(self, parameter: Field[Any]) -> None:
         descriptor = _descriptor(parameter)
+        default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
         try:
-            self._node.declare_parameter(parameter.name, parameter.default, descriptor)
+            self._node.declare_parameter(parameter.name, default, descriptor)
         except ParameterException as error:
             self._refused[parameter.name] = str(error)
-            self._node.declare_parameter(parameter.name, parameter.default, descriptor, ignore_override=True)
+            self._node.declare_parameter(parameter.name, default, descriptor, ignore_override=True)
 
     def _before_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         declared = {parameter.name: parameter for parameter in fields(Settings)}

@@ -1,4 +1,4 @@
-"""The three services: message in, value through the server, message out. Every request gets exactly one reply."""
+"""The services: message in, value through the server, message out. Every request gets exactly one reply."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from typing import Any, TypeVar
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
+from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame
 from gar_ros.msg import Region as RegionMessage
-from gar_ros.node.convert import answer_message, duration_message, header_message, region_message, region_of, stamp_ns
-from gar_ros.node.interface import DESCRIBE, LIST, QUERY
+from gar_ros.node.convert import (
+    answer_message,
+    duration_message,
+    graph_message,
+    header_message,
+    region_message,
+    region_of,
+    stamp_ns,
+)
+from gar_ros.node.graphing import Grapher, GraphRequest
+from gar_ros.node.interface import DESCRIBE, GET_GRAPH, LIST, QUERY
 from gar_ros.node.serving import Query, Request, Server
 from gar_ros.region import Region
-from gar_ros.srv import DescribeRegions, ListRegions, QueryRegions
+from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
 Response = TypeVar("Response")
 
@@ -35,11 +45,17 @@ class Services:
         self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
         self._on_answer: Callable[[Answered], None]
         group = ReentrantCallbackGroup()
-        for endpoint, callback in ((QUERY, self._query), (DESCRIBE, self._describe), (LIST, self._list)):
+        for endpoint, callback in (
+            (QUERY, self._query),
+            (DESCRIBE, self._describe),
+            (LIST, self._list),
+            (GET_GRAPH, self._graph),
+        ):
             node.create_service(endpoint.type, endpoint.name, partial(self._reply, callback), callback_group=group)
 
-    def serve(self, server: Server, on_answer: Callable[[Answered], None]) -> None:
-        """Lets `server` answer from now on. on_answer: told every answer given."""
+    def serve(self, server: Server, grapher: Grapher, on_answer: Callable[[Answered], None]) -> None:
+        """Lets `server` and `grapher` answer from now on. on_answer: told every answer given."""
+        self._grapher = grapher
         self._on_answer = on_answer
         self._server = server
 
@@ -64,13 +80,7 @@ class Services:
         return response
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
-        query = Query(
-            **_common(request),
-            question=request.question,
-            choices=tuple(request.choices),
-            ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
-        )
-        answered = server.query(query)
+        answered = server.query(query_of(request))
         self._on_answer(answered)
         response.answer = answer_message(answered)
 
@@ -91,13 +101,34 @@ class Services:
         response.age = duration_message(age_ns)
         response.regions = [region_message(region, request.with_masks, extent) for region, extent in regions]
 
+    def _graph(self, server: Server, request: GetSceneGraph.Request, response: GetSceneGraph.Response) -> None:
+        wanted = GraphRequest(
+            **_common(request),
+            predicates=tuple(request.predicates),
+            threshold=request.threshold,
+            max_pairs=request.max_pairs,
+        )
+        response.graph = graph_message(self._grapher.graph(wanted))
 
-def _common(request: QueryRegions.Request | DescribeRegions.Request) -> dict[str, Any]:
-    """The fields of serving.Request, which both kinds of request have."""
+
+def query_of(request: QueryRegions.Request | AskRegions.Goal) -> Query:
+    """The question of a service's or an action's caller."""
+    return Query(
+        **_common(request),
+        question=request.question,
+        choices=tuple(request.choices),
+        ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
+    )
+
+
+def _common(
+    request: QueryRegions.Request | AskRegions.Goal | DescribeRegions.Request | GetSceneGraph.Request,
+) -> dict[str, Any]:
+    """The fields of serving.Request that the request has."""
     return {
         "region_ids": tuple(request.region_ids),
         "stamp_ns": stamp_ns(request.stamp),
-        "max_tokens": request.max_tokens,
+        "max_tokens": getattr(request, "max_tokens", 0),
         "max_age": request.max_age,
         "timeout": request.timeout,
     }

@@ -6,7 +6,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from gar_ros.engine.encoded import EncodedFrame, Told
 from gar_ros.engine.encoder import Check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
@@ -17,8 +19,10 @@ from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
 from gar_ros.node.keyframing import Keyframer
 from gar_ros.node.settings import Settings
-from gar_ros.node.worker import Worker
+from gar_ros.node.worker import Job, Worker
 from gar_ros.region import Region, check_count, check_regions
+
+T = TypeVar("T")
 
 LONGEST_TEXT = 4096
 """Characters of a question, and of all its choices together."""
@@ -52,7 +56,9 @@ class Query(Request):
 
 
 @dataclass(frozen=True)
-class _Limits:
+class Limits:
+    """Of a request, the node's defaults filled in."""
+
     max_tokens: int
     max_age: float
     timeout: float
@@ -85,20 +91,27 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
-        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer and keyframer.keyframes)
+        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer.keyframes if keyframer else None)
 
     def query(self, query: Query) -> Answered:
         """Waits for the answer. Raises GarError."""
+        return self.begin(query).result()
+
+    def begin(self, query: Query, told: Told | None = None) -> Job[Answered]:
+        """Queues the question; the job's `result` waits for the answer, its `stop` gives up. Raises GarError.
+
+        told: hears free text while it is written, in the worker's thread.
+        """
         arrival = time.monotonic_ns()
-        limits = self._limits(query)
+        limits = self.limits(query)
         self._check_question(query)
         self._regions(query, limits)  # what can't be answered is refused now and not after waiting
 
         def work(check: Check) -> Answered:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
             self._places.surface(frame)  # kept while the model thinks
-            encoded = self._encoded.get(frame, regions, limits.max_tiles, check, self._shared(frame))
-            answer = encoded.ask(query.question, query.choices, max_tokens=limits.max_tokens, check=check)
+            encoded = self.encoded(frame, regions, limits, check)
+            answer = encoded.ask(query.question, query.choices, limits.max_tokens, check, told)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
             extents = tuple(self._places.extent(frame, region) for region in regions)
@@ -106,7 +119,7 @@ class Server:
                 answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
             )
 
-        return self._worker.submit(work, limits.timeout).result()
+        return self._worker.submit(work, limits.timeout)
 
     def describe(self, request: Request, done: list[Answered]) -> None:
         """Appends one answer per region to `done`, in the order asked; no region_ids: all. Raises GarError.
@@ -114,14 +127,14 @@ class Server:
         Those that were done before an error stay in `done`.
         """
         arrival = time.monotonic_ns()
-        limits = self._limits(request)
-        self._known(request, limits)
+        limits = self.limits(request)
+        self.known(request, limits)
 
         def work(check: Check) -> None:
-            frame, age_ns = self._known(request, limits)
+            frame, age_ns = self.known(request, limits)
             self._places.surface(frame)
             for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
-                encoded = self._encoded.get(frame, [region], limits.max_tiles, check, self._shared(frame))
+                encoded = self.encoded(frame, [region], limits, check)
                 answer = encoded.describe(max_tokens=limits.max_tokens, check=check)
                 latency_ns = time.monotonic_ns() - arrival
                 extents = (self._places.extent(frame, region),)
@@ -136,16 +149,22 @@ class Server:
         frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().max_age, with_regions=True)
         return frame, age_ns, [(region, self._places.extent(frame, region)) for region in askable(frame)]
 
-    def _shared(self, frame: Frame) -> Sequence[Region]:
-        """The regions that share a keyframe's features."""
-        return askable(frame) if self._keyframer is not None else ()
+    def encoded(self, frame: Frame, regions: Sequence[Region], limits: Limits, check: Check) -> EncodedFrame:
+        """The frame ready to be asked about these regions; for the worker's thread."""
+        everything = askable(frame) if self._keyframer is not None else ()
+        return self._encoded.get(frame, regions, limits.max_tiles, check, everything)
 
-    def _limits(self, request: Request) -> _Limits:
+    def submit(self, work: Callable[[Check], T], timeout: float) -> Job[T]:
+        """Queues work for the model, see Worker.submit."""
+        return self._worker.submit(work, timeout)
+
+    def limits(self, request: Request) -> Limits:
+        """Raises GarError INVALID_REQUEST for a number out of range."""
         settings, most_tiles = self._settings(), self._engine.manifest.tiles.max_tiles
-        _check_number("timeout", request.timeout, LONGEST_TIMEOUT)
-        _check_number("max_age", request.max_age, math.inf)
-        _check_number("max_tokens", request.max_tokens, MOST_TOKENS)
-        return _Limits(
+        check_number("timeout", request.timeout, LONGEST_TIMEOUT)
+        check_number("max_age", request.max_age, math.inf)
+        check_number("max_tokens", request.max_tokens, MOST_TOKENS)
+        return Limits(
             max_tokens=request.max_tokens or settings.max_tokens,
             max_age=request.max_age or settings.max_age,
             timeout=request.timeout or settings.default_timeout,
@@ -171,14 +190,14 @@ class Server:
         if count == 0:
             raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
 
-    def _regions(self, query: Query, limits: _Limits) -> tuple[Frame, int, list[Region]]:
+    def _regions(self, query: Query, limits: Limits) -> tuple[Frame, int, list[Region]]:
         """(frame, its age in nanoseconds, the regions in prompt order)."""
-        frame, age_ns = self._known(query, limits) if query.region_ids else self._frame(query, limits.max_age, False)
+        frame, age_ns = self.known(query, limits) if query.region_ids else self._frame(query, limits.max_age, False)
         regions = _detected(frame, query.region_ids) + [make(frame) for make in query.ad_hoc]
         check_regions(regions, frame.size, self._engine.prompts.max_regions)
         return frame, age_ns, regions
 
-    def _known(self, request: Request, limits: _Limits) -> tuple[Frame, int]:
+    def known(self, request: Request, limits: Limits) -> tuple[Frame, int]:
         """(frame, its age in nanoseconds), the frame has regions of the asked ids."""
         frame, age_ns = self._frame(request, limits.max_age, with_regions=True)
         known = _ids(frame)
@@ -241,6 +260,7 @@ def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"
 
 
-def _check_number(name: str, value: float, most: float) -> None:
+def check_number(name: str, value: float, most: float) -> None:
+    """Refuses what is no default (0) and out of range."""
     if not 0 <= value <= most:
         raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from gar_ros.engine.runtime.choose import PROVIDERS
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[str, ...]
 
 AT_START, UNCONFIGURED, ANY_TIME = "at start", "unconfigured", "any time"
 """When a parameter can get another value: only from file and command line, before configure (again), always."""
@@ -83,6 +83,23 @@ class Settings:
     features_per_region: int = _parameter(8, "keyframes whose features of one region are kept", limits=(1, 1000))
     features_memory: int = _parameter(256, "features that are kept, of all keyframes", "MiB", (1, 65536))
     features_age: float = _parameter(60.0, "features of older keyframes are forgotten", "s", (0.1, 1e5))
+    predicates: tuple[str, ...] = _parameter(
+        ("on top of", "inside", "touching", "to the left of", "in front of"),
+        'relations of the scene graph where a request names none; asked as "Is A ... B?"',
+        changes=ANY_TIME,
+    )
+    graph_threshold: float = _parameter(
+        0.5, "least probability of a relation in the scene graph", "", (0.001, 1.0), changes=ANY_TIME
+    )
+    graph_pairs: int = _parameter(
+        90, "ordered pairs of regions in the scene graph, nearest in the image first", "", (2, 10000), changes=ANY_TIME
+    )
+    graph_rate: float = _parameter(
+        0.5,
+        "graphs on ~/scene_graph at most, while someone subscribes and no request waits; 0: none",
+        "Hz",
+        (0.0, 30.0),
+    )
     answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))
     sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
@@ -107,6 +124,9 @@ class Settings:
 def refusal(parameter: Field[Any], value: Any) -> str:
     """Why `value` can't be this field of Settings: what was expected and what came; empty when it can."""
     kind, limits, choices = type(parameter.default), parameter.metadata["limits"], parameter.metadata["choices"]
+    if kind is tuple:
+        texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one.strip() for one in value)
+        return "" if texts and len(value) else f"{parameter.name}: expected texts, none empty, got {value!r}"
     # A float written without its point in a YAML file is an integer to ROS.
     if type(value) is not kind and not (kind is float and type(value) is int):
         return f"{parameter.name}: expected a {kind.__name__}, got {value!r}"

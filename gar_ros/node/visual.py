@@ -23,6 +23,7 @@ from gar_ros.errors import GarError
 from gar_ros.memory.answers import Answered, AnswerMemory
 from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
+from gar_ros.memory.relations import Relation, SceneGraph
 from gar_ros.msg import AnswerArray
 from gar_ros.node.convert import answer_message, header_message, image_message
 from gar_ros.node.depth import coloured_cloud
@@ -67,7 +68,8 @@ class Visual:
             _Drawing(self._cloud_publisher, self._cloud, in_space=True),
         )
         self._timer: Timer | None = None
-        self._drawn: tuple[Frame, Frame | None, dict[str, str]] | None = None
+        self._graph: SceneGraph | None = None
+        self._drawn: tuple[Frame, Frame | None, dict[str, str], SceneGraph | None] | None = None
         self._before: Frame | None = None
 
     def start(self) -> None:
@@ -104,15 +106,20 @@ class Visual:
             messages = [answer_message(answered) for answered in self._answers.all()]
             self._answer_publisher.publish(AnswerArray(answers=messages))
 
+    def related(self, graph: SceneGraph) -> None:
+        """Draws the relations of a new scene graph from now on."""
+        self._graph = graph
+
     def _draw(self) -> None:
         wanted = [one for one in self._drawings if one.publisher.get_subscription_count() > 0]
         frame = self._newest() if wanted else None
         if frame is None:
             return
         answers, placed = self._answers.captions(), self._placed(frame)
-        if self._drawn == (frame, placed, answers):
+        drawn = (frame, placed, answers, self._graph)
+        if self._drawn == drawn:
             return
-        self._drawn = (frame, placed, answers)
+        self._drawn = drawn
         for drawing in wanted:
             shown = placed if drawing.in_space else frame
             if shown is None:
@@ -136,9 +143,15 @@ class Visual:
 
     def _in_space(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
-        return self._markers.update(
-            Placed(region.id, texts[region.id], self._places.extent(frame, region)) for region in regions
-        )
+        placed = [Placed(region.id, texts[region.id], self._places.extent(frame, region)) for region in regions]
+        return self._markers.update(placed, self._relations(frame))
+
+    def _relations(self, frame: Frame) -> tuple[Relation, ...]:
+        """Those of the newest scene graph, unless it is too old for this frame."""
+        graph = self._graph
+        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._settings.max_age * 1e9:
+            return ()
+        return graph.relations
 
     def _cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
         surface = self._places.surface(frame)

@@ -100,6 +100,12 @@ class Worker:
         with self._changed:
             return self._running is None and not self._waiting
 
+    @property
+    def wanted(self) -> bool:
+        """Somebody waits for the model: work nobody waits for should end."""
+        with self._changed:
+            return any(not job.finished for job in self._waiting)
+
     def accept(self) -> None:
         """Takes jobs from now on."""
         with self._changed:

@@ -114,7 +114,7 @@ def _can_see(regions: Regions) -> Draft | None:
         asked = sorted(set(kinds) - seen) or sorted(set(itertools.product(COLOURS, SHAPES)) - set(kinds))
     if not asked:
         return None
-    colour, shape = regions.one_of(asked)
+    colour, shape = asked[int(regions.rng.integers(len(asked)))]
     answer = VISIBLE[0] if (colour, shape) in clear else VISIBLE[1]
     return Draft(f"Can you see a {colour} {shape}?", VISIBLE, answer)
 

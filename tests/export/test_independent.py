@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torchvision.ops import roi_align
 
-from gar_ros.engine.engine import EncodedFrame, GarEngine
+from gar_ros.engine.encoded import EncodedFrame
+from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.manifest import TileRule
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
 from gar_ros.engine.runtime.runner import on_host

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from gar_ros.engine.engine import Answer
+from gar_ros.engine.encoded import Answer
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.msg import Region as RegionMessage

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from gar_ros.errors import ErrorCode
-from gar_ros.node.interface import SERVICES
+from gar_ros.node.interface import ACTIONS, SERVICES
+
+REPLIES = [endpoint.type.Response for endpoint in SERVICES] + [endpoint.type.Result for endpoint in ACTIONS]
 
 
-@pytest.mark.parametrize("service", [endpoint.type for endpoint in SERVICES])
-def test_every_service_has_exactly_the_error_codes_of_the_code(service: Any) -> None:
-    constants = {name: getattr(service.Response, name) for name in dir(service.Response) if name.isupper()}
+@pytest.mark.parametrize("reply", REPLIES)
+def test_every_reply_has_exactly_the_error_codes_of_the_code(reply: Any) -> None:
+    constants = {name: getattr(reply, name) for name in dir(reply) if name.isupper()}
     del constants["SLOT_TYPES"]  # every message class has it
     assert constants == {code.name: int(code) for code in ErrorCode}

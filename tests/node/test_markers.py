@@ -6,6 +6,7 @@ import pytest
 from visualization_msgs.msg import Marker
 
 from gar_ros.geometry.extent import Extent
+from gar_ros.memory.relations import Relation
 from gar_ros.node.markers import Markers, Placed, captions
 
 LOW, HIGH = (0.0, -0.1, 1.0), (0.2, 0.1, 1.4)
@@ -60,3 +61,35 @@ def test_a_region_without_a_known_place_is_not_shown() -> None:
 
 def test_captions_name_region_label_and_newest_answer() -> None:
     assert captions({"1": "mug", "2": ""}, {"1": "red", "9": "gone"}) == {"1": "1 mug\nred", "2": "2"}
+
+
+def related(subject: str, other: str, predicate: str = "on top of", probability: float = 0.9) -> Relation:
+    return Relation(subject, predicate, other, probability)
+
+
+def test_relations_are_arrows_from_subject_to_object_with_all_their_predicates() -> None:
+    mug = Placed("mug", "", Extent("optical", 7, (0.0, 0.0, 1.0), LOW, HIGH, 50))
+    tray = Placed("tray", "", Extent("optical", 7, (0.1, 0.2, 1.0), LOW, HIGH, 50))
+    facts = [related("mug", "tray"), related("mug", "tray", "touching", 0.75)]
+    markers = Markers(2.0, z_up=False).update([mug, tray], facts).markers
+    arrow, text = markers[4:]
+    assert actions([arrow, text]) == [("arrows", 0, Marker.ADD), ("predicates", 0, Marker.ADD)]
+    assert [(point.x, point.y, point.z) for point in arrow.points] == [(0.0, 0.0, 1.0), (0.1, 0.2, 1.0)]
+    assert text.text == "on top of 0.90\ntouching 0.75"
+    assert arrow.lifetime.sec == text.lifetime.sec == 2
+
+
+def test_arrows_go_with_their_relation_or_region() -> None:
+    markers = Markers(2.0, z_up=False)
+    both = [placed("mug"), placed("bowl")]
+    markers.update(both, [related("mug", "bowl"), related("bowl", "mug")])
+    without_one = markers.update(both, [related("bowl", "mug")]).markers[4:]
+    assert actions(without_one) == [
+        ("arrows", 0, Marker.DELETE),
+        ("predicates", 0, Marker.DELETE),
+        ("arrows", 1, Marker.ADD),
+        ("predicates", 1, Marker.ADD),
+    ]
+    gone = markers.update([placed("mug"), Placed("bowl", "", Extent("optical", 7))], [related("bowl", "mug")]).markers
+    assert ("arrows", 1, Marker.DELETE) in actions(gone)
+    assert not [marker for marker in gone if marker.ns == "arrows" and marker.action == Marker.ADD]

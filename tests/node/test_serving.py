@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gar_ros.engine.engine import Answer, GarEngine
+from gar_ros.engine.encoded import Answer
+from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.surface import CloudSurface
 from gar_ros.memory.answers import Answered
@@ -74,7 +75,9 @@ class FakeEncoded:
         self.number = number
         self.ids = ids
 
-    def ask(self, question: str, choices: Sequence[str], max_tokens: int, check: Callable[[], None]) -> Answer:
+    def ask(
+        self, question: str, choices: Sequence[str], max_tokens: int, check: Callable[[], None], told: object = None
+    ) -> Answer:
         return self._answer(max_tokens)
 
     def describe(self, max_tokens: int, check: Callable[[], None]) -> Answer:
