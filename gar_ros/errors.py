@@ -23,7 +23,6 @@ class ErrorCode(IntEnum):
     INVALID_REQUEST = 12
     BAD_MODEL = 13
     INTERNAL_ERROR = 14
-    UNKNOWN_DIALOGUE = 15
 
 
 class GarError(Exception):

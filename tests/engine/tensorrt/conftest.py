@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from gar_ros.engine.model_dir import default_model_dir
 from gar_ros.engine.tensorrt.installed import TensorRt
 from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
+
+
+@pytest.fixture(scope="package")
+def four_tiles_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gar-tiny as if it took four tiles of 288 px and a thumbnail, 8 x 8 tokens each, as the released models do."""
+    folder = tmp_path_factory.mktemp("four_tiles") / "model"
+    shutil.copytree(default_model_dir(), folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["tiles"] |= {"max_tiles": 4, "thumbnail": True}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
 
 
 @pytest.fixture

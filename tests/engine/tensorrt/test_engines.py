@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gar_ros.engine.manifest import DECODER, REPLAY, VISION
-from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.tensorrt.builder import BuildOptions, build_engine, interruptible
 from gar_ros.engine.tensorrt.cache import EngineCache
 from gar_ros.engine.tensorrt.engines import GRAPHS, EngineSource, graph_files
@@ -25,8 +25,8 @@ from tests.engine.tensorrt.stand_in import StandInTensorRt
 
 
 @pytest.fixture(scope="module")
-def model() -> ModelDir:
-    return ModelDir.open(default_model_dir())
+def model(four_tiles_model_dir: Path) -> ModelDir:
+    return ModelDir.open(four_tiles_model_dir)
 
 
 @pytest.fixture

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from gar_ros.engine.decoder import CHUNK, SCORED_ROWS
 from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
-from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.tensorrt.profiles import Profile, enclosing, graph_profiles, largest_grids, most_tiles
 
 
 @pytest.fixture(scope="module")
-def manifest() -> Manifest:
-    """gar-tiny: 4 tiles and a thumbnail of 192 px, 8 x 8 tokens each, 5 prompts, 2048 positions."""
-    return ModelDir.open(default_model_dir()).manifest
+def manifest(four_tiles_model_dir: Path) -> Manifest:
+    """4 tiles and a thumbnail of 288 px, 8 x 8 tokens each, 5 prompts, 2048 positions."""
+    return ModelDir.open(four_tiles_model_dir).manifest
 
 
 def takes(profile: Profile, shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -28,8 +29,8 @@ def takes(profile: Profile, shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def test_vision_takes_one_tile_to_all_with_the_thumbnail(manifest: Manifest) -> None:
     (profile,) = graph_profiles(manifest)[VISION]
-    assert (profile["pixel_values"].smallest, profile["pixel_values"].largest) == ((1, 3, 192, 192), (5, 3, 192, 192))
-    assert profile["mask_values"].largest == (5, 1, 192, 192)
+    assert (profile["pixel_values"].smallest, profile["pixel_values"].largest) == ((1, 3, 288, 288), (5, 3, 288, 288))
+    assert profile["mask_values"].largest == (5, 1, 288, 288)
     assert most_tiles(manifest) == 5
 
 

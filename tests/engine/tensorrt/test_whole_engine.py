@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.model_dir import ModelDir
 from gar_ros.engine.runtime.choose import Engines
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.runner import on_host
@@ -20,19 +20,25 @@ from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
 UP, DOWN, ACROSS = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
 QUESTION, CHOICES = "Is <Prompt0> left of <Prompt1>?", ["yes", "no"]
-WIDTH, HEIGHT = 384, 192  # two tiles and a thumbnail of gar-tiny
+WIDTH, HEIGHT = 576, 288  # two tiles and a thumbnail
 
 
 @pytest.fixture
-def engine(cuda: StandInCuda, trt: StandInTensorRt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GarEngine:
+def engine(
+    cuda: StandInCuda,
+    trt: StandInTensorRt,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    four_tiles_model_dir: Path,
+) -> GarEngine:
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
-    return GarEngine.open(default_model_dir(), "tensorrt", engines=Engines(tmp_path / "engines", build=True))
+    return GarEngine.open(four_tiles_model_dir, "tensorrt", engines=Engines(tmp_path / "engines", build=True))
 
 
 @pytest.fixture(scope="module")
-def reference() -> GarEngine:
-    return GarEngine(ModelDir.open(default_model_dir()), OrtRuntime("cpu", threads=1))
+def reference(four_tiles_model_dir: Path) -> GarEngine:
+    return GarEngine(ModelDir.open(four_tiles_model_dir), OrtRuntime("cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
