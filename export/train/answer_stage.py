@@ -24,6 +24,7 @@ from gar_ros.export.train.heads import (
     PROMPTS,
     Heads,
     grid_loss,
+    match_loss,
     ordinal_loss,
     patch_labels,
     patch_loss,
@@ -33,13 +34,15 @@ from gar_ros.export.train.heads import (
 )
 from gar_ros.export.train.packing import NO_LABEL, Example, Packed, answered, attention_mask, pack
 from gar_ros.export.train.pixels import detector_mask, photographed
-from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer
+from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer, decided
 from gar_ros.export.train.scenes import WHOLE, Scenes
 from gar_ros.sim.questions import Question
 
 LINK_LAYER = 0  # decoder layer after which a region's last crop token must know what and where the region is
 NAME_LAYER = 1  # after which a <PromptN> in a question must know what its region's crop tokens know
-MENTION_LAYER = 2  # after which the state that answers must hold the places of the regions that the question names
+MENTION_LAYER = 2
+"""After which a word must know whether it fits what it is compared with, and the state that answers must hold the places
+of the regions that the question names."""
 AUXILIARY = {
     "patch": 0.2,
     "region": 0.2,
@@ -49,6 +52,7 @@ AUXILIARY = {
     "linked_place": 1.0,
     "named_place": 1.0,
     "ordinal": 0.2,
+    "match": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # weights of the losses beside the answers'
@@ -136,6 +140,7 @@ class AnswerStage:
         self.batch_size, self.curriculum, self.frozen_vision = batch, curriculum, frozen_vision
         self.drawers = {id(part): QuestionDrawer(part) for part in (scenes, held_out)}
         self._ids = lru_cache(maxsize=200_000)(self._example)
+        self._deciding = lru_cache(maxsize=200_000)(self._decide)
 
     def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> AnswerBatch:
         """A random training batch; the number of regions and the form are the same for all pictures of a step."""
@@ -182,7 +187,11 @@ class AnswerStage:
             attributes = batch.attributes[rows, region, None]
             parts["named"] = region_loss(heads.named, names[:, None, None], attributes, None, "named")
             parts["named_place"] = place_loss(heads.named_place, names, batch.places[rows, region], "named")
-        if batch.places.shape[1] > 1:
+        matches = self._matches(batch)
+        if len(matches):
+            rows_, at_, fits = matches[:, 0], matches[:, 1], matches[:, 2]
+            parts["match"] = match_loss(heads.match, states.mentions[rows_, at_], fits.float())
+        if batch.places.shape[1] > 1 and len(rows):
             ordinals = _ordinals(rows, batch.packed.segments[rows, at], region)
             parts["ordinal"] = ordinal_loss(heads.ordinal, states.names[rows, at], ordinals)
             known = self._mentioned(batch, rows, at, region)
@@ -191,6 +200,28 @@ class AnswerStage:
                 parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
                 parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
         return parts
+
+    def _matches(self, batch: AnswerBatch) -> Tensor:
+        """int64 [n, 3]: picture and place after the prefix of every word that decides, and 1 where it fits, else 0."""
+        count = batch.attributes.shape[1]
+        segments = batch.packed.segments
+        found = []
+        for row, asked in enumerate(batch.asked):
+            for number, question in enumerate(asked):
+                start = int((segments[row] == number).nonzero()[0])
+                places = self._deciding(question.kind, question.text, question.answer, count)
+                found += [[row, start + place, int(fits)] for place, fits in places]
+        return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
+
+    def _decide(self, kind: str, text: str, answer: str, count: int) -> list[tuple[int, bool]]:
+        """Token in the question's ids of every word that decides, and whether it fits."""
+        if kind == CAPTION_FORM:
+            return []
+        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
+        return [
+            (len(self.prompts.question(text[:end], count)) - after - 1, fits)
+            for end, fits in decided(kind, text, answer)
+        ]
 
     def _named(self, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Picture, place after the prefix and region of every <PromptN> in a question, in their order."""

@@ -72,6 +72,7 @@ class Heads(nn.Module):
         self.linked_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
         self.named_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
         self.ordinal = nn.Linear(width, PROMPTS)
+        self.match = nn.Linear(width, 1)
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
         self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)
 
@@ -130,6 +131,13 @@ def ordinal_loss(head: nn.Linear, states: Tensor, ordinals: Tensor) -> tuple[Ten
     """Cross entropy of which region (0: the first) of its question a <PromptN> names. states [n, H], ordinals [n]."""
     logits = head(states)
     return F.cross_entropy(logits, ordinals), {"ordinal": (logits.argmax(-1) == ordinals).float().mean().item()}
+
+
+def match_loss(head: nn.Linear, states: Tensor, matches: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of whether a word fits what it is compared with. states [n, H], matches float [n], 0 or 1."""
+    logits = head(states)[:, 0]
+    right = (logits > 0) == (matches > 0.5)
+    return F.binary_cross_entropy_with_logits(logits, matches), {"match": right.float().mean().item()}
 
 
 def place_of(mask: NDArray[np.bool_], depth: float) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,10 @@ from gar_ros.sim.questions import Question, pick_regions, questions_for
 CAPTION_FORM = "caption_form"  # kind of the released caption request, which has no question text
 DIRECT_KINDS = ("further_left", "further_right", "nearer", "larger")
 """Comparisons that name the answer: learnt much sooner than the same relation asked as yes or no."""
+
+_PROMPT = re.compile(r"<Prompt\d+>")
+_OPTION = re.compile(r"^([A-D])\. .+$", re.MULTILINE)
+_LAST_DECIDES = ("further_left", "further_right", "larger", "nearer", "closest")
 
 TEMPLATE_TEXTS = (
     SYSTEM_TEXT,
@@ -60,6 +65,23 @@ class QuestionDrawer:
         """The released caption request about the only region."""
         described = questions_for(self._truths[scene], objects, rng, 1, ("caption",))
         return [Question(CAPTION_FORM, "", one.regions, (), one.answer) for one in described]
+
+
+def decided(kind: str, text: str, answer: str) -> list[tuple[int, bool]]:
+    """Where in a question a match can be decided, and whether there is one: (characters up to the end of that word,
+    match). The word that is asked for, or a region's name, is compared with what came before it."""
+    names = list(_PROMPT.finditer(text))
+    if kind.startswith("is_") or kind == "can_see":
+        return [(text.index("?"), answer == "yes")]
+    if kind.startswith("same_"):
+        return [(names[1].end(), answer == "yes")]
+    if kind in ("which_is", "which_not"):
+        return [(name.end(), name[0] == answer) for name in names]
+    if kind in _LAST_DECIDES:
+        return [(names[-1].end(), names[-1][0] == answer)]
+    if kind == "multiple_choice":
+        return [(option.end(), option[1] == answer) for option in _OPTION.finditer(text)]
+    return []
 
 
 def corpus(scenes: Scenes, seed: int = 0) -> Iterator[str]:

@@ -57,6 +57,24 @@ def test_the_states_that_answer_know_the_regions_in_the_order_of_the_question(
         assert (~placed.isnan()).sum() == len(order) * PLACE
 
 
+def test_the_words_that_decide_are_where_they_stand(made: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
+    stage, _, batch = made
+    tokenizer = stage.prompts._tokenizer
+    words = {}
+    for row, place, fits in stage._matches(batch).tolist():
+        question = batch.asked[row][int(batch.packed.segments[row, place])]
+        word = tokenizer.decode([int(batch.packed.ids[row, place])], skip_special_tokens=False).strip()
+        words.setdefault(question.kind, []).append((question, word, bool(fits)))
+    assert {"which_is", "is_colour", "multiple_choice", "further_left"} <= set(words)
+    for question, word, fits in words["which_is"] + words["further_left"]:
+        assert (word == question.answer) == fits
+    for question, word, fits in words["is_colour"]:
+        assert question.text.endswith(f" {word}?") and fits == (question.answer == "yes")
+    for question, word, fits in words["multiple_choice"]:
+        line = next(line for line in question.text.split("\n") if line[3:].endswith(word) and line[1] == ".")
+        assert fits == (line[0] == question.answer)
+
+
 def test_every_weight_of_the_decoder_and_the_vit_gets_a_gradient(
     made: tuple[AnswerStage, GarModel, AnswerBatch],
 ) -> None:
