@@ -220,8 +220,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for logs and the overlay picture")
     parser.add_argument("--model", type=Path, help="exported model folder (default: the shipped gar-tiny)")
     parser.add_argument("--seed", type=int, help="of the simulated scene and of the choice of questions")
-    parser.add_argument("--questions", type=int, default=10, help="how many to ask")
-    parser.add_argument("--required", type=float, default=0.0, help="fraction of answers that must be right, 0..1")
+    parser.add_argument("--questions", type=int, default=20, help="how many to ask")
+    parser.add_argument("--required", type=float, default=0.9, help="fraction of answers that must be right, 0..1")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds for the whole demo")
     parser.add_argument(
         "--domain",

@@ -41,8 +41,8 @@ from gar_ros.sim.questions import Question
 LINK_LAYER = 0  # decoder layer after which a region's last crop token must know what and where the region is
 NAME_LAYER = 1  # after which a <PromptN> in a question must know what its region's crop tokens know
 MENTION_LAYER = 2
-"""After which a word must know whether it fits what it is compared with, and the state that answers must hold the places
-of the regions that the question names."""
+"""After which a word must know whether it fits what it is compared with, and the state that answers must hold the
+places of the regions that the question names."""
 AUXILIARY = {
     "patch": 0.2,
     "region": 0.2,

@@ -32,9 +32,10 @@ from gar_ros.sim.timeline import DEMO_SEED, Timeline
 from gar_ros.sim.truth import SceneTruth, scene_truth
 from gar_ros.srv import ListRegions
 
+# What gar-tiny's card says it can be trusted with.
 KINDS = (
-    "colour", "shape", "size", "is_colour", "is_shape", "same_colour", "which_is", "left_of", "in_front",
-    "on_top", "inside", "larger", "further_left", "nearer", "closest",
+    "colour", "shape", "size", "finish", "is_size", "left_of", "right_of", "in_front", "behind", "on_top",
+    "inside", "touching", "larger", "larger_than", "nearer", "nearer_than",
 )  # fmt: skip
 QUESTIONS_PER_IMAGE = 2  # the second finds image and regions already encoded
 OVERLAY_SECONDS = 10.0
