@@ -13,6 +13,7 @@ from rclpy.node import Node
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
+from gar_ros.memory.tally import Tally
 from gar_ros.node.convert import answer_message
 from gar_ros.node.interface import ASK
 from gar_ros.node.services import query_of
@@ -31,7 +32,9 @@ class Actions:
     Goals wait for the model each in a thread of the executor.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, tally: Tally) -> None:
+        """tally: told every result."""
+        self._tally = tally
         self._node = node
         self._logger = node.get_logger()
         self._server: Server | None = None
@@ -70,7 +73,7 @@ class Actions:
 
     def _execute(self, goal: ServerGoalHandle) -> AskRegions.Result:
         """Waits for the answer. What goes wrong becomes error_code and error_msg of an aborted or cancelled goal."""
-        result = AskRegions.Result()
+        result, arrival = AskRegions.Result(), time.monotonic()
         try:
             answered = self._answer(goal)
             self._on_answer(answered)
@@ -84,6 +87,7 @@ class Actions:
             self._end(goal, result, GarError(ErrorCode.INTERNAL_ERROR, text))
         finally:
             self._jobs.pop(_key(goal), None)
+        self._tally.add(ErrorCode(result.error_code), time.monotonic() - arrival)
         return result
 
     def _answer(self, goal: ServerGoalHandle) -> Answered:

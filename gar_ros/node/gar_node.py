@@ -8,7 +8,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -19,29 +18,19 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
-from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir import default_model_dir
-from gar_ros.engine.runtime.choose import Engines
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.keyframes import Bounds, KeyframeMemory
-from gar_ros.memory.places import Places
+from gar_ros.memory.tally import Tally
 from gar_ros.node.actions import Actions
+from gar_ros.node.configured import Configured
 from gar_ros.node.depth import DepthInputs
-from gar_ros.node.graph_topic import GraphTopic
-from gar_ros.node.graphing import Grapher
+from gar_ros.node.diagnostics import Diagnostics, Health
 from gar_ros.node.inputs import Inputs
 from gar_ros.node.interface import NODE_NAME
-from gar_ros.node.keyframing import LOOKS_PER_SECOND, Keyframer
+from gar_ros.node.keyframing import LOOKS_PER_SECOND
 from gar_ros.node.params import Parameters
-from gar_ros.node.poses import make_poses
 from gar_ros.node.process import Executor, ToRos
 from gar_ros.node.services import Services
-from gar_ros.node.serving import Server
-from gar_ros.node.settings import Settings
 from gar_ros.node.subscriptions import every
-from gar_ros.node.visual import Visual
-from gar_ros.node.worker import Worker
 
 
 class GarNode(LifecycleNode):
@@ -50,13 +39,17 @@ class GarNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__(NODE_NAME)
         self._declared = Parameters(self)
-        self._replies = Services(self)
-        self._goals = Actions(self)
-        self._configured: _Configured | None = None
+        self._tally = Tally()
+        self._replies = Services(self, self._tally)
+        self._goals = Actions(self, self._tally)
+        self._configured: Configured | None = None
         self._inputs: Inputs | None = None
         self._depth: DepthInputs | None = None
         self._looking: Timer | None = None
+        self._failure = ""
         self._refuse_impossible_transitions()
+        rate = float(self.get_parameter("diagnostics_rate").value)
+        self._diagnostics = Diagnostics(self, rate, self._tally, self._health)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -115,15 +108,18 @@ class GarNode(LifecycleNode):
 
     def _attempt(self, name: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         """rclpy would swallow an exception of a transition: says what went wrong, to the log and to later requests."""
+        self._failure = ""
         try:
             step()
         except GarError as error:
+            self._failure = f"can't {name}: {error.message}"
             self.get_logger().error(f"can't {name}: {error.message}")
             # A planner may wait for an inactive node, but not for a model that can't be used.
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
             self._stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
+            self._failure = f"can't {name}: {error}"
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
             self._stop_serving(_not_active(f"it couldn't {name}: {error}"))
             return TransitionCallbackReturn.ERROR
@@ -131,7 +127,7 @@ class GarNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        self._configured = _Configured(self, self._declared.read, self._why_no_input)
+        self._configured = Configured(self, self._declared.read, self._why_no_input)
         self._declared.locked = True
         self._stop_serving(_not_active("it was not activated yet"))
 
@@ -175,56 +171,22 @@ class GarNode(LifecycleNode):
         self._replies.stop_serving(refusal)
         self._goals.stop_serving(refusal)
 
+    def _health(self) -> Health:
+        values: dict[str, str] = {}
+        configured, inputs = self._configured, self._inputs
+        if configured is not None:
+            values |= configured.health()
+        if inputs is not None:
+            values |= {
+                "images": str(inputs.images),
+                "images without regions": str(max(inputs.images - inputs.pairs, 0)),
+            }
+        state = "active" if inputs is not None else "inactive" if configured is not None else "unconfigured"
+        return Health(state, self._failure, self._why_no_input(), values)
+
     def _why_no_input(self) -> str:
         inputs = self._inputs
         return inputs.trouble() if inputs is not None else ""
-
-
-class _Configured:
-    """What exists between configure and cleanup."""
-
-    def __init__(self, node: GarNode, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
-        self.settings = now = settings()
-        engines = Engines(Path(now.engines) if now.engines else None, now.build_engines)
-        model = now.model or default_model_dir()
-        engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
-        logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(self.settings.frames_kept)
-        self.poses = make_poses(node, self.settings.target_frame)
-        slop_ns = round(self.settings.depth_slop * 1e9)
-        self.places = Places(self.settings.depth_kept, slop_ns, self.poses.find)
-        self.visual = Visual(node, self.settings, self.frames, self.places)
-        self.worker = Worker(
-            self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
-        )
-        self.keyframer = self._keyframer(engine, settings)
-        self.server = Server(
-            engine,
-            self.frames,
-            self.places,
-            self.worker,
-            settings,
-            lambda: int(clock.now().nanoseconds),
-            why_no_input,
-            self.keyframer,
-        )
-        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
-        self.graphs = GraphTopic(node, self.settings.graph_rate, self.frames, self.worker, self.visual.related)
-
-    def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
-        now = self.settings
-        if now.features == "exact":
-            return None
-        bounds = Bounds(now.features_per_region, now.features_memory * 2**20, round(now.features_age * 1e9))
-        most_tiles = engine.manifest.tiles.max_tiles
-        return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
-
-    def close(self) -> None:
-        """Waits for the model's next check."""
-        self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
-        self.visual.close()
-        self.graphs.close()
-        self.poses.close()
 
 
 def _not_active(why: str) -> GarError:

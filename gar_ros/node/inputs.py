@@ -39,6 +39,8 @@ class Inputs:
         }
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
+        self.images = self.pairs = 0
+        """That have come since activation."""
         self._warned = ""
         callbacks: dict[Endpoint, Callable[[Any], None]] = {
             IMAGE: self._on_image,
@@ -86,6 +88,7 @@ class Inputs:
             for other in self._streams.values():
                 other.stamps_ns = []
         stream.saw(stamp, time.monotonic())
+        self.images += 1
         self._frames.add(frame_of(message))
         for endpoint, add in self._pairings.items():
             if self._node.count_publishers(self._streams[endpoint].topic):  # waiting for nobody would fill memory
@@ -119,6 +122,7 @@ class Inputs:
         if endpoint is INSTANCES and known is not None and isinstance(known.regions, MessageRegions):
             return  # a RegionArray says more about its regions
         self._frames.add(frame)
+        self.pairs += 1
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
         self._streams[endpoint].incompatible = policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -49,7 +50,10 @@ MARKERS = Endpoint(
 )
 CLOUD = Endpoint("~/cloud", PointCloud2, "surface points of the regions in their colours, while someone subscribes")
 GRAPH = Endpoint("~/scene_graph", SceneGraph, "how the newest image's regions stand to each other (latched)")
-PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD, GRAPH)
+DIAGNOSTICS = Endpoint(
+    "/diagnostics", DiagnosticArray, "state, model, latencies, queue, drops, unpaired images, memory"
+)
+PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD, GRAPH, DIAGNOSTICS)
 
 QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or several regions")
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -14,6 +15,7 @@ from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame
+from gar_ros.memory.tally import Tally
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.convert import (
     answer_message,
@@ -30,8 +32,6 @@ from gar_ros.node.serving import Query, Request, Server
 from gar_ros.region import Region
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
-Response = TypeVar("Response")
-
 
 class Services:
     """Replies to all requests from the node's start to its end, with a refusal while it doesn't serve.
@@ -39,7 +39,9 @@ class Services:
     Callbacks wait for the model, each in a thread of the executor.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, tally: Tally) -> None:
+        """tally: told every reply."""
+        self._tally = tally
         self._logger = node.get_logger()
         self._server: Server | None = None
         self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
@@ -64,9 +66,9 @@ class Services:
         self._server = None
         self._refusal = refusal
 
-    def _reply(self, serve: Callable[[Server, Any, Any], None], request: Any, response: Response) -> Response:
+    def _reply(self, serve: Callable[[Server, Any, Any], None], request: Any, response: Any) -> Any:
         """Fills the response by `serve`; what that raises becomes error_code and error_msg."""
-        server = self._server
+        server, arrival = self._server, time.monotonic()
         try:
             if server is None:
                 # A new one: an exception that is raised again and again keeps the frames of every time.
@@ -77,6 +79,8 @@ class Services:
         except Exception as error:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
             self._logger.error(traceback.format_exc())
             _fail(response, ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log")
+        if serve != self._list:
+            self._tally.add(ErrorCode(response.error_code), time.monotonic() - arrival)
         return response
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:

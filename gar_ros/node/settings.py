@@ -118,6 +118,7 @@ class Settings:
         choices=("auto", "best_effort", "reliable"),
     )
     input_check_period: float = _parameter(5.0, "how often the log says why no pairs arrive", "s", (0.5, 3600.0))
+    diagnostics_rate: float = _parameter(1.0, "messages on /diagnostics; 0: none", "Hz", (0.0, 10.0), changes=AT_START)
     overlay_rate: float = _parameter(5.0, "pictures on ~/overlay at most; 0: none", "Hz", (0.0, 60.0))
 
 

@@ -103,8 +103,13 @@ class Worker:
     @property
     def wanted(self) -> bool:
         """Somebody waits for the model: work nobody waits for should end."""
+        return self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait."""
         with self._changed:
-            return any(not job.finished for job in self._waiting)
+            return sum(not job.finished for job in self._waiting)
 
     def accept(self) -> None:
         """Takes jobs from now on."""

@@ -18,6 +18,7 @@ from gar_ros.export.train.questions import corpus
 from gar_ros.export.train.scenes import render_scenes
 from gar_ros.export.train.tiny_checkpoint import write_companions
 from gar_ros.export.train.tokenizer import train_tokenizer
+from gar_ros.sim.questions import Question
 
 REGIONS = 3
 
@@ -60,7 +61,7 @@ def test_the_states_that_answer_know_the_regions_in_the_order_of_the_question(
 def test_the_words_that_decide_are_where_they_stand(made: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
     stage, _, batch = made
     tokenizer = stage.prompts._tokenizer
-    words = {}
+    words: dict[str, list[tuple[Question, str, bool]]] = {}
     for row, place, fits in stage._matches(batch).tolist():
         question = batch.asked[row][int(batch.packed.segments[row, place])]
         word = tokenizer.decode([int(batch.packed.ids[row, place])], skip_special_tokens=False).strip()

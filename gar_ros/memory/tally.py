@@ -1,0 +1,43 @@
+"""What was asked and how long it took."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+
+import numpy as np
+
+from gar_ros.errors import ErrorCode
+
+WINDOW = 200
+"""Answered requests that latencies are taken from."""
+
+
+class Tally:
+    """Counts requests by their outcome and keeps the newest latencies. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outcomes: Counter[ErrorCode] = Counter()
+        self._seconds: deque[float] = deque(maxlen=WINDOW)
+
+    def add(self, code: ErrorCode, seconds: float) -> None:
+        """One request that was replied to with `code`, `seconds` after it came."""
+        with self._lock:
+            self._outcomes[code] += 1
+            if code is ErrorCode.OK:
+                self._seconds.append(seconds)
+
+    def outcomes(self) -> dict[ErrorCode, int]:
+        """How many requests had each outcome."""
+        with self._lock:
+            return dict(self._outcomes)
+
+    def latency(self) -> tuple[float, float]:
+        """Median and 95th percentile of the newest answers, seconds; NaN without one."""
+        with self._lock:
+            seconds = list(self._seconds)
+        if not seconds:
+            return float("nan"), float("nan")
+        median, late = np.percentile(seconds, (50, 95))
+        return float(median), float(late)

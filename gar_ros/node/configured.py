@@ -1,0 +1,87 @@
+"""What exists between configure and cleanup."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.node import Node
+
+from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.model_dir import default_model_dir
+from gar_ros.engine.runtime.choose import Engines
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.keyframes import Bounds, KeyframeMemory
+from gar_ros.memory.places import Places
+from gar_ros.node.graph_topic import GraphTopic
+from gar_ros.node.graphing import Grapher
+from gar_ros.node.keyframing import Keyframer
+from gar_ros.node.poses import make_poses
+from gar_ros.node.serving import Server
+from gar_ros.node.settings import Settings
+from gar_ros.node.visual import Visual
+from gar_ros.node.worker import Worker
+
+
+class Configured:
+    """Model, memory and everything that uses them; made by `configure`."""
+
+    def __init__(self, node: Node, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
+        self.settings = now = settings()
+        engines = Engines(Path(now.engines) if now.engines else None, now.build_engines)
+        model = now.model or default_model_dir()
+        engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
+        self.model_name, self.provider = engine.manifest.name, engine.provider
+        logger, clock = node.get_logger(), node.get_clock()
+        self.frames = FrameMemory(self.settings.frames_kept)
+        self.poses = make_poses(node, self.settings.target_frame)
+        slop_ns = round(self.settings.depth_slop * 1e9)
+        self.places = Places(self.settings.depth_kept, slop_ns, self.poses.find)
+        self.visual = Visual(node, self.settings, self.frames, self.places)
+        self.worker = Worker(
+            self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
+        )
+        self.keyframer = self._keyframer(engine, settings)
+        self.server = Server(
+            engine,
+            self.frames,
+            self.places,
+            self.worker,
+            settings,
+            lambda: int(clock.now().nanoseconds),
+            why_no_input,
+            self.keyframer,
+        )
+        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
+        self.graphs = GraphTopic(node, self.settings.graph_rate, self.frames, self.worker, self.visual.related)
+
+    def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
+        now = self.settings
+        if now.features == "exact":
+            return None
+        bounds = Bounds(now.features_per_region, now.features_memory * 2**20, round(now.features_age * 1e9))
+        most_tiles = engine.manifest.tiles.max_tiles
+        return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
+
+    def health(self) -> dict[str, str]:
+        """What diagnostics tell of it."""
+        values = {
+            "model": self.model_name,
+            "provider": self.provider,
+            "requests waiting": str(self.worker.waiting),
+            "frames kept": str(len(self.frames.stamps(with_regions=False))),
+        }
+        if self.keyframer is not None:
+            usage = self.keyframer.keyframes.usage
+            kept = f"{usage.features} of {usage.tracks} regions in {usage.keyframes} keyframes"
+            values |= {"features kept": kept, "features (MiB)": f"{usage.bytes / 2**20:.1f}"}
+        return values
+
+    def close(self) -> None:
+        """Waits for the model's next check."""
+        self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
+        self.visual.close()
+        self.graphs.close()
+        self.poses.close()
