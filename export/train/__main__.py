@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from gar_ros.export.checkpoint import save_checkpoint
-from gar_ros.export.config import GarConfig
+from gar_ros.export.checkpoint import load_checkpoint, save_checkpoint
+from gar_ros.export.config import CONFIG, GarConfig
 from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
@@ -48,7 +48,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--processes", type=int, default=2, help="of one thread each, to render and to train")
     add("--scenes", type=int, default=20_000, help="to render, or at most to learn from")
     add("--name", help="of the folder a training stage keeps its state in; the stage's own by default")
-    add("--start", default="vision", help="name of the run that stage answers takes its weights from, at its beginning")
+    add(
+        "--start",
+        default="vision",
+        help="where stage answers takes its weights from at its beginning: name of a run, or a checkpoint folder",
+    )
     add("--steps", type=int, default=1000, help="of training in all, those done before counted in")
     add("--evaluate-every", type=int, default=300, metavar="STEPS")
     add("--batch", type=int, default=8, help="pictures a step and process")
@@ -102,7 +106,12 @@ def train_stage(arguments: argparse.Namespace) -> None:
         vision = VisionStage(scenes, held_out, arguments.batch)
         run_workers(arguments.processes, lambda workers: train(run, vision, settings, workers))
         return
-    if not (run.folder / STATE).is_file():
+    if (run.folder / STATE).is_file():
+        pass  # it goes on from there
+    elif (Path(arguments.start) / CONFIG).is_file():
+        model.load_state_dict(load_checkpoint(arguments.start)[0].state_dict())
+        run.restart_average()
+    else:
         parts = VISION_PARTS if arguments.start == "vision" else ("",)
         load_weights(run.modules(), arguments.run / arguments.start / STATE, parts)
         run.restart_average()
