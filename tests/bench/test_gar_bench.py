@@ -258,4 +258,4 @@ def test_too_many_tiles_are_refused_before_anything_is_done(run_gar: RunGar, gar
     write_items(tmp_path, [1])
     code, _, err = run_gar(*command(gar_tiny, tmp_path, tmp_path / "out.json", "--max-tiles", 99))
     assert code == 2
-    assert "expected --max-tiles of at most 4, the model's, got 99" in err
+    assert "expected --max-tiles of at most 1, the model's, got 99" in err

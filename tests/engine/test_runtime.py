@@ -161,10 +161,11 @@ def test_unknown_settings_are_refused(model: ModelDir, provider: str, threads: i
 
 
 def test_onnx_runtimes_tensorrt_is_told_shapes_precision_and_where_engines_go(model: ModelDir, tmp_path: Path) -> None:
-    options = tensorrt_options(model.manifest, tmp_path)
+    four_tiles = dataclasses.replace(model.manifest.tiles, max_tiles=4, thumbnail=True)
+    options = tensorrt_options(dataclasses.replace(model.manifest, tiles=four_tiles), tmp_path)
     vision, replay, decoder = (options(name) for name in (VISION, REPLAY, DECODER))
-    assert vision["trt_profile_min_shapes"] == "pixel_values:1x3x192x192,mask_values:1x1x192x192"
-    assert vision["trt_profile_max_shapes"] == "pixel_values:5x3x192x192,mask_values:5x1x192x192"
+    assert vision["trt_profile_min_shapes"] == "pixel_values:1x3x288x288,mask_values:1x1x288x288"
+    assert vision["trt_profile_max_shapes"] == "pixel_values:5x3x288x288,mask_values:5x1x288x288"
     assert replay["trt_profile_max_shapes"] == "tile_features:4x64x192,wy:5x8x32,wx:5x8x32"
     assert "past_key_values.3.value:1x3x0x32" in decoder["trt_profile_min_shapes"]
     assert decoder["trt_profile_opt_shapes"].startswith("inputs_embeds:1x1024x192,position_ids:1x1024,logits_idx:1,")
