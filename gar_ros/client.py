@@ -52,13 +52,16 @@ class RegionClient:
         regions: Sequence[Region] = (),
         choices: Sequence[str] = (),
         stamp: Time | None = None,
+        ago: float = 0.0,
+        keyframes: int = 0,
         max_tokens: int = 0,
         max_age: float = 0.0,
         timeout: float = 30.0,
     ) -> Answer:
         """Asks about <Prompt0>.., which are region_ids, then regions. stamp: of the image; None: the newest.
 
-        choices: makes it a closed question. max_age: seconds. 0 as limit: the node's default. timeout: seconds.
+        choices: makes it a closed question. ago: seconds before the newest image. keyframes: 2 or more ask about the
+        only region through so many kept images. max_age: seconds. 0 as limit: the node's default. timeout: seconds.
         """
         request = QueryRegions.Request(
             question=question,
@@ -66,6 +69,8 @@ class RegionClient:
             regions=list(regions),
             choices=list(choices),
             stamp=stamp or Time(),
+            ago=float(ago),
+            keyframes=keyframes,
             max_tokens=max_tokens,
             max_age=float(max_age),  # an int would end the process in rclpy's C code
             timeout=float(timeout),
@@ -82,6 +87,8 @@ class RegionClient:
         regions: Sequence[Region] = (),
         choices: Sequence[str] = (),
         stamp: Time | None = None,
+        ago: float = 0.0,
+        keyframes: int = 0,
         max_tokens: int = 0,
         max_age: float = 0.0,
         timeout: float = 30.0,
@@ -96,6 +103,8 @@ class RegionClient:
             regions=list(regions),
             choices=list(choices),
             stamp=stamp or Time(),
+            ago=float(ago),
+            keyframes=keyframes,
             max_tokens=max_tokens,
             max_age=float(max_age),
             timeout=float(timeout),

@@ -20,7 +20,7 @@ class Answered:
 
     region_ids[N] is <PromptN>. choices: empty for an open question. stamp_ns, frame_id: of the image.
     age_ns: from the image's stamp to the start of work. latency_ns: from the request's arrival to its answer.
-    extents[N]: where region_ids[N] was in space.
+    extents[N]: where region_ids[N] was in space. stamps_ns: of all images of a video, oldest first; else empty.
     """
 
     answer: Answer
@@ -32,6 +32,7 @@ class Answered:
     age_ns: int
     latency_ns: int
     extents: tuple[Extent, ...] = ()
+    stamps_ns: tuple[int, ...] = ()
 
 
 class AnswerMemory:

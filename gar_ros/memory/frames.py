@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.region import Region
+from gar_ros.region import Box, Region
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a detector says of one region. box: pixels, half-open; None where it was not asked for."""
+
+    detector_id: str
+    label: str = ""
+    score: float = float("nan")
+    box: Box | None = None
 
 
 class RegionSource(Protocol):
@@ -25,6 +35,10 @@ class RegionSource(Protocol):
 
     def region(self, region_id: str) -> Region:
         """The region of one of these ids. Raises GarError EMPTY_MASK."""
+        ...
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        """What the detector says of all regions; with `boxes`, of those that have a pixel, and where they are."""
         ...
 
 
@@ -57,7 +71,10 @@ class FrameMemory:
     back to the stamp it has just been told.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, past: int = 0, past_ns: int = 0) -> None:
+        """past: pairs kept beside the newest, each `past_ns` or more after the one before it."""
+        self._past: deque[Frame] = deque(maxlen=past)
+        self._past_ns = past_ns
         self._lock = threading.Lock()
         self._images: deque[Frame] = deque(maxlen=capacity)
         self._pairs: deque[Frame] = deque(maxlen=capacity)
@@ -67,6 +84,9 @@ class FrameMemory:
         """Remembers an image, or a pair; a frame of the same kind and stamp is replaced."""
         with self._lock:
             _put(self._pairs if frame.regions is not None else self._images, frame)
+            due = not self._past or frame.stamp_ns >= self._past[-1].stamp_ns + self._past_ns
+            if frame.regions is not None and due and self._past.maxlen:
+                self._past.append(frame)
 
     def hold(self, frame: Frame) -> None:
         """Keeps a frame that a request has used among the last `capacity` used ones."""
@@ -89,10 +109,21 @@ class FrameMemory:
         with self._lock:
             return sorted({frame.stamp_ns for frame in self._kept(with_regions)}, reverse=True)
 
+    def history(self) -> list[Frame]:
+        """The kept pairs, oldest first."""
+        with self._lock:
+            frames = {frame.stamp_ns: frame for frame in self._kept(with_regions=True)}
+        return [frames[stamp] for stamp in sorted(frames)]
+
+    def past(self) -> list[Frame]:
+        """Pairs at a distance of `past_ns`, oldest first, and the newest pair."""
+        with self._lock:
+            return [*self._past, *[frame for frame in list(self._pairs)[-1:] if frame not in self._past]]
+
     def clear(self) -> None:
         """Forgets everything."""
         with self._lock:
-            for frames in (self._pairs, self._images, self._held):
+            for frames in (self._pairs, self._images, self._held, self._past):
                 frames.clear()
 
     def _find(self, stamp_ns: int, with_regions: bool) -> Frame | None:
@@ -100,7 +131,7 @@ class FrameMemory:
         return max(frames, key=lambda frame: frame.regions is not None, default=None)
 
     def _kept(self, with_regions: bool) -> list[Frame]:
-        frames = [*self._pairs, *self._images, *self._held]
+        frames = [*self._pairs, *self._images, *self._held, *self._past]
         return [frame for frame in frames if frame.regions is not None or not with_regions]
 
 

@@ -15,12 +15,14 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.places import Places
+from gar_ros.memory.tracks import KeptIds, Tracker, TrackMemory
 from gar_ros.node.graph_topic import GraphTopic
 from gar_ros.node.graphing import Grapher
 from gar_ros.node.keyframing import Keyframer
 from gar_ros.node.poses import make_poses
 from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
+from gar_ros.node.track_topic import TrackTopic
 from gar_ros.node.visual import Visual
 from gar_ros.node.worker import Worker
 
@@ -35,7 +37,11 @@ class Configured:
         engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(self.settings.frames_kept)
+        self.frames = FrameMemory(now.frames_kept, now.past_kept, round(1e9 / now.past_rate))
+        self.tracks = TrackMemory(
+            _tracker(now), now.track_trusted, round(now.track_lost * 1e9), now.tracks_kept, now.lost_images
+        )
+        self.track_topic = TrackTopic(node, self.tracks)
         self.poses = make_poses(node, self.settings.target_frame)
         slop_ns = round(self.settings.depth_slop * 1e9)
         self.places = Places(self.settings.depth_kept, slop_ns, self.poses.find)
@@ -53,6 +59,7 @@ class Configured:
             lambda: int(clock.now().nanoseconds),
             why_no_input,
             self.keyframer,
+            self.tracks,
         )
         self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
         self.graphs = GraphTopic(node, self.settings.graph_rate, self.frames, self.worker, self.visual.related)
@@ -84,4 +91,17 @@ class Configured:
         self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.visual.close()
         self.graphs.close()
+        self.track_topic.close()
         self.poses.close()
+
+
+def _tracker(settings: Settings) -> Tracker:
+    """Raises GarError INVALID_REQUEST when the tracking library is not installed."""
+    if settings.tracking == "detector":
+        return KeptIds(round(settings.track_lost * 1e9))
+    try:
+        from gar_ros.memory.association import AssociatedIds  # only here: most detectors track by themselves
+    except ImportError as error:
+        message = f"tracking: expected the package similari-trackers-rs for 'similari', got {error}"
+        raise GarError(ErrorCode.INVALID_REQUEST, message) from error
+    return AssociatedIds(settings.track_overlap, settings.track_idle)

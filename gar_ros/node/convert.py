@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,14 @@ from gar_ros.geometry.extent import Extent, Vec3
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame, RegionSource
 from gar_ros.memory.relations import SceneGraph
+from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.msg import Answer as AnswerMessage
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray, RegionGeometry
 from gar_ros.msg import Relation as RelationMessage
 from gar_ros.msg import SceneGraph as SceneGraphMessage
-from gar_ros.node.compat import LABEL_ENCODINGS, check_layout, image_array, image_rgb
+from gar_ros.msg import Track as TrackMessage
+from gar_ros.node.compat import check_layout, image_array, image_rgb
 from gar_ros.region import Region
 
 Size = tuple[int, int]
@@ -59,70 +60,12 @@ def frame_of(image: Image, regions: RegionSource | None = None) -> Frame:
     return Frame(stamp_ns(image.header.stamp), image.header.frame_id, size, lambda: image_rgb(image), regions)
 
 
-class MessageRegions:
-    """The regions of a RegionArray (see memory.frames.RegionSource)."""
-
-    def __init__(self, message: RegionArray) -> None:
-        """Raises GarError INVALID_REQUEST for missing or repeated ids and malformed masks; looks at no pixel."""
-        self._size = (int(message.width), int(message.height))
-        self._stamp_ns = stamp_ns(message.header.stamp)
-        self._regions = {region.id: region for region in message.regions}
-        if "" in self._regions:
-            raise GarError(ErrorCode.INVALID_REQUEST, "expected an id in every region, got an empty one")
-        if len(self._regions) != len(message.regions):
-            raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[r.id for r in message.regions]}")
-        for region in message.regions:
-            _check_mask(region, self._size)
-
-    def ids(self) -> tuple[str, ...]:
-        """In the detector's order."""
-        return tuple(self._regions)
-
-    def region(self, region_id: str) -> Region:
-        """Raises GarError EMPTY_MASK."""
-        return region_of(self._regions[region_id], self._size, self._stamp_ns)
-
-
-class LabelRegions:
-    """The regions of a label image: every value above 0 is one, named by its number."""
-
-    def __init__(self, message: Image) -> None:
-        """Raises GarError INVALID_REQUEST for a message that is no label image."""
-        if message.encoding not in LABEL_ENCODINGS:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST,
-                f"expected a label image of encoding {', '.join(LABEL_ENCODINGS)}, got '{message.encoding}'",
-            )
-        check_layout(message)
-        self._message = message
-
-    @cached_property
-    def _labels(self) -> NDArray[np.integer]:
-        return image_array(self._message)
-
-    @cached_property
-    def _values(self) -> dict[str, int]:
-        """Sorting only where the label changes along the rows is 10 times faster than sorting all pixels."""
-        flat = self._labels.ravel()
-        changes = flat[np.flatnonzero(flat[1:] != flat[:-1]) + 1]
-        return {str(value): int(value) for value in np.unique(np.append(changes, flat[0])) if value > 0}
-
-    def ids(self) -> tuple[str, ...]:
-        """In ascending order of the labels."""
-        return tuple(self._values)
-
-    def region(self, region_id: str) -> Region:
-        """The pixels of one label."""
-        stamp = stamp_ns(self._message.header.stamp)
-        return Region.from_mask(region_id, self._labels == self._values[region_id], stamp_ns=stamp)
-
-
 def region_of(message: RegionMessage, size: Size, stamp: int) -> Region:
     """Region of an image of `size`: its mask covers the image or its box; without mask the box is the region.
 
     stamp: of that image, nanoseconds. Raises GarError INVALID_REQUEST or EMPTY_MASK.
     """
-    _check_mask(message, size)
+    check_mask(message, size)
     box, score, (width, height) = message.box, float(message.score), size
     x0, y0 = int(box.x_offset), int(box.y_offset)
     if not message.mask.data:
@@ -137,7 +80,7 @@ def region_of(message: RegionMessage, size: Size, stamp: int) -> Region:
     return Region.from_mask(message.id, full, message.label, score, stamp)
 
 
-def _check_mask(message: RegionMessage, size: Size) -> None:
+def check_mask(message: RegionMessage, size: Size) -> None:
     """Raises GarError INVALID_REQUEST when a region's mask can't be read or placed; looks at no pixel."""
     box, mask = message.box, message.mask
     if not mask.data:
@@ -220,6 +163,7 @@ def answer_message(answered: Answered) -> AnswerMessage:
         complete=answer.complete,
         age=duration_message(answered.age_ns),
         latency=duration_message(answered.latency_ns),
+        stamps=[stamp_message(stamp) for stamp in answered.stamps_ns or (answered.stamp_ns,)],
         prompt_tokens=int(answer.prompt_tokens),
         generated_tokens=int(answer.generated_tokens),
     )
@@ -242,4 +186,18 @@ def graph_message(graph: SceneGraph) -> SceneGraphMessage:
         skipped=graph.skipped,
         complete=graph.skipped == 0,
         latency=duration_message(graph.latency_ns),
+    )
+
+
+def track_message(track: Track, state: TrackState) -> TrackMessage:
+    """One object over time."""
+    return TrackMessage(
+        id=track.id,
+        detector_id=track.detector_id,
+        label=track.label,
+        score=float(track.score),
+        state=int(state),
+        first_seen=stamp_message(track.first_ns),
+        last_seen=stamp_message(track.last_ns),
+        frames=track.frames,
     )

@@ -135,14 +135,15 @@ class GarNode(LifecycleNode):
         configured = self._configured
         if configured is None:
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
-        self._inputs = Inputs(self, configured.settings, configured.frames, configured.places)
+        self._inputs = Inputs(self, configured.settings, configured.frames, configured.places, configured.tracks)
         self._depth = DepthInputs(self, configured.settings, configured.places)
         configured.worker.accept()
         configured.visual.start()
         if configured.keyframer is not None:
             self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
         configured.graphs.start(configured.grapher)
-        self._replies.serve(configured.server, configured.grapher, configured.visual.answered)
+        configured.track_topic.start()
+        self._replies.serve(configured.server, configured.grapher, configured.tracks.tracks, configured.visual.answered)
         self._goals.serve(configured.server, configured.visual.answered)
 
     def _deactivate(self) -> None:
@@ -159,6 +160,7 @@ class GarNode(LifecycleNode):
         if self._configured is not None:
             self._configured.visual.stop()
             self._configured.graphs.stop()
+            self._configured.track_topic.stop()
 
     def _free(self) -> None:
         self._deactivate()

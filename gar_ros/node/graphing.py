@@ -12,7 +12,8 @@ from gar_ros.engine.encoder import Check
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import askable
 from gar_ros.memory.relations import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
-from gar_ros.node.serving import LONGEST_TEXT, MOST_CHOICES, Request, Server, check_number
+from gar_ros.node.requests import LONGEST_TEXT, MOST_CHOICES, Request, check_number
+from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
 from gar_ros.region import Region
 

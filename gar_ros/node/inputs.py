@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,11 +15,13 @@ from sensor_msgs.msg import Image
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.places import Places
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.msg import RegionArray
 from gar_ros.node.compat import check_colour, make_pairing
-from gar_ros.node.convert import LabelRegions, MessageRegions, frame_of, stamp_ns
+from gar_ros.node.convert import frame_of, stamp_ns
 from gar_ros.node.interface import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.pairing import Stream, why_unpaired
+from gar_ros.node.region_sources import LabelRegions, MessageRegions
 from gar_ros.node.settings import Settings
 from gar_ros.node.subscriptions import Subscriptions, every
 
@@ -25,10 +29,18 @@ CLOCK_JUMP_NS = 1_000_000_000
 """A stamp that much before the newest one means that time has restarted (a bag loops, a simulator was reset)."""
 
 
+_ARRAY_SECONDS = 2.0
+"""Label images are left alone for this long after a RegionArray came."""
+
+
 class Inputs:
     """Subscribes while it exists. Callbacks check, pair and remember messages; pixels are converted when needed."""
 
-    def __init__(self, node: Node, settings: Settings, frames: FrameMemory, places: Places) -> None:
+    def __init__(
+        self, node: Node, settings: Settings, frames: FrameMemory, places: Places, tracks: TrackMemory
+    ) -> None:
+        self._tracks = tracks
+        self._last_array = -math.inf  # monotonic seconds
         self._node = node
         self._settings = settings
         self._slop_ns = None if settings.sync == "exact" else round(settings.sync_slop * 1e9)
@@ -39,6 +51,8 @@ class Inputs:
         }
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
+        self._following = threading.Lock()
+        self._crowded: set[Endpoint] = set()
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""
@@ -84,6 +98,7 @@ class Inputs:
             self._node.get_logger().warning(f"stamps on {stream.topic} went back in time: starting over")
             self._frames.clear()
             self._places.clear()
+            self._tracks.clear()
             self._pairings = self._new_pairings()
             for other in self._streams.values():
                 other.stamps_ns = []
@@ -117,17 +132,26 @@ class Inputs:
             return
         self._streams[endpoint].refused = ""
         self._last_pair = time.monotonic()
-        frame = frame_of(image, regions)
-        known = self._frames.at(frame.stamp_ns, with_regions=True)
-        if endpoint is INSTANCES and known is not None and isinstance(known.regions, MessageRegions):
+        if endpoint is REGIONS:
+            self._last_array = time.monotonic()
+        elif time.monotonic() - self._last_array < _ARRAY_SECONDS:
             return  # a RegionArray says more about its regions
-        self._frames.add(frame)
+        with self._following:
+            self._frames.add(self._tracks.follow(frame_of(image, regions)))
         self.pairs += 1
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
         self._streams[endpoint].incompatible = policy
 
     def _warn(self) -> None:
+        for endpoint in (REGIONS, INSTANCES):
+            count = self._node.count_publishers(self._streams[endpoint].topic)
+            if count > 1 and endpoint not in self._crowded:
+                self._crowded.add(endpoint)
+                self._node.get_logger().warning(
+                    f"{self._streams[endpoint].topic} has {count} publishers: of each image only the regions that come "
+                    "first count, and ids of different detectors get mixed"
+                )
         trouble = self.trouble(self._settings.input_check_period)
         if trouble and trouble != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")

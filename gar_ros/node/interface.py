@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from gar_ros.action import AskRegions
-from gar_ros.msg import AnswerArray, RegionArray, SceneGraph
+from gar_ros.msg import AnswerArray, RegionArray, SceneGraph, TrackArray
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
 NODE_NAME = "gar"
@@ -53,7 +53,8 @@ GRAPH = Endpoint("~/scene_graph", SceneGraph, "how the newest image's regions st
 DIAGNOSTICS = Endpoint(
     "/diagnostics", DiagnosticArray, "state, model, latencies, queue, drops, unpaired images, memory"
 )
-PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD, GRAPH, DIAGNOSTICS)
+TRACKS = Endpoint("~/tracks", TrackArray, "all regions that are remembered, with state and history (latched)")
+PUBLICATIONS = (OVERLAY, ANSWERS, MARKERS, CLOUD, GRAPH, TRACKS, DIAGNOSTICS)
 
 QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or several regions")
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")

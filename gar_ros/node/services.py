@@ -16,6 +16,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.frames import Frame
 from gar_ros.memory.tally import Tally
+from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.convert import (
     answer_message,
@@ -25,10 +26,12 @@ from gar_ros.node.convert import (
     region_message,
     region_of,
     stamp_ns,
+    track_message,
 )
 from gar_ros.node.graphing import Grapher, GraphRequest
 from gar_ros.node.interface import DESCRIBE, GET_GRAPH, LIST, QUERY
-from gar_ros.node.serving import Query, Request, Server
+from gar_ros.node.requests import Query, Request
+from gar_ros.node.serving import Server
 from gar_ros.region import Region
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
@@ -55,9 +58,15 @@ class Services:
         ):
             node.create_service(endpoint.type, endpoint.name, partial(self._reply, callback), callback_group=group)
 
-    def serve(self, server: Server, grapher: Grapher, on_answer: Callable[[Answered], None]) -> None:
-        """Lets `server` and `grapher` answer from now on. on_answer: told every answer given."""
-        self._grapher = grapher
+    def serve(
+        self,
+        server: Server,
+        grapher: Grapher,
+        tracks: Callable[[], list[tuple[Track, TrackState]]],
+        on_answer: Callable[[Answered], None],
+    ) -> None:
+        """Lets `server` and `grapher` answer from now on. tracks: what is remembered. on_answer: told every answer."""
+        self._grapher, self._tracks = grapher, tracks
         self._on_answer = on_answer
         self._server = server
 
@@ -103,6 +112,9 @@ class Services:
         frame, age_ns, regions = server.listing(stamp_ns(request.stamp))
         response.header = header_message(frame.frame_id, frame.stamp_ns)
         response.age = duration_message(age_ns)
+        tracks = {track.id: (track, state) for track, state in self._tracks()}
+        here = [tracks.pop(region.id) for region, _ in regions if region.id in tracks]
+        response.tracks = [track_message(*one) for one in [*here, *tracks.values()]]
         response.regions = [region_message(region, request.with_masks, extent) for region, extent in regions]
 
     def _graph(self, server: Server, request: GetSceneGraph.Request, response: GetSceneGraph.Response) -> None:
@@ -120,6 +132,8 @@ def query_of(request: QueryRegions.Request | AskRegions.Goal) -> Query:
     return Query(
         **_common(request),
         question=request.question,
+        ago=request.ago,
+        keyframes=request.keyframes,
         choices=tuple(request.choices),
         ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from gar_ros.engine.encoded import EncodedFrame, Told
@@ -17,59 +16,33 @@ from gar_ros.memory.answers import Answered
 from gar_ros.memory.encoded import EncodedMemory
 from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.node.keyframing import Keyframer
+from gar_ros.node.past import Past
+from gar_ros.node.requests import (
+    LONGEST_AGO,
+    LONGEST_TEXT,
+    LONGEST_TIMEOUT,
+    MOST_CHOICES,
+    MOST_TOKENS,
+    Limits,
+    Query,
+    Request,
+    check_number,
+)
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Job, Worker
 from gar_ros.region import Region, check_count, check_regions
 
 T = TypeVar("T")
 
-LONGEST_TEXT = 4096
-"""Characters of a question, and of all its choices together."""
-MOST_CHOICES = 64
-MOST_TOKENS = 1024
-LONGEST_TIMEOUT = 3600.0
-"""Seconds."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which regions of which image, and within which limits; 0: the node's default.
-
-    stamp_ns: of the image, nanoseconds; 0: the newest. max_age, timeout: seconds.
-    """
-
-    region_ids: tuple[str, ...] = ()
-    stamp_ns: int = 0
-    max_tokens: int = 0
-    max_age: float = 0.0
-    timeout: float = 0.0
-
-
-@dataclass(frozen=True)
-class Query(Request):
-    """One question. ad_hoc: regions that came with the request, as functions that make them for an image."""
-
-    question: str = ""
-    choices: tuple[str, ...] = ()
-    ad_hoc: tuple[Callable[[Frame], Region], ...] = ()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of a request, the node's defaults filled in."""
-
-    max_tokens: int
-    max_age: float
-    timeout: float
-    max_tiles: int
-
 
 class Server:
     """Answers requests from what is remembered; called from many threads, all but the model's own work.
 
     settings: the parameters as they are now. now_ns: the time in which images are stamped. why_no_input: what is
-    wrong with the input topics, empty when nothing is. keyframer: where features are shared.
+    wrong with the input topics, empty when nothing is. keyframer: where features are shared. tracks: where regions
+    that are out of view are remembered.
     """
 
     def __init__(
@@ -82,6 +55,7 @@ class Server:
         now_ns: Callable[[], int],
         why_no_input: Callable[[], str],
         keyframer: Keyframer | None = None,
+        tracks: TrackMemory | None = None,
     ) -> None:
         self._engine = engine
         self._frames = frames
@@ -91,6 +65,7 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
+        self._past = Past(engine.prompts.max_regions, frames, tracks, settings, why_no_input)
         self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer.keyframes if keyframer else None)
 
     def query(self, query: Query) -> Answered:
@@ -105,18 +80,35 @@ class Server:
         arrival = time.monotonic_ns()
         limits = self.limits(query)
         self._check_question(query)
-        self._regions(query, limits)  # what can't be answered is refused now and not after waiting
+        frame, _, regions = self._regions(query, limits)  # what can't be answered is refused now, not after waiting
+        if query.keyframes > 1:
+            self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
 
         def work(check: Check) -> Answered:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
             self._places.surface(frame)  # kept while the model thinks
-            encoded = self.encoded(frame, regions, limits, check)
+            stamps: tuple[int, ...] = ()
+            if query.keyframes > 1:
+                video = self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
+                stamps = tuple(shown.stamp_ns for shown, _ in video)
+                encoded = self._engine.encode_video([(shown.image, region) for shown, region in video], check)
+            else:
+                encoded = self.encoded(frame, regions, limits, check)
             answer = encoded.ask(query.question, query.choices, limits.max_tokens, check, told)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
             extents = tuple(self._places.extent(frame, region) for region in regions)
             return Answered(
-                answer, query.question, ids, query.choices, frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
+                answer=answer,
+                question=query.question,
+                region_ids=ids,
+                choices=query.choices,
+                stamp_ns=frame.stamp_ns,
+                frame_id=frame.frame_id,
+                age_ns=age_ns,
+                latency_ns=latency_ns,
+                extents=extents,
+                stamps_ns=stamps,
             )
 
         return self._worker.submit(work, limits.timeout)
@@ -201,27 +193,49 @@ class Server:
         """(frame, its age in nanoseconds), the frame has regions of the asked ids."""
         frame, age_ns = self._frame(request, limits.max_age, with_regions=True)
         known = _ids(frame)
+        if not (request.stamp_ns or request.ago or set(request.region_ids) <= set(known)):
+            frame, age_ns = self._out_of_view(request) or (frame, age_ns)
+            known = _ids(frame)
         for region_id in request.region_ids:
             if region_id not in known:
                 raise unknown_region(region_id, known)
         return frame, age_ns
 
+    def _out_of_view(self, request: Request) -> tuple[Frame, int] | None:
+        """The last image that showed all the asked regions, and its age; None when none is remembered."""
+        frame = self._past.last_showing(request.region_ids)
+        if frame is None:
+            return None
+        age_ns = self._now_ns() - frame.stamp_ns
+        if request.max_age and age_ns > request.max_age * 1e9:
+            showed = f"the last image that showed all of {', '.join(request.region_ids)}"
+            message = f"{showed} is {age_ns / 1e9:.2f} s old, allowed are {request.max_age:g} s"
+            raise GarError(ErrorCode.STALE_FRAME, message)
+        self._frames.hold(frame)
+        return frame, age_ns
+
     def _frame(self, request: Request, max_age: float, with_regions: bool) -> tuple[Frame, int]:
         """(frame, its age in nanoseconds). An image named by its stamp may be as old as the request allows."""
         what = "image with regions" if with_regions else "image"
-        if request.stamp_ns:
-            frame = self._frames.at(request.stamp_ns, with_regions)
-            if frame is None:
+        if request.ago:
+            check_number("ago", request.ago, LONGEST_AGO)
+            if request.stamp_ns:
+                raise GarError(ErrorCode.INVALID_REQUEST, "expected a stamp or ago, got both")
+            frame, max_age = self._past.then(request.ago), request.max_age or math.inf
+        elif request.stamp_ns:
+            found = self._frames.at(request.stamp_ns, with_regions)
+            if found is None:
                 kept = ", ".join(map(_seconds, self._frames.stamps(with_regions)[:10]))
                 raise GarError(
                     ErrorCode.NO_FRAME,
                     f"no {what} of stamp {_seconds(request.stamp_ns)} is kept; newest first: {kept or 'none'}",
                 )
-            max_age = request.max_age or math.inf
+            frame, max_age = found, request.max_age or math.inf
         else:
-            frame = self._frames.newest(with_regions)
-            if frame is None:
+            found = self._frames.newest(with_regions)
+            if found is None:
                 raise GarError(ErrorCode.NO_FRAME, _because(f"no {what} has arrived yet", self._why_no_input()))
+            frame = found
             if self._keyframer is not None:
                 frame = self._keyframer.instead_of(frame, request.region_ids)
         age_ns = self._now_ns() - frame.stamp_ns
@@ -258,9 +272,3 @@ def _because(what: str, why: str) -> str:
 
 def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"
-
-
-def check_number(name: str, value: float, most: float) -> None:
-    """Refuses what is no default (0) and out of range."""
-    if not 0 <= value <= most:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")

@@ -104,6 +104,32 @@ class Settings:
     sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
     sync_queue: int = _parameter(30, "images that wait for their regions; detector latency x rate", limits=(1, 1000))
+    tracking: str = _parameter(
+        "detector",
+        "who says which region continues which; detector: its ids are kept; similari: boxes are associated",
+        choices=("detector", "similari"),
+    )
+    track_lost: float = _parameter(
+        2.0, "an id that was not seen for longer comes back as another object", "s", (0.01, 3600.0)
+    )
+    track_idle: int = _parameter(30, "similari: images without a sighting that end a track", limits=(1, 10000))
+    track_overlap: float = _parameter(
+        0.1, "similari: least overlap of a box with where its track is expected", "IoU", (0.01, 1.0)
+    )
+    track_trusted: int = _parameter(
+        1, "images that must show a region before it is more than tentative", limits=(1, 1000)
+    )
+    tracks_kept: int = _parameter(200, "regions that are remembered, in view or not", limits=(1, 10000))
+    lost_images: int = _parameter(5, "last images of regions that are out of view", limits=(0, 1000))
+    past_rate: float = _parameter(2.0, "images kept for questions about the past", "Hz", (0.01, 60.0))
+    past_kept: int = _parameter(10, "such images", limits=(0, 1000))
+    past_slop: float = _parameter(
+        0.5,
+        "how far from its time an image of the past may be",
+        "s",
+        (0.001, 60.0),
+        changes=ANY_TIME,
+    )
     depth: str = _parameter(
         "image",
         "where places in space come from: topic `depth` with `camera_info`, topic `points`, or nowhere",

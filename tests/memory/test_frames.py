@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, Sighting
 from gar_ros.region import Region
 
 
@@ -18,6 +18,9 @@ class TwoRegions:
 
     def region(self, region_id: str) -> Region:
         return Region.from_mask(region_id, np.ones((2, 3), bool))
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        return [Sighting(name) for name in self.ids()]
 
 
 def image_at(stamp_ns: int) -> Frame:

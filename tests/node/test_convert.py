@@ -16,15 +16,15 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray
-from gar_ros.node import convert
+from gar_ros.node import convert, region_sources
 from gar_ros.region import Region
 
 SIZE = (6, 4)  # width, height
 
 
-def labels(values: NDArray[np.generic], encoding: str) -> convert.LabelRegions:
+def labels(values: NDArray[np.generic], encoding: str) -> region_sources.LabelRegions:
     header = Header(stamp=Time(sec=1, nanosec=5))
-    return convert.LabelRegions(convert.image_message(values, encoding, header))
+    return region_sources.LabelRegions(convert.image_message(values, encoding, header))
 
 
 def region_message(
@@ -153,12 +153,12 @@ def test_a_detector_must_name_its_regions(ids: tuple[str, str], complaint: str) 
     for message, region_id in zip(messages, ids, strict=True):
         message.id = region_id
     with pytest.raises(GarError, match=complaint):
-        convert.MessageRegions(array_of(*messages))
+        region_sources.MessageRegions(array_of(*messages))
 
 
 def test_a_detectors_malformed_mask_is_refused_when_it_arrives() -> None:
     with pytest.raises(GarError, match="region 'cup': expected a mask as large as"):
-        convert.MessageRegions(array_of(region_message(np.ones((3, 3), np.uint8), (0, 0, 2, 2))))
+        region_sources.MessageRegions(array_of(region_message(np.ones((3, 3), np.uint8), (0, 0, 2, 2))))
 
 
 def test_an_image_message_holds_its_pixels() -> None:

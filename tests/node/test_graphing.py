@@ -14,7 +14,7 @@ import pytest
 from gar_ros.engine.encoded import Answer
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, Sighting
 from gar_ros.memory.places import Places
 from gar_ros.memory.relations import Relation
 from gar_ros.node.graphing import Grapher, GraphRequest
@@ -40,6 +40,9 @@ class RowOfRegions:
         mask = np.zeros((2, 8), bool)
         mask[:, self._ids.index(region_id)] = region_id != "e"
         return Region.from_mask(region_id, mask)
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        return [Sighting(name) for name in self.ids()]
 
 
 class Oracle:

@@ -12,7 +12,7 @@ import pytest
 
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, Sighting
 from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.node.keyframing import Keyframer
 from gar_ros.node.settings import Settings
@@ -35,6 +35,9 @@ class Boxes:
     def region(self, region_id: str) -> Region:
         left = self._lefts[region_id]
         return Region.from_box(region_id, (left, 0, left + 4, 4), (8, 4))
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        return [Sighting(name) for name in self.ids()]
 
 
 def frame(second: float, **lefts: int) -> Frame:

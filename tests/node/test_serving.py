@@ -20,9 +20,10 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.surface import CloudSurface
 from gar_ros.memory.answers import Answered
-from gar_ros.memory.frames import Frame, FrameMemory
+from gar_ros.memory.frames import Frame, FrameMemory, Sighting
 from gar_ros.memory.places import Places
-from gar_ros.node.serving import Query, Request, Server
+from gar_ros.node.requests import Query, Request
+from gar_ros.node.serving import Server
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Worker
 from gar_ros.region import Region
@@ -104,6 +105,9 @@ class Detected:
         mask = np.zeros((4, 4), bool)
         mask[number // 4, number % 4] = region_id != "empty"
         return Region.from_mask(region_id, mask)
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        return [Sighting(name) for name in self.ids()]
 
 
 def frame(number: int, *ids: str, age: float = 0.5) -> Frame:
