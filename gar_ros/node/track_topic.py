@@ -6,7 +6,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
 
-from gar_ros.memory.tracks import TrackMemory
+from gar_ros.memory.tracks import TrackMemory, TrackState
 from gar_ros.msg import TrackArray
 from gar_ros.node.convert import header_message, track_message
 from gar_ros.node.interface import TRACKS
@@ -24,7 +24,7 @@ class TrackTopic:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._publisher = node.create_publisher(TRACKS.type, TRACKS.name, latched)
         self._timer: Timer | None = None
-        self._told: object = None
+        self._told: list[tuple[str, int, TrackState]] = []
 
     def start(self) -> None:
         """Publishes from now on."""

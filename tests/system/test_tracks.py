@@ -50,7 +50,8 @@ def test_a_region_out_of_view_is_remembered_and_asked_about_in_its_last_image(ro
     table = Table()
     with robot.publishing(table):
         robot.client.wait_until_ready(PATIENCE)
-        assert {track.id for track in Mailbox(robot, TrackArray, "/gar/tracks", LATCHED).wait().tracks} == {"1", "2"}
+        latched = Mailbox(robot, TrackArray, "/gar/tracks", LATCHED)
+        wait_until(lambda: {track.id for track in latched.wait().tracks} == {"1", "2"})
         table.shown = {"right": "2"}
         wait_until(lambda: states(robot).get("1") == TrackState.LOST, lambda: str(states(robot)))
         listed = robot.client.list_regions()
