@@ -6,15 +6,17 @@ The ROS wheels on PyPI have neither (robots get both from apt).
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.node.pairing import StampPairing
@@ -109,6 +111,23 @@ def image_rgb(message: Image) -> NDArray[np.uint8]:
     """Camera image as (H, W, 3) uint8 RGB. Raises GarError INVALID_REQUEST."""
     check_colour(message)
     return _to_rgb(message)
+
+
+def compressed_size(message: CompressedImage) -> tuple[int, int]:
+    """(width, height) in pixels of a JPEG or PNG, from its first bytes. Raises GarError INVALID_REQUEST."""
+    try:
+        with PIL.Image.open(io.BytesIO(bytes(message.data)), formats=("JPEG", "PNG")) as picture:
+            return picture.size
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _bad(f"expected a JPEG or PNG, got '{message.format}' of {len(message.data)} bytes: {error}") from error
+
+
+def compressed_rgb(message: CompressedImage) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB. Raises GarError INVALID_REQUEST."""
+    pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise _bad(f"'{message.format}' of {len(message.data)} bytes can't be decoded")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def check_colour(message: Image) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
@@ -25,7 +25,7 @@ from gar_ros.msg import RegionArray, RegionGeometry
 from gar_ros.msg import Relation as RelationMessage
 from gar_ros.msg import SceneGraph as SceneGraphMessage
 from gar_ros.msg import Track as TrackMessage
-from gar_ros.node.compat import check_layout, image_array, image_rgb
+from gar_ros.node.compat import check_layout, compressed_rgb, compressed_size, image_array, image_rgb
 from gar_ros.region import Region
 
 Size = tuple[int, int]
@@ -54,8 +54,12 @@ def header_message(frame_id: str, nanoseconds: int) -> Header:
     return Header(frame_id=frame_id, stamp=stamp_message(nanoseconds))
 
 
-def frame_of(image: Image, regions: RegionSource | None = None) -> Frame:
+def frame_of(image: Image | CompressedImage, regions: RegionSource | None = None) -> Frame:
     """The value of a camera image; its pixels are converted when somebody wants them."""
+    if isinstance(image, CompressedImage):
+        size = compressed_size(image)
+        header = image.header
+        return Frame(stamp_ns(header.stamp), header.frame_id, size, lambda: compressed_rgb(image), regions)
     size = (int(image.width), int(image.height))
     return Frame(stamp_ns(image.header.stamp), image.header.frame_id, size, lambda: image_rgb(image), regions)
 

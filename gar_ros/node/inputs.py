@@ -10,18 +10,19 @@ from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.places import Places
 from gar_ros.memory.tracks import TrackMemory
-from gar_ros.msg import RegionArray
 from gar_ros.node.compat import check_colour, make_pairing
 from gar_ros.node.convert import frame_of, stamp_ns
+from gar_ros.node.detectors import message_type
 from gar_ros.node.interface import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.pairing import Stream, why_unpaired
-from gar_ros.node.region_sources import LabelRegions, MessageRegions
+from gar_ros.node.region_building import RegionBuilder
+from gar_ros.node.region_sources import LabelRegions
 from gar_ros.node.settings import Settings
 from gar_ros.node.subscriptions import Subscriptions, every
 
@@ -46,8 +47,15 @@ class Inputs:
         self._slop_ns = None if settings.sync == "exact" else round(settings.sync_slop * 1e9)
         self._frames = frames
         self._places = places
+        self._image, self._regions = IMAGE, REGIONS._replace(type=message_type(settings.regions_type))
+        if settings.image_transport == "compressed":
+            # As image_transport names it: after the base topic's remapping.
+            topic = f"{node.resolve_topic_name(IMAGE.name)}/compressed"
+            self._image = IMAGE._replace(name=topic, type=CompressedImage)
+        self._builder = RegionBuilder(settings.regions_type, settings.regions_masks)
         self._streams = {
-            endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in (IMAGE, REGIONS, INSTANCES)
+            endpoint: Stream(node.resolve_topic_name(endpoint.name))
+            for endpoint in (self._image, self._regions, INSTANCES)
         }
         self._pairings = self._new_pairings()
         self._last_pair: float | None = None
@@ -57,8 +65,8 @@ class Inputs:
         """That have come since activation."""
         self._warned = ""
         callbacks: dict[Endpoint, Callable[[Any], None]] = {
-            IMAGE: self._on_image,
-            REGIONS: partial(self._on_detections, REGIONS),
+            self._image: self._on_image,
+            self._regions: partial(self._on_detections, self._regions),
             INSTANCES: partial(self._on_detections, INSTANCES),
         }
         self._subscriptions = Subscriptions(node, callbacks, settings.reliability, self._on_incompatible)
@@ -76,20 +84,22 @@ class Inputs:
             return ""
         for stream in self._streams.values():
             stream.publishers = self._node.count_publishers(stream.topic)
-        detections = [self._streams[REGIONS], self._streams[INSTANCES]]
-        return why_unpaired(self._streams[IMAGE], detections, self._slop_ns, now, quiet)
+        detections = [self._streams[self._regions], self._streams[INSTANCES]]
+        return why_unpaired(self._streams[self._image], detections, self._slop_ns, now, quiet)
 
     def _new_pairings(self) -> dict[Endpoint, Any]:
         return {
             endpoint: make_pairing(self._settings.sync_queue, self._slop_ns, partial(self._on_pair, endpoint))
-            for endpoint in (REGIONS, INSTANCES)
+            for endpoint in (self._regions, INSTANCES)
         }
 
-    def _on_image(self, message: Image) -> None:
-        stream = self._streams[IMAGE]
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        stream = self._streams[self._image]
         try:
-            check_colour(message)
+            if isinstance(message, Image):
+                check_colour(message)
             stamp = _checked_stamp(message)
+            frame = frame_of(message)
         except GarError as error:
             stream.refused = error.message
             return
@@ -99,17 +109,18 @@ class Inputs:
             self._frames.clear()
             self._places.clear()
             self._tracks.clear()
+            self._builder.clear()
             self._pairings = self._new_pairings()
             for other in self._streams.values():
                 other.stamps_ns = []
         stream.saw(stamp, time.monotonic())
         self.images += 1
-        self._frames.add(frame_of(message))
+        self._frames.add(frame)
         for endpoint, add in self._pairings.items():
             if self._node.count_publishers(self._streams[endpoint].topic):  # waiting for nobody would fill memory
                 add(0, stamp, message)
 
-    def _on_detections(self, endpoint: Endpoint, message: Image | RegionArray) -> None:
+    def _on_detections(self, endpoint: Endpoint, message: Any) -> None:
         try:
             stamp = _checked_stamp(message)
         except GarError as error:
@@ -118,33 +129,32 @@ class Inputs:
         self._streams[endpoint].saw(stamp, time.monotonic())
         self._pairings[endpoint](1, stamp, message)
 
-    def _on_pair(self, endpoint: Endpoint, image: Image, detections: Any) -> None:
-        try:
-            regions = MessageRegions(detections) if endpoint is REGIONS else LabelRegions(detections)
-            if (detections.width, detections.height) != (image.width, image.height):
-                raise GarError(
-                    ErrorCode.INVALID_REQUEST,
-                    f"they are for an image of {detections.width}x{detections.height} px, the image of that stamp has "
-                    f"{image.width}x{image.height} px",
-                )
-        except GarError as error:
-            self._streams[endpoint].refused = error.message
-            return
-        self._streams[endpoint].refused = ""
-        self._last_pair = time.monotonic()
-        if endpoint is REGIONS:
-            self._last_array = time.monotonic()
-        elif time.monotonic() - self._last_array < _ARRAY_SECONDS:
-            return  # a RegionArray says more about its regions
+    def _on_pair(self, endpoint: Endpoint, image: Image | CompressedImage, detections: Any) -> None:
+        """One at a time: tracks must hear of images in their order."""
         with self._following:
+            try:
+                size = frame_of(image).size
+                build = self._builder.of_detections if endpoint is self._regions else self._builder.of_labels
+                regions = build(detections, size)
+            except GarError as error:
+                self._streams[endpoint].refused = error.message
+                return
+            self._streams[endpoint].refused = ""
+            if regions is None:
+                return
+            self._last_pair = now = time.monotonic()
+            if not isinstance(regions, LabelRegions):
+                self._last_array = now
+            elif now - self._last_array < _ARRAY_SECONDS:
+                return  # a detector's message says more about its regions
             self._frames.add(self._tracks.follow(frame_of(image, regions)))
-        self.pairs += 1
+            self.pairs += 1
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
         self._streams[endpoint].incompatible = policy
 
     def _warn(self) -> None:
-        for endpoint in (REGIONS, INSTANCES):
+        for endpoint in (self._regions, INSTANCES):
             count = self._node.count_publishers(self._streams[endpoint].topic)
             if count > 1 and endpoint not in self._crowded:
                 self._crowded.add(endpoint)
@@ -158,7 +168,7 @@ class Inputs:
         self._warned = trouble
 
 
-def _checked_stamp(message: Image | RegionArray) -> int:
+def _checked_stamp(message: Any) -> int:
     """Nanoseconds. Raises GarError INVALID_REQUEST for a message that was never stamped."""
     stamp = stamp_ns(message.header.stamp)
     if stamp == 0:

@@ -7,6 +7,9 @@ from typing import Any
 
 from gar_ros.engine.runtime.choose import PROVIDERS
 
+REGIONS_TYPES = ("gar_ros/RegionArray", "vision_msgs/Detection2DArray", "yolo_msgs/DetectionArray")
+"""What detectors publish, as in detectors.py."""
+
 Value = bool | int | float | str | tuple[str, ...]
 
 AT_START, UNCONFIGURED, ANY_TIME = "at start", "unconfigured", "any time"
@@ -101,6 +104,22 @@ class Settings:
         (0.0, 30.0),
     )
     answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))
+    image_transport: str = _parameter(
+        "raw",
+        "how the camera image comes; compressed: JPEG or PNG on `<image>/compressed`",
+        choices=("raw", "compressed"),
+    )
+    regions_type: str = _parameter(
+        "gar_ros/RegionArray",
+        "message type of topic `regions`; a detector's own where its message package is installed",
+        choices=REGIONS_TYPES,
+    )
+    regions_masks: str = _parameter(
+        "own",
+        "masks of a Detection2DArray or DetectionArray; own: its polygons, else boxes; instances: the pixels with the "
+        "region's id in the label image of the same stamp",
+        choices=("own", "instances"),
+    )
     sync: str = _parameter("exact", "how images and regions pair by their stamps", choices=("exact", "approximate"))
     sync_slop: float = _parameter(0.05, "approximate pairs have stamps less than this apart", "s", (0.001, 10.0))
     sync_queue: int = _parameter(30, "images that wait for their regions; detector latency x rate", limits=(1, 1000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,10 +115,10 @@ class Robot:
         return future.result() if replied.wait(timeout) else None
 
 
-def start_gar(start_process: StartProcess, **parameters: object) -> ChildProcess:
-    """A `gar` node of its own, with these parameters."""
+def start_gar(start_process: StartProcess, env: Mapping[str, str] | None = None, **parameters: object) -> ChildProcess:
+    """A `gar` node of its own, with these parameters. env: on top of this process's."""
     given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
-    return start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", *given)
+    return start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", *given, env=env)
 
 
 def picture(width: int = 320, height: int = 240) -> NDArray[np.uint8]:

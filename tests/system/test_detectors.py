@@ -1,0 +1,189 @@
+"""Detectors that people run, each with messages of its real package, and a compressed camera image."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+
+from gar_ros.errors import ErrorCode
+from gar_ros.node.compat import image_array
+from gar_ros.node.convert import as_bytes
+from tests.processes import ChildProcess, StartProcess
+from tests.system.conftest import GarStarter
+from tests.system.detector_packages import sourced, write_packages
+from tests.system.robot import PATIENCE, Robot, labelled_scene, picture, refusal, start_gar, wait_for
+
+QUESTION = "What is <Prompt0>?"
+
+DETECTOR = """
+import sys, time
+import numpy as np, rclpy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from gar_ros.node.convert import image_message
+from tests.system.robot import labels_of, picture
+
+kind, ids = sys.argv[1], sys.argv[2].split(",")
+if kind == "vision":
+    from vision_msgs.msg import Detection2D, Detection2DArray as Array, ObjectHypothesisWithPose
+else:
+    from yolo_msgs.msg import Detection, DetectionArray as Array, Point2D
+
+def detection(name, x, label):
+    if kind == "vision":
+        one = Detection2D(id=name)
+        for guess, score in (("dog", 0.1), (label, 0.75)):
+            result = ObjectHypothesisWithPose()
+            result.hypothesis.class_id, result.hypothesis.score = guess, score
+            one.results.append(result)
+        one.bbox.size_x, one.bbox.size_y = 60.0, 60.0
+    else:
+        one = Detection(id=name, class_name=label, score=0.75)
+        one.bbox.size.x, one.bbox.size.y = 60.0, 60.0
+        one.mask.height, one.mask.width = 120, 160  # half of the image
+        one.mask.data = [Point2D(x=float(a), y=float(b)) for a, b in ((x / 2 - 15, 40), (x / 2 + 15, 40), (x / 2, 70))]
+    one.bbox.center.position.x, one.bbox.center.position.y = float(x), 110.0
+    return one
+
+rclpy.init()
+node = rclpy.create_node("detector")
+images, arrays = node.create_publisher(Image, "image", 5), node.create_publisher(Array, "regions", 5)
+labels = node.create_publisher(Image, "instances", 5)
+while True:
+    header = Header(stamp=node.get_clock().now().to_msg(), frame_id="camera")
+    images.publish(image_message(picture(), "rgb8", header))
+    found = [detection(name, x, label) for name, x, label in zip(ids, (70, 230), ("red", "blue"))]
+    arrays.publish(Array(header=header, detections=found))
+    if "labels" in sys.argv:
+        labels.publish(image_message(labels_of(picture()), "mono8", header))
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[str, str]:
+    """Environment in which vision_msgs and yolo_msgs are installed."""
+    colcon = Path(sys.prefix) / "bin/colcon"
+    if not colcon.is_file():
+        pytest.skip("colcon is not installed (requirements/dev.lock)")
+    folder = tmp_path_factory.mktemp("detectors")
+    write_packages(folder / "src")
+    command = [
+        str(colcon),
+        f"--log-base={folder / 'log'}",
+        "build",
+        "--merge-install",
+        f"--base-paths={folder / 'src'}",
+        f"--build-base={folder / 'build'}",
+        f"--install-base={folder / 'install'}",
+        "--cmake-args",
+        f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        "-DBUILD_TESTING=OFF",
+    ]
+    environment = {
+        **os.environ,
+        "AMENT_PREFIX_PATH": sys.prefix,
+        "CMAKE_PREFIX_PATH": sys.prefix,
+        "COLCON_HOME": str(folder),
+        "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+    }
+    built = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    python_path = f"{checkout}:{os.environ.get('PYTHONPATH', '')}"
+    return sourced(folder / "install", os.environ.get("LD_LIBRARY_PATH", ""), python_path)
+
+
+@pytest.fixture
+def detect(start_process: StartProcess, golden_model_dir: Path, packages: dict[str, str]) -> Any:
+    """`detect(kind, ids, *more, name=value)` starts a node with these parameters, and a detector."""
+
+    def start(kind: str, ids: str, *more: str, **parameters: object) -> ChildProcess:
+        name = "vision_msgs/Detection2DArray" if kind == "vision" else "yolo_msgs/DetectionArray"
+        given = {"model": golden_model_dir, "max_tiles": 1, "threads": 1, "regions_type": name, **parameters}
+        node = start_gar(start_process, env=packages, **given)
+        start_process(sys.executable, "-c", DETECTOR, kind, ids, *more, env=packages)
+        return node
+
+    return start
+
+
+def masks(robot: Robot) -> dict[str, tuple[str, int]]:
+    """Label and number of pixels of every region that is listed."""
+    listed = robot.client.list_regions(with_masks=True)
+    assert all(region.score == pytest.approx(0.75) for region in listed.regions)
+    return {region.id: (region.label, int((image_array(region.mask) > 0).sum())) for region in listed.regions}
+
+
+def test_boxes_of_vision_msgs_are_regions(robot: Robot, detect: Any) -> None:
+    detect("vision", "7,9")
+    robot.client.wait_until_ready(PATIENCE)
+    assert masks(robot) == {"7": ("red", 3600), "9": ("blue", 3600)}
+    assert robot.client.query(QUESTION, ["9"], max_tokens=1).region_ids == ["9"]
+
+
+def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:
+    detect("vision", ",", tracking="similari")
+    robot.client.wait_until_ready(PATIENCE)
+    assert {label for label, _ in masks(robot).values()} == {"red", "blue"}
+    assert all(name.startswith("t") for name in masks(robot))
+
+
+def test_boxes_take_their_masks_from_a_label_image(robot: Robot, detect: Any) -> None:
+    """Label 1 is the red square; 5 has no pixel: it can't be asked about, the other can."""
+    detect("vision", "1,5", "labels", regions_masks="instances")
+    robot.client.wait_until_ready(PATIENCE)
+    assert masks(robot) == {"1": ("red", 3600)}
+    assert refusal(lambda: robot.client.query(QUESTION, ["5"]))[0] is ErrorCode.EMPTY_MASK
+
+
+def test_polygons_of_yolo_msgs_are_scaled_to_the_image(robot: Robot, detect: Any) -> None:
+    detect("yolo", "a,b")
+    robot.client.wait_until_ready(PATIENCE)
+    found = masks(robot)
+    assert {name: label for name, (label, _) in found.items()} == {"a": "red", "b": "blue"}
+    assert all(1700 < pixels < 2000 for _, pixels in found.values()), "a triangle of 60 x 60 px"
+
+
+def test_a_detector_whose_package_is_missing_is_named(robot: Robot, gar: GarStarter) -> None:
+    gar(regions_type="yolo_msgs/DetectionArray")
+    message = wait_for(lambda: robot.client.query(QUESTION, ["1"]), ErrorCode.NOT_ACTIVE, "yolo_msgs")
+    assert "expected the package yolo_msgs to be installed" in message
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_compressed_images_are_as_good_as_raw_ones(robot: Robot, gar: GarStarter, suffix: str) -> None:
+    gar(image_transport="compressed")
+
+    def scene(header: Header) -> list[tuple[str, Any]]:
+        _, code = cv2.imencode(suffix, picture()[:, :, ::-1])
+        image = CompressedImage(header=header, format=suffix[1:], data=as_bytes(np.asarray(code)))
+        return [("image/compressed", image), *labelled_scene(header)[1:]]
+
+    with robot.publishing(scene):
+        robot.client.wait_until_ready(PATIENCE)
+        assert [region.id for region in robot.client.list_regions().regions] == ["1", "7"]
+        assert robot.client.query(QUESTION, ["7"], max_tokens=1).generated_tokens == 1
+
+
+def test_a_compressed_image_that_is_none_is_refused(robot: Robot, gar: GarStarter) -> None:
+    gar(image_transport="compressed")
+
+    def scene(header: Header) -> list[tuple[str, Any]]:
+        image = CompressedImage(header=header, format="jpeg", data=as_bytes(np.arange(100, dtype=np.uint8)))
+        return [("image/compressed", image), *labelled_scene(header)[1:]]
+
+    with robot.publishing(scene):
+        message = wait_for(lambda: robot.client.query(QUESTION, ["1"]), ErrorCode.NO_FRAME, "expected a JPEG or PNG")
+    assert "/image/compressed" in message
