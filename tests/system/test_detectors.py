@@ -112,7 +112,7 @@ def detect(start_process: StartProcess, golden_model_dir: Path, packages: dict[s
     def start(kind: str, ids: str, *more: str, **parameters: object) -> ChildProcess:
         name = "vision_msgs/Detection2DArray" if kind == "vision" else "yolo_msgs/DetectionArray"
         given = {"model": golden_model_dir, "max_tiles": 1, "threads": 1, "regions_type": name, **parameters}
-        node = start_gar(start_process, env=packages, **given)
+        node = start_gar(start_process, packages, **given)
         start_process(sys.executable, "-c", DETECTOR, kind, ids, *more, env=packages)
         return node
 
