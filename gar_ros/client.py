@@ -54,6 +54,7 @@ class RegionClient:
         stamp: Time | None = None,
         ago: float = 0.0,
         keyframes: int = 0,
+        dialogue: str = "",
         max_tokens: int = 0,
         max_age: float = 0.0,
         timeout: float = 30.0,
@@ -61,7 +62,8 @@ class RegionClient:
         """Asks about <Prompt0>.., which are region_ids, then regions. stamp: of the image; None: the newest.
 
         choices: makes it a closed question. ago: seconds before the newest image. keyframes: 2 or more ask about the
-        only region through so many kept images. max_age: seconds. 0 as limit: the node's default. timeout: seconds.
+        only region through so many kept images. dialogue: "new", or that of an earlier answer to go on. max_age:
+        seconds. 0 as limit: the node's default. timeout: seconds.
         """
         request = QueryRegions.Request(
             question=question,
@@ -71,6 +73,7 @@ class RegionClient:
             stamp=stamp or Time(),
             ago=float(ago),
             keyframes=keyframes,
+            dialogue=dialogue,
             max_tokens=max_tokens,
             max_age=float(max_age),  # an int would end the process in rclpy's C code
             timeout=float(timeout),
@@ -89,6 +92,7 @@ class RegionClient:
         stamp: Time | None = None,
         ago: float = 0.0,
         keyframes: int = 0,
+        dialogue: str = "",
         max_tokens: int = 0,
         max_age: float = 0.0,
         timeout: float = 30.0,
@@ -105,6 +109,7 @@ class RegionClient:
             stamp=stamp or Time(),
             ago=float(ago),
             keyframes=keyframes,
+            dialogue=dialogue,
             max_tokens=max_tokens,
             max_age=float(max_age),
             timeout=float(timeout),

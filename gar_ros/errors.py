@@ -23,6 +23,7 @@ class ErrorCode(IntEnum):
     INVALID_REQUEST = 12
     BAD_MODEL = 13
     INTERNAL_ERROR = 14
+    UNKNOWN_DIALOGUE = 15
 
 
 class GarError(Exception):

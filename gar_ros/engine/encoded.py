@@ -55,6 +55,14 @@ def stage(seconds: Seconds, name: str) -> Iterator[None]:
     seconds[name] = time.perf_counter() - start
 
 
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """A conversation so far: the KV cache up to the last question, and the ids of its answer."""
+
+    cache: KvCache
+    answer: tuple[int, ...]
+
+
 class EncodedFrame:
     """An image with its regions, or one region through a video, ready to be asked. Made by `GarEngine`.
 
@@ -95,64 +103,102 @@ class EncodedFrame:
         max_tokens limits free text, which `told` hears while it is written. Raises GarError INVALID_REQUEST,
         PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `check` raises.
         """
-        asked = self._engine.prompts.question(question, self._prompts, self._question_form)
+        return self.converse(question, None, choices, max_tokens, check, told)[0]
+
+    def converse(
+        self,
+        question: str,
+        turns: Turns | None,
+        choices: Sequence[str] = (),
+        max_tokens: int = 64,
+        check: Check | None = None,
+        told: Told | None = None,
+    ) -> tuple[Answer, Turns]:
+        """As `ask`, after the earlier `turns` of a conversation, which stay in the KV cache; None: the first question.
+
+        Also the turns with this one: what goes on after it pays for its own tokens alone.
+        """
+        prompts = self._engine.prompts
+        if turns is None:
+            asked = prompts.question(question, self._prompts, self._question_form)
+        else:
+            asked = [*turns.answer, *prompts.next_turn(question, self._prompts)]
         if choices:
-            return self._choose(asked, choices, check or no_check)
-        return self._write(self._question_form, asked, max_tokens, check or no_check, told)
+            answer, cache = self._choose(asked, choices, check or no_check, turns)
+        else:
+            answer, cache = self._write(self._question_form, asked, max_tokens, check or no_check, told, turns)
+        return answer, Turns(cache, answer.token_ids)
 
     def describe(self, max_tokens: int = 128, check: Check | None = None) -> Answer:
         """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
         check_single(self._prompts)
-        return self._write(self._caption_form, self._engine.prompts.caption_request(), max_tokens, check or no_check)
+        asked = self._engine.prompts.caption_request()
+        return self._write(self._caption_form, asked, max_tokens, check or no_check)[0]
 
-    def _write(self, form: Form, asked: list[int], max_tokens: int, check: Check, told: Told | None = None) -> Answer:
+    def _write(
+        self,
+        form: Form,
+        asked: list[int],
+        max_tokens: int,
+        check: Check,
+        told: Told | None = None,
+        turns: Turns | None = None,
+    ) -> tuple[Answer, KvCache]:
         check_max_tokens(max_tokens)
         decoder, seconds = self._engine.decoder, dict(self._seconds)
-        cache, logits = self._read(form, asked, max_tokens, seconds, check)
+        cache, logits = self._read(form, asked, max_tokens, seconds, check, turns)
         with stage(seconds, "decode"):
             hear = None if told is None else partial(self._tell, told)
             generated = decoder.generate(cache, logits, max_tokens, check, hear)
-        return Answer(
+        answer = Answer(
             text=self._engine.prompts.decode(generated.ids),
             token_ids=generated.ids,
             choice=-1,
             probabilities=(),
             confidence=float(np.exp(generated.mean_log_p)),
             complete=generated.complete,
-            prompt_tokens=cache.length,
+            prompt_tokens=len(asked) if turns else cache.length,
             generated_tokens=len(generated.ids),
             seconds=seconds,
         )
+        return answer, cache
 
     def _tell(self, told: Told, ids: Sequence[int]) -> None:
         told(self._engine.prompts.decode(ids), len(ids))
 
-    def _choose(self, asked: list[int], choices: Sequence[str], check: Check) -> Answer:
+    def _choose(
+        self, asked: list[int], choices: Sequence[str], check: Check, turns: Turns | None
+    ) -> tuple[Answer, KvCache]:
         decoder, seconds = self._engine.decoder, dict(self._seconds)
         ids = self._engine.prompts.choices(choices, self._prompts)
-        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, check)
+        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, check, turns)
         with stage(seconds, "decode"):
             scores = decoder.log_likelihoods(cache, logits, ids, check)
         weights = np.exp(scores - scores.max())
         probabilities = weights / weights.sum()
         choice = int(probabilities.argmax())
-        return Answer(
+        answer = Answer(
             text=choices[choice],
             token_ids=tuple(ids[choice]),
             choice=choice,
             probabilities=tuple(probabilities.tolist()),
             confidence=float(probabilities[choice]),
             complete=True,
-            prompt_tokens=cache.length,
+            prompt_tokens=len(asked) if turns else cache.length,
             generated_tokens=0,
             seconds=seconds,
         )
+        return answer, cache
 
     def _read(
-        self, form: Form, asked: list[int], answer_tokens: int, seconds: Seconds, check: Check
+        self, form: Form, asked: list[int], answer_tokens: int, seconds: Seconds, check: Check, turns: Turns | None
     ) -> tuple[KvCache, Logits]:
-        """The KV cache of prefix and question and the logits of the answer's first token, if all of it fits."""
+        """The KV cache up to the question and the logits of the answer's first token, if all of it fits."""
         engine = self._engine
+        if turns is not None:
+            check_room(len(asked), turns.cache.length, answer_tokens, engine.manifest.sizes)
+            with stage(seconds, "question"):
+                return engine.decoder.prefill(turns.cache, engine.decoder.embed(asked), check)
         ids = engine.prompts.prefix(form, len(self._features), len(self.regions))
         check_room(len(asked), len(ids), answer_tokens, engine.manifest.sizes)
         with stage(seconds, "prefill"):

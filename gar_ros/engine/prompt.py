@@ -93,6 +93,20 @@ class PromptBuilder:
         blank_line = "\n\n" if form == "question" else ""
         return self._user_ids(blank_line + text.strip(), count) + self._end_of_turn()
 
+    def next_turn(self, text: str, count: int) -> list[int]:
+        """Ids that follow an answer when the user goes on: the answer's end, the user's turn and its end.
+
+        Raises as `question` does.
+        """
+        if not text.strip():
+            raise GarError(ErrorCode.INVALID_REQUEST, "expected a question, got an empty text")
+        found = self._control.search(self._format.after_text)
+        end = found[0] if found else ""
+        # What stands between the system's turn, if there is one, and the user's text.
+        opening = self._format.before_image.rpartition(end)[2] if end else self._format.before_image
+        ids = [id for id in self._template_ids(end + opening) if id != self._tokens.bos]
+        return ids + self._user_ids(text.strip(), count) + self._end_of_turn()
+
     def caption_request(self) -> list[int]:
         """Ids that follow a "caption" or "video" prefix to have the region described."""
         return self._user_ids(_CAPTION_REQUEST, 0) + self._end_of_turn()

@@ -21,6 +21,7 @@ class Answered:
     region_ids[N] is <PromptN>. choices: empty for an open question. stamp_ns, frame_id: of the image.
     age_ns: from the image's stamp to the start of work. latency_ns: from the request's arrival to its answer.
     extents[N]: where region_ids[N] was in space. stamps_ns: of all images of a video, oldest first; else empty.
+    dialogue: id of the conversation it belongs to, empty when to none.
     """
 
     answer: Answer
@@ -33,6 +34,7 @@ class Answered:
     latency_ns: int
     extents: tuple[Extent, ...] = ()
     stamps_ns: tuple[int, ...] = ()
+    dialogue: str = ""
 
 
 class AnswerMemory:

@@ -168,6 +168,7 @@ def answer_message(answered: Answered) -> AnswerMessage:
         age=duration_message(answered.age_ns),
         latency=duration_message(answered.latency_ns),
         stamps=[stamp_message(stamp) for stamp in answered.stamps_ns or (answered.stamp_ns,)],
+        dialogue=answered.dialogue,
         prompt_tokens=int(answer.prompt_tokens),
         generated_tokens=int(answer.generated_tokens),
     )

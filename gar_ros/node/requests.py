@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import Frame
-from gar_ros.region import Region
+from gar_ros.region import Region, check_count
 
 LONGEST_TEXT = 4096
 """Characters of a question, and of all its choices together."""
@@ -39,12 +40,14 @@ class Request:
 class Query(Request):
     """One question. ad_hoc: regions that came with the request, as functions that make them for an image.
 
-    keyframes: 2 or more ask about the only region through so many kept images, as a video.
+    keyframes: 2 or more ask about the only region through so many kept images, as a video. dialogue: "new" or the id
+    of a conversation; empty: a question for itself.
     """
 
     question: str = ""
     choices: tuple[str, ...] = ()
     keyframes: int = 0
+    dialogue: str = ""
     ad_hoc: tuple[Callable[[Frame], Region], ...] = ()
 
 
@@ -62,3 +65,23 @@ def check_number(name: str, value: float, most: float) -> None:
     """Refuses what is no default (0) and out of range."""
     if not 0 <= value <= most:
         raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")
+
+
+def check_question(prompts: PromptBuilder, query: Query, count: int) -> None:
+    """Refuses what the model can't be asked. count: of the regions that the question can name. Raises GarError."""
+    if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
+        raise GarError(
+            ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
+        )
+    if len(query.choices) > MOST_CHOICES or len(set(query.choices)) < len(query.choices):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
+            f"{len(set(query.choices))} of them different",
+        )
+    check_count(count, prompts.max_regions)
+    prompts.question(query.question, count)
+    if query.choices:
+        prompts.choices(query.choices, count)
+    if count == 0:
+        raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")

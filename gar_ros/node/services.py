@@ -134,6 +134,7 @@ def query_of(request: QueryRegions.Request | AskRegions.Goal) -> Query:
         question=request.question,
         ago=request.ago,
         keyframes=request.keyframes,
+        dialogue=request.dialogue,
         choices=tuple(request.choices),
         ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
     )

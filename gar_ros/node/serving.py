@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from gar_ros.engine.encoded import EncodedFrame, Told
@@ -13,6 +14,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import Answered
+from gar_ros.memory.dialogues import NEW, DialogueMemory
 from gar_ros.memory.encoded import EncodedMemory
 from gar_ros.memory.frames import Frame, FrameMemory, askable
 from gar_ros.memory.places import Places
@@ -21,18 +23,17 @@ from gar_ros.node.keyframing import Keyframer
 from gar_ros.node.past import Past
 from gar_ros.node.requests import (
     LONGEST_AGO,
-    LONGEST_TEXT,
     LONGEST_TIMEOUT,
-    MOST_CHOICES,
     MOST_TOKENS,
     Limits,
     Query,
     Request,
     check_number,
+    check_question,
 )
 from gar_ros.node.settings import Settings
 from gar_ros.node.worker import Job, Worker
-from gar_ros.region import Region, check_count, check_regions
+from gar_ros.region import Region, check_regions
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
+        self._dialogues = DialogueMemory(settings().dialogues_kept, settings().dialogue_expiry)
         self._past = Past(engine.prompts.max_regions, frames, tracks, settings, why_no_input)
         self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer.keyframes if keyframer else None)
 
@@ -77,9 +79,11 @@ class Server:
 
         told: hears free text while it is written, in the worker's thread.
         """
+        if query.dialogue not in ("", NEW):
+            return self._go_on(query, told)
         arrival = time.monotonic_ns()
         limits = self.limits(query)
-        self._check_question(query)
+        check_question(self._engine.prompts, query, len(query.region_ids) + len(query.ad_hoc))
         frame, _, regions = self._regions(query, limits)  # what can't be answered is refused now, not after waiting
         if query.keyframes > 1:
             self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
@@ -94,11 +98,11 @@ class Server:
                 encoded = self._engine.encode_video([(shown.image, region) for shown, region in video], check)
             else:
                 encoded = self.encoded(frame, regions, limits, check)
-            answer = encoded.ask(query.question, query.choices, limits.max_tokens, check, told)
+            answer, turns = encoded.converse(query.question, None, query.choices, limits.max_tokens, check, told)
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
             extents = tuple(self._places.extent(frame, region) for region in regions)
-            return Answered(
+            answered = Answered(
                 answer=answer,
                 question=query.question,
                 region_ids=ids,
@@ -110,6 +114,36 @@ class Server:
                 extents=extents,
                 stamps_ns=stamps,
             )
+            return self._dialogues.begin(encoded, turns, answered, len(regions)) if query.dialogue else answered
+
+        return self._worker.submit(work, limits.timeout)
+
+    def _go_on(self, query: Query, told: Told | None) -> Job[Answered]:
+        """Another turn of a conversation, on its image and regions."""
+        arrival, limits = time.monotonic_ns(), self.limits(query)
+        if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST,
+                "expected no regions, stamp, ago or keyframes in a dialogue that goes on: it has those of its start",
+            )
+        check_question(self._engine.prompts, query, self._dialogues.get(query.dialogue).prompts)
+
+        def work(check: Check) -> Answered:
+            dialogue = self._dialogues.get(query.dialogue)  # another turn may have come before
+            before = dialogue.answered
+            answer, turns = dialogue.encoded.converse(
+                query.question, dialogue.turns, query.choices, limits.max_tokens, check, told
+            )
+            answered = replace(
+                before,
+                answer=answer,
+                question=query.question,
+                choices=query.choices,
+                age_ns=self._now_ns() - before.stamp_ns,
+                latency_ns=time.monotonic_ns() - arrival,
+            )
+            self._dialogues.go_on(query.dialogue, turns, answered)
+            return answered
 
         return self._worker.submit(work, limits.timeout)
 
@@ -162,25 +196,6 @@ class Server:
             timeout=request.timeout or settings.default_timeout,
             max_tiles=min(settings.max_tiles or most_tiles, most_tiles),
         )
-
-    def _check_question(self, query: Query) -> None:
-        if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
-            raise GarError(
-                ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
-            )
-        if len(query.choices) > MOST_CHOICES or len(set(query.choices)) < len(query.choices):
-            raise GarError(
-                ErrorCode.INVALID_REQUEST,
-                f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
-                f"{len(set(query.choices))} of them different",
-            )
-        prompts, count = self._engine.prompts, len(query.region_ids) + len(query.ad_hoc)
-        check_count(count, prompts.max_regions)
-        prompts.question(query.question, count)
-        if query.choices:
-            prompts.choices(query.choices, count)
-        if count == 0:
-            raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
 
     def _regions(self, query: Query, limits: Limits) -> tuple[Frame, int, list[Region]]:
         """(frame, its age in nanoseconds, the regions in prompt order)."""

@@ -103,6 +103,8 @@ class Settings:
         "Hz",
         (0.0, 30.0),
     )
+    dialogues_kept: int = _parameter(8, "conversations that can go on, each with its KV cache", limits=(1, 1000))
+    dialogue_expiry: float = _parameter(120.0, "a conversation ends so long after its last turn", "s", (0.1, 1e5))
     answers_kept: int = _parameter(32, "answers on ~/answers and on the overlay", limits=(1, 1000))
     image_transport: str = _parameter(
         "raw",

@@ -302,3 +302,26 @@ def test_more_regions_than_prompts_are_seen_but_not_asked_about_at_once(engine: 
     assert len(seen.replay) == 7
     with pytest.raises(GarError, match="at most 5 regions"):
         engine.recall(seen.features, many[:6], [seen.replay[n : n + 1] for n in range(6)])
+
+
+def test_a_conversation_reads_only_what_is_new_and_answers_as_if_read_at_once(
+    frame: EncodedFrame, engine: GarEngine
+) -> None:
+    prompts = engine.prompts
+    first, turns = frame.converse(COLOUR, None, max_tokens=3)
+    second, turns = frame.converse(SIDE, turns, ["A", "B"])
+    third, _ = frame.converse("Why?", turns, max_tokens=2)
+    asked = prompts.question(COLOUR, 2) + list(first.token_ids) + prompts.next_turn(SIDE, 2)
+    assert second.prompt_tokens == len(asked) - len(prompts.question(COLOUR, 2))
+    scores = [log_softmax(logits_in_one_piece(frame, engine, asked, []))[prompts.choice(c)[0]] for c in "AB"]
+    weights = np.exp(np.array(scores) - max(scores))
+    np.testing.assert_allclose(second.probabilities, weights / weights.sum(), rtol=1e-3)
+    asked += list(second.token_ids) + prompts.next_turn("Why?", 2)
+    assert third.token_ids[0] == int(logits_in_one_piece(frame, engine, asked, []).argmax())
+
+
+def test_a_conversation_ends_where_the_models_context_does(frame: EncodedFrame) -> None:
+    _, turns = frame.converse(COLOUR, None, max_tokens=1)
+    with pytest.raises(GarError, match="expected a question of at most") as caught:
+        frame.converse("word " * 20000, turns, max_tokens=1)
+    assert caught.value.code is ErrorCode.QUESTION_TOO_LONG

@@ -76,10 +76,16 @@ class FakeEncoded:
         self.number = number
         self.ids = ids
 
-    def ask(
-        self, question: str, choices: Sequence[str], max_tokens: int, check: Callable[[], None], told: object = None
-    ) -> Answer:
-        return self._answer(max_tokens)
+    def converse(
+        self,
+        question: str,
+        turns: int | None,
+        choices: Sequence[str],
+        max_tokens: int,
+        check: Callable[[], None],
+        told: object = None,
+    ) -> tuple[Answer, int]:
+        return self._answer(max_tokens), (turns or 0) + 1
 
     def describe(self, max_tokens: int, check: Callable[[], None]) -> Answer:
         if self.ids == ("slow",):
