@@ -13,6 +13,7 @@ import pytest
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "planning": set(),
     "region": {"errors"},
     "engine": {"errors", "region"},
     "geometry": {"errors"},

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
+from gar_ros.engine.replay import RoiConvention
 from gar_ros.export.checkpoint import load_checkpoint, save_checkpoint
 from gar_ros.export.config import CONFIG, GarConfig
 from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder, read_prompts
-from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
+from gar_ros.export.train.answer_stage import ABLATIONS, AnswerStage, Curriculum
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.initialise import initialise
 from gar_ros.export.train.parallel import run_workers
@@ -62,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--questions", type=int, default=12, help="about one picture (stage answers)")
     add("--regions", default="0.2,0.4,0.3,0.06,0.04", help="share of pictures with 1, 2, .. regions (stage answers)")
     add("--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)")
+    add("--without", default="", choices=ABLATIONS, help="train or write a model that lacks this (an ablation)")
     add("--seed", type=int, default=0)
     add("--out", type=Path, help="checkpoint folder to write (stage checkpoint)")
     return parser.parse_args()
@@ -89,7 +92,7 @@ def train_stage(arguments: argparse.Namespace) -> None:
     """Trains stage "vision" or "answers"; the second starts from another run's averaged weights."""
     scenes, held_out = _scenes(arguments, "train"), _scenes(arguments, "held-out")
     print(f"{len(scenes)} scenes to learn from, {len(held_out)} held out", flush=True)
-    config = GarConfig.read(arguments.run / "model")
+    config = replace(GarConfig.read(arguments.run / "model"), roi_convention=_convention(arguments))
     torch.manual_seed(arguments.seed)
     model = GarModel(config)
     initialise(model, scenes, arguments.seed)
@@ -122,7 +125,7 @@ def train_stage(arguments: argparse.Namespace) -> None:
     )
     prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
     frozen = arguments.vision_scale == 0
-    stage = AnswerStage(scenes, held_out, prompts, tokens, arguments.batch, curriculum, frozen)
+    stage = AnswerStage(scenes, held_out, prompts, tokens, arguments.batch, curriculum, frozen, arguments.without)
     run_workers(arguments.processes, lambda workers: train(run, stage, settings, workers))
 
 
@@ -133,9 +136,16 @@ def write_checkpoint(arguments: argparse.Namespace) -> None:
     config = GarConfig.read(arguments.run / "model")
     run = Run(arguments.run / (arguments.name or "answers"), model := GarModel(config), Heads(model))
     load_weights(run.modules(), run.folder / STATE)
-    write_companions(arguments.out, Tokenizer.from_file(str(arguments.run / "model" / "tokenizer.json")))
+    if arguments.without == "mask":
+        torch.nn.init.zeros_(model.mask_patch_embedding.weight)
+    tokenizer = Tokenizer.from_file(str(arguments.run / "model" / "tokenizer.json"))
+    write_companions(arguments.out, tokenizer, _convention(arguments))
     save_checkpoint(model, arguments.out, dtype=torch.bfloat16)
     print(arguments.out)
+
+
+def _convention(arguments: argparse.Namespace) -> RoiConvention:
+    return "released" if arguments.without == "boxes" else "correct"
 
 
 def _scenes(arguments: argparse.Namespace, kind: str) -> Scenes:

@@ -18,49 +18,28 @@ from gar_ros.engine.manifest import Tokens
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.export.model import GarModel
-from gar_ros.export.train.heads import (
-    MENTIONED,
-    PLACE,
-    PROMPTS,
-    Heads,
-    grid_loss,
-    match_loss,
-    ordinal_loss,
-    patch_labels,
-    patch_loss,
-    place_loss,
-    place_of,
-    region_loss,
-)
-from gar_ros.export.train.packing import NO_LABEL, Example, Packed, answered, attention_mask, pack
+from gar_ros.export.train.heads import Heads, patch_labels, place_of
+from gar_ros.export.train.packing import NO_LABEL, Example, answered, attention_mask, pack
 from gar_ros.export.train.pixels import detector_mask, photographed
-from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer, decided
+from gar_ros.export.train.questions import CAPTION_FORM, QuestionDrawer
 from gar_ros.export.train.scenes import WHOLE, Scenes
-from gar_ros.sim.questions import Question
+from gar_ros.export.train.states import (
+    LINK_LAYER,
+    MENTION_LAYER,
+    NAME_LAYER,
+    WEIGHTS,
+    AnswerBatch,
+    Forward,
+    StateLosses,
+)
 
-LINK_LAYER = 0  # decoder layer after which a region's last crop token must know what and where the region is
-NAME_LAYER = 1  # after which a <PromptN> in a question must know what its region's crop tokens know
-MENTION_LAYER = 2
-"""After which a word must know whether it fits what it is compared with, and the state that answers must hold the
-places of the regions that the question names."""
-AUXILIARY = {
-    "patch": 0.2,
-    "region": 0.2,
-    "grid": 1.0,
-    "linked": 0.2,
-    "named": 0.2,
-    "linked_place": 1.0,
-    "named_place": 1.0,
-    "ordinal": 0.2,
-    "match": 0.5,
-    "mentioned": 1.0,
-    "placed": 1.0,
-}  # weights of the losses beside the answers'
-VISUAL = ("patch", "region", "grid")
 MASKS_CHANGED = 0.2
 ALL_PROMPTED = 0.25  # of the pictures: every object's mask is prompted, as in a keyframe that regions share
 CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
 EVALUATION_SHARES = (0.25, 0.4, 0.35)
+ABLATIONS = ("replay", "mask", "boxes")
+"""What a model is trained without: replay tokens (they are zero), the mask embedding, true boxes for the replay (it has
+those of the released code)."""
 
 
 @dataclass(frozen=True)
@@ -71,53 +50,6 @@ class Curriculum:
     region_shares: tuple[float, ...] = (0.2, 0.4, 0.3, 0.06, 0.04)
     questions: int = 12
     focus: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class AnswerBatch:
-    """B pictures of one tile with R regions. pixels [B, 3, S, S], masks [B, 1, S, S], patches int64 [B, n, 4],
-    attributes int64 [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g]; prefix int64 [P]; asked: the questions of
-    each picture."""
-
-    pixels: Tensor
-    masks: Tensor
-    patches: Tensor
-    attributes: Tensor
-    places: Tensor
-    wy: Tensor
-    wx: Tensor
-    prefix: Tensor
-    packed: Packed
-    asked: list[list[Question]]
-
-
-@dataclass(frozen=True)
-class Forward:
-    """What the losses read.
-
-    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], names and mentions [B, L, H]: of earlier
-    layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
-    """
-
-    answers: Tensor
-    links: Tensor
-    names: Tensor
-    mentions: Tensor
-    patches: Tensor
-    features: Tensor
-    replay: Tensor
-
-
-@dataclass(frozen=True)
-class Mentions:
-    """Picture and place after the prefix (rows, at: [n]) of the state that starts an answer, and the places of the
-    regions its question names, NaN where there are none: in the order of mention [n, MENTIONED * PLACE] and by prompt
-    number [n, PROMPTS * PLACE]."""
-
-    rows: Tensor
-    at: Tensor
-    mentioned: Tensor
-    placed: Tensor
 
 
 class AnswerStage:
@@ -134,13 +66,16 @@ class AnswerStage:
         batch: int,
         curriculum: Curriculum,
         frozen_vision: bool = False,
+        without: str = "",
     ) -> None:
+        """without: one of ABLATIONS that the model has to do without; "boxes" is the configuration's part."""
         self.scenes, self.held_out = scenes, held_out
         self.prompts, self.tokens = prompts, tokens
         self.batch_size, self.curriculum, self.frozen_vision = batch, curriculum, frozen_vision
         self.drawers = {id(part): QuestionDrawer(part) for part in (scenes, held_out)}
         self._ids = lru_cache(maxsize=200_000)(self._example)
-        self._deciding = lru_cache(maxsize=200_000)(self._decide)
+        self.without = without
+        self.states = StateLosses(prompts, tokens, frozen_vision)
 
     def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> AnswerBatch:
         """A random training batch; the number of regions and the form are the same for all pictures of a step."""
@@ -157,101 +92,13 @@ class AnswerStage:
         rows = targets != NO_LABEL
         logits = model.head(states.answers[rows])
         answer = F.cross_entropy(logits, targets[rows])
-        parts = self._auxiliary(heads, states, batch)
-        total = answer + sum(AUXILIARY[name] * loss for name, (loss, _) in sorted(parts.items()))
+        parts = self.states(heads, states, batch)
+        total = answer + sum(WEIGHTS[name] * loss for name, (loss, _) in sorted(parts.items()))
         token_accuracy = (logits.argmax(-1) == targets[rows]).float().mean().item()
         numbers = {"answer_loss": answer.item(), "tokens": token_accuracy}
         for _, more in parts.values():
             numbers |= more
         return total, numbers
-
-    def _auxiliary(
-        self, heads: Heads, states: Forward, batch: AnswerBatch
-    ) -> dict[str, tuple[Tensor, dict[str, float]]]:
-        """Loss and numbers of each of AUXILIARY that applies."""
-        parts = {
-            "linked": region_loss(heads.linked, states.links.unsqueeze(2), batch.attributes, None, "linked"),
-            "linked_place": place_loss(
-                heads.linked_place, states.links.flatten(0, 1), batch.places.flatten(0, 1), "linked"
-            ),
-        }
-        if not self.frozen_vision:
-            parts |= {
-                "patch": patch_loss(heads.patch, states.patches, batch.patches),
-                "region": region_loss(heads.region, states.replay, batch.attributes, batch.places, "region"),
-                "grid": grid_loss(heads.grid, states.features),
-            }
-        rows, at, region = self._named(batch)
-        if len(rows):
-            names = states.names[rows, at]
-            attributes = batch.attributes[rows, region, None]
-            parts["named"] = region_loss(heads.named, names[:, None, None], attributes, None, "named")
-            parts["named_place"] = place_loss(heads.named_place, names, batch.places[rows, region], "named")
-        matches = self._matches(batch)
-        if len(matches):
-            rows_, at_, fits = matches[:, 0], matches[:, 1], matches[:, 2]
-            parts["match"] = match_loss(heads.match, states.mentions[rows_, at_], fits.float())
-        if batch.places.shape[1] > 1 and len(rows):
-            ordinals = _ordinals(rows, batch.packed.segments[rows, at], region)
-            parts["ordinal"] = ordinal_loss(heads.ordinal, states.names[rows, at], ordinals)
-            known = self._mentioned(batch, rows, at, region)
-            if len(known.rows):
-                answering = states.mentions[known.rows, known.at]
-                parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
-                parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
-        return parts
-
-    def _matches(self, batch: AnswerBatch) -> Tensor:
-        """int64 [n, 3]: picture and place after the prefix of every word that decides, and 1 where it fits, else 0."""
-        count = batch.attributes.shape[1]
-        segments = batch.packed.segments
-        found = []
-        for row, asked in enumerate(batch.asked):
-            for number, question in enumerate(asked):
-                start = int((segments[row] == number).nonzero()[0])
-                places = self._deciding(question.kind, question.text, question.answer, count)
-                found += [[row, start + place, int(fits)] for place, fits in places]
-        return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
-
-    def _decide(self, kind: str, text: str, answer: str, count: int) -> list[tuple[int, bool]]:
-        """Token in the question's ids of every word that decides, and whether it fits."""
-        if kind == CAPTION_FORM:
-            return []
-        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
-        return [
-            (len(self.prompts.question(text[:end], count)) - after - 1, fits)
-            for end, fits in decided(kind, text, answer)
-        ]
-
-    def _named(self, batch: AnswerBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture, place after the prefix and region of every <PromptN> in a question, in their order."""
-        prompts = torch.tensor(self.tokens.prompts[: batch.attributes.shape[1]])
-        which = batch.packed.ids[..., None] == prompts
-        rows, at, region = (which & (batch.packed.labels == NO_LABEL)[..., None]).nonzero(as_tuple=True)
-        return rows, at, region
-
-    def _mentioned(self, batch: AnswerBatch, rows: Tensor, at: Tensor, region: Tensor) -> Mentions:
-        """What the states that start the answers must know of the regions that their questions name."""
-        segments, labels = batch.packed.segments, batch.packed.labels
-        before = torch.roll(labels, 1, 1)
-        before[:, 0] = NO_LABEL
-        same = torch.roll(segments, 1, 1) == segments
-        starts = (labels != NO_LABEL) & ~((before != NO_LABEL) & same)
-        start_of = {(int(row), int(segments[row, place])): int(place) for row, place in starts.nonzero().tolist()}
-        named: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row, place, number in zip(rows.tolist(), at.tolist(), region.tolist(), strict=True):
-            found = named[row, int(segments[row, place])]
-            if number not in found:
-                found.append(number)
-        keys = [key for key, numbers in named.items() if len(numbers) >= 2]
-        mentioned = torch.full((len(keys), MENTIONED, PLACE), float("nan"))
-        placed = torch.full((len(keys), PROMPTS, PLACE), float("nan"))
-        for index, key in enumerate(keys):
-            first = named[key][:MENTIONED]
-            mentioned[index, : len(first)] = batch.places[key[0], first]
-            placed[index, named[key]] = batch.places[key[0], named[key]]
-        whole = torch.tensor([[key[0], start_of[key]] for key in keys], dtype=torch.long).reshape(-1, 2)
-        return Mentions(whole[:, 0], whole[:, 1], mentioned.flatten(1), placed.flatten(1))
 
     @torch.no_grad()
     def evaluate(self, model: GarModel, heads: Heads, pictures: int = 200) -> dict[str, float]:
@@ -314,7 +161,8 @@ class AnswerStage:
             tile = scenes.tiles[scene]
             pixels.append(photographed(tile, rng) if augment else tile.astype(np.float32))
             everything = augment and rng.random() < ALL_PROMPTED
-            masks.append((labels > 0)[None] if everything else np.logical_or.reduce(regions)[None])
+            union = labels > 0 if everything else np.logical_or.reduce(regions)
+            masks.append(np.zeros_like(union)[None] if self.without == "mask" else union[None])
             patches.append(patch_labels(labels, scenes.attributes[scene], config.patch))
             attributes.append(scenes.attributes[scene, list(objects)])
             places.append(
@@ -326,6 +174,8 @@ class AnswerStage:
             else:
                 asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, self.curriculum.focus))
         wy, wx = replay_weights(np.concatenate(boxes), WHOLE, config.grid, config.roi_convention)
+        if self.without == "replay":
+            wy = np.zeros_like(wy)
         prefix = self.prompts.prefix("caption" if caption else "question", 1, count)
         examples = [[self._ids(one.kind, one.text, one.answer, count) for one in questions] for questions in asked]
         return AnswerBatch(
@@ -363,19 +213,6 @@ def _last_crops(prefix: Tensor, crop_tokens: tuple[int, ...]) -> Tensor:
     """Places in the prefix of each region's last crop token, in the order of the regions."""
     ends = [int((prefix == token).nonzero().max()) for token in crop_tokens if bool((prefix == token).any())]
     return torch.tensor(ends)
-
-
-def _ordinals(rows: Tensor, segments: Tensor, region: Tensor) -> Tensor:
-    """int64 [n]: of each <PromptN> (picture, question, region: [n] in reading order), the how manieth different region
-    of its question it names."""
-    named: dict[tuple[int, int], list[int]] = defaultdict(list)
-    ordinals = []
-    for row, segment, number in zip(rows.tolist(), segments.tolist(), region.tolist(), strict=True):
-        found = named[row, segment]
-        if number not in found:
-            found.append(number)
-        ordinals.append(found.index(number))
-    return torch.tensor(ordinals, dtype=torch.long)
 
 
 def _share(hits: list[bool]) -> float:

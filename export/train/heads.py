@@ -72,6 +72,8 @@ class Heads(nn.Module):
         self.linked_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
         self.named_place = DirectionHead(width, PLACE, PLACE_AMPLITUDE)
         self.ordinal = nn.Linear(width, PROMPTS)
+        self.asked = nn.Linear(width, sum(CLASSES))
+        self.alike = nn.Linear(width, len(CLASSES))
         self.match = nn.Linear(width, 1)
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
         self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)
@@ -131,6 +133,28 @@ def ordinal_loss(head: nn.Linear, states: Tensor, ordinals: Tensor) -> tuple[Ten
     """Cross entropy of which region (0: the first) of its question a <PromptN> names. states [n, H], ordinals [n]."""
     logits = head(states)
     return F.cross_entropy(logits, ordinals), {"ordinal": (logits.argmax(-1) == ordinals).float().mean().item()}
+
+
+def asked_loss(head: nn.Linear, states: Tensor, values: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of the value, of all attributes' values in a row, that a question asks for. states [n, H], values
+    [n]."""
+    logits = head(states)
+    return F.cross_entropy(logits, values), {"asked": (logits.argmax(-1) == values).float().mean().item()}
+
+
+def alike_loss(head: nn.Linear, states: Tensor, alike: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of whether two regions have the same value of each attribute, both answers of equal weight, and
+    the shares of alike pairs and of others that are found. states [n, H], alike bool [n, 4]."""
+    logits = head(states)
+    rare = logits.new_tensor([count - 1.0 for count in CLASSES])  # a random pair is alike once in `count`
+    loss = F.binary_cross_entropy_with_logits(logits, alike.float(), torch.where(alike, rare, 1.0))
+    found = (logits > 0) == alike
+    numbers = {}
+    for i, name in enumerate(ATTRIBUTES):
+        for word, those in (("alike", alike[:, i]), ("unlike", ~alike[:, i])):
+            if those.any():
+                numbers[f"{word}_{name}"] = found[those, i].float().mean().item()
+    return loss, numbers
 
 
 def match_loss(head: nn.Linear, states: Tensor, matches: Tensor) -> tuple[Tensor, dict[str, float]]:

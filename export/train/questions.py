@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.export.train.scenes import Scenes
+from gar_ros.export.train.scenes import ABSENT, ATTRIBUTES, Scenes
 from gar_ros.export.train.tiny_checkpoint import SYSTEM_TEXT
 from gar_ros.sim.question_kinds import KINDS
 from gar_ros.sim.questions import Question, pick_regions, questions_for
@@ -16,6 +16,8 @@ from gar_ros.sim.questions import Question, pick_regions, questions_for
 CAPTION_FORM = "caption_form"  # kind of the released caption request, which has no question text
 DIRECT_KINDS = ("further_left", "further_right", "nearer", "larger")
 """Comparisons that name the answer: learnt much sooner than the same relation asked as yes or no."""
+
+VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
 
 _PROMPT = re.compile(r"<Prompt\d+>")
 _OPTION = re.compile(r"^([A-D])\. .+$", re.MULTILINE)
@@ -82,6 +84,14 @@ def decided(kind: str, text: str, answer: str) -> list[tuple[int, bool]]:
     if kind == "multiple_choice":
         return [(option.end(), option[1] == answer) for option in _OPTION.finditer(text)]
     return []
+
+
+def asked_value(question: Question) -> int:
+    """Index, of all attributes' values in a row, of the value that regions are compared with by their names, ABSENT
+    where there is none: the last word before the names in "Which is red, .."."""
+    if question.kind not in ("which_is", "which_not"):
+        return ABSENT
+    return VALUES.index(question.text.split(",")[0].split()[-1])
 
 
 def corpus(scenes: Scenes, seed: int = 0) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from gar_ros.engine.replay import RoiConvention
 from gar_ros.export.train.tokenizer import CROP_TOKENS, PROMPT_TOKENS
 
 TILE = 288  # pixels
@@ -41,7 +42,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def gar_config(tokenizer: Tokenizer) -> dict[str, Any]:
+def gar_config(tokenizer: Tokenizer, roi_convention: RoiConvention) -> dict[str, Any]:
     """The content of config.json. The vocabulary's size and the special tokens' ids come from `tokenizer`."""
     ids = {token: tokenizer.token_to_id(token) for token in tokenizer.get_vocab()}
     grid = TILE // PATCH
@@ -95,7 +96,7 @@ def gar_config(tokenizer: Tokenizer) -> dict[str, Any]:
         "patch_size_h": PATCH,
         "patch_size_w": PATCH,
         "prompt_numbers": len(PROMPT_TOKENS),
-        "roi_convention": "correct",
+        "roi_convention": roi_convention,
         "mllm_config": {
             "model_type": "perception_lm",
             "image_token_id": ids["<|image|>"],
@@ -129,7 +130,7 @@ def preprocessor_config() -> dict[str, Any]:
     }
 
 
-def write_companions(folder: Path, tokenizer: Tokenizer) -> None:
+def write_companions(folder: Path, tokenizer: Tokenizer, roi_convention: RoiConvention = "correct") -> None:
     """Writes everything of a checkpoint folder but the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     special = {
@@ -140,7 +141,7 @@ def write_companions(folder: Path, tokenizer: Tokenizer) -> None:
         "video_token": "<|video|>",
     }
     files: dict[str, Any] = {
-        "config.json": gar_config(tokenizer),
+        "config.json": gar_config(tokenizer, roi_convention),
         "preprocessor_config.json": preprocessor_config(),
         "processor_config.json": {
             "processor_class": "GARPerceptionLMProcessor",

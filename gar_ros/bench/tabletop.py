@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("exact", "shared"),
         help="prompt the asked regions only, or all regions of the picture, as the node's parameter (default: exact)",
     )
+    add("--without-replay", action="store_true", help="zeros for the regions' tokens: for a model trained so")
     add("--max-tiles", type=int, metavar="N", help="tiles of an image (default: the model's)")
 
 
@@ -67,9 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if args.scenes < 1:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected at least one scene, got --scenes {args.scenes}")
     engine = GarEngine.open(args.model, provider="cpu", threads=args.threads)
-    report = measure(
-        engine, range(args.seed, args.seed + args.scenes), setting, args.max_tiles, args.features == "shared"
-    )
+    seeds = range(args.seed, args.seed + args.scenes)
+    report = measure(engine, seeds, setting, args.max_tiles, args.features == "shared", args.without_replay)
     print(table(report))
     if args.json is not None:
         about = {"model": engine.manifest.name, "scenes": args.scenes, "seed": args.seed, **_options(args)}
@@ -100,14 +100,21 @@ def _pair(text: str, separator: str, expected: str) -> tuple[int, int]:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    names = ("size", "objects", "regions_as", "jpeg", "any_table", "features", "max_tiles")
+    names = ("size", "objects", "regions_as", "jpeg", "any_table", "features", "without_replay", "max_tiles")
     return {name: getattr(args, name) for name in names}
 
 
 def measure(
-    engine: GarEngine, seeds: range, setting: Setting, max_tiles: int | None = None, shared: bool = False
+    engine: GarEngine,
+    seeds: range,
+    setting: Setting,
+    max_tiles: int | None = None,
+    shared: bool = False,
+    without_replay: bool = False,
 ) -> dict[str, Any]:
     """Asks about the scenes of `seeds`; see `summary` for what comes back. shared: the features of all regions are.
+
+    without_replay: the regions' tokens are zero.
 
     `seconds`: medians, from a choice of regions to its first answer, and of each further answer about them.
     """
@@ -117,6 +124,8 @@ def measure(
     first: list[float] = []
     further: list[float] = []
     encode = _Shared(engine, max_tiles).encode if shared else partial(_exact, engine, max_tiles)
+    if without_replay:
+        encode = partial(_without_replay, engine, max_tiles)
     with TabletopRenderer(*setting.size) as renderer:
         for seed in _told(seeds, results):
             for asked in asked_about(renderer, seed, setting):
@@ -140,6 +149,12 @@ def measure(
 
 def _exact(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFrame:
     return engine.encode(asked.image, asked.regions, max_tiles)
+
+
+def _without_replay(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFrame:
+    seen = engine.see(asked.image, asked.regions, max_tiles)
+    nothing = np.zeros_like(np.asarray(seen.replay))
+    return engine.recall(seen.features, asked.regions, [nothing])
 
 
 class _Shared:

@@ -11,11 +11,12 @@ import torch
 from gar_ros.export.config import GarConfig
 from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder, read_prompts
-from gar_ros.export.train.answer_stage import AnswerBatch, AnswerStage, Curriculum
+from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
 from gar_ros.export.train.heads import MENTIONED, PLACE, Heads
 from gar_ros.export.train.packing import NO_LABEL
-from gar_ros.export.train.questions import corpus
-from gar_ros.export.train.scenes import render_scenes
+from gar_ros.export.train.questions import VALUES, asked_value, corpus
+from gar_ros.export.train.scenes import ABSENT, render_scenes
+from gar_ros.export.train.states import AnswerBatch
 from gar_ros.export.train.tiny_checkpoint import write_companions
 from gar_ros.export.train.tokenizer import train_tokenizer
 from gar_ros.sim.questions import Question
@@ -41,7 +42,7 @@ def test_the_states_that_answer_know_the_regions_in_the_order_of_the_question(
     made: tuple[AnswerStage, GarModel, AnswerBatch],
 ) -> None:
     stage, _, batch = made
-    known = stage._mentioned(batch, *stage._named(batch))
+    known = stage.states.mentioned(batch, stage.states.named(batch))
     assert len(known.rows) > 10
     packed = batch.packed
     for row, place, held, placed in zip(
@@ -62,7 +63,7 @@ def test_the_words_that_decide_are_where_they_stand(made: tuple[AnswerStage, Gar
     stage, _, batch = made
     tokenizer = stage.prompts._tokenizer
     words: dict[str, list[tuple[Question, str, bool]]] = {}
-    for row, place, fits in stage._matches(batch).tolist():
+    for row, place, fits in stage.states.matches(batch).tolist():
         question = batch.asked[row][int(batch.packed.segments[row, place])]
         word = tokenizer.decode([int(batch.packed.ids[row, place])], skip_special_tokens=False).strip()
         words.setdefault(question.kind, []).append((question, word, bool(fits)))
@@ -74,6 +75,29 @@ def test_the_words_that_decide_are_where_they_stand(made: tuple[AnswerStage, Gar
     for question, word, fits in words["multiple_choice"]:
         line = next(line for line in question.text.split("\n") if line[3:].endswith(word) and line[1] == ".")
         assert fits == (line[0] == question.answer)
+
+
+def test_a_name_is_compared_with_the_first_one_and_with_the_value_asked_for(
+    made: tuple[AnswerStage, GarModel, AnswerBatch],
+) -> None:
+    stage, _, batch = made
+    named = stage.states.named(batch)
+    kinds = set()
+    for question, region, ordinal, first in zip(
+        stage.states._questions(batch, named),
+        named.regions.tolist(),
+        named.ordinals.tolist(),
+        named.first.tolist(),
+        strict=True,
+    ):
+        assert f"<Prompt{region}>" in question.text
+        assert question.text.index("<Prompt") == question.text.index(f"<Prompt{first}>")
+        assert (ordinal == 0) == (region == first)
+        kinds.add(question.kind)
+        value = asked_value(question)
+        assert (value == ABSENT) != question.kind.startswith("which_")
+        assert value == ABSENT or f" {VALUES[value]}," in question.text
+    assert {"which_is", "same_colour", "left_of"} <= kinds
 
 
 def test_every_weight_of_the_decoder_and_the_vit_gets_a_gradient(
