@@ -24,11 +24,12 @@ ROOMS: dict[str, set[str]] = {
     "client": {"action", "errors", "region", "msg", "srv"},
     "client_asyncio": {"client", "msg", "srv"},
     "node": {"action", "client", "engine", "errors", "geometry", "memory", "region", "sim", "view", "msg", "srv"},
+    "bag": {"engine", "errors", "geometry", "memory", "msg", "node", "region", "view"},
     "bench": {"engine", "errors", "region", "sim"},
-    "cli": {"bench", "engine", "errors", "export", "memory", "region", "sim", "view"},
+    "cli": {"bag", "bench", "engine", "errors", "export", "memory", "region", "sim", "view"},
     "demo": {"engine", "errors"},
 }
-KNOW_ROS = {"client", "client_asyncio", "node"}
+KNOW_ROS = {"bag", "client", "client_asyncio", "node"}
 KNOW_TORCH = {"export"}
 ROS = {
     "rclpy",

@@ -12,6 +12,7 @@ from gar_ros.errors import GarError
 
 COMMANDS = {
     "ask": "ask a question about regions of an image file",
+    "annotate": "ask about the images of a recorded bag; answers and overlays go into a new bag",
     "info": "print what an exported model folder holds",
     "build-engine": "build TensorRT engines of an exported model on the robot",
     "export": "turn a checkpoint into the folder the runtime loads (needs torch)",

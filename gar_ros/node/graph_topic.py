@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
 
 from gar_ros.errors import ErrorCode, GarError
@@ -14,6 +13,7 @@ from gar_ros.memory.relations import SceneGraph
 from gar_ros.node.convert import graph_message
 from gar_ros.node.graphing import Grapher, GraphRequest
 from gar_ros.node.interface import GRAPH
+from gar_ros.node.qos import publisher
 from gar_ros.node.subscriptions import every
 from gar_ros.node.worker import Worker
 
@@ -29,8 +29,7 @@ class GraphTopic:
     ) -> None:
         """rate: graphs a second at most; 0: none."""
         self._node, self._rate, self._frames, self._worker, self._on_graph = node, rate, frames, worker, on_graph
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._publisher = node.create_publisher(GRAPH.type, GRAPH.name, latched)
+        self._publisher = publisher(node, GRAPH, latched=True)
         self._timer: Timer | None = None
         self._stamp_ns = 0
 

@@ -17,6 +17,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from gar_ros.node.interface import Endpoint
+from gar_ros.node.qos import SUBSCRIBED, given_reliability, refused_policies
 
 ADAPT_PERIOD = 1.0
 """Seconds between looks at the QoS of the publishers."""
@@ -41,7 +42,11 @@ class Subscriptions:
         self._on_incompatible = on_incompatible
         self._lock = threading.Lock()
         first = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
-        self._subscriptions = {endpoint: self._subscribe(endpoint, first) for endpoint in callbacks}
+        given = {endpoint: given_reliability(node, endpoint.name) for endpoint in callbacks}
+        self._fixed = {endpoint for endpoint, policy in given.items() if policy is not None}
+        self._subscriptions = {
+            endpoint: self._subscribe(endpoint, policy or first) for endpoint, policy in given.items()
+        }
         self._timer = every(node, ADAPT_PERIOD, self._adapt) if reliability == "auto" else None
 
     def close(self) -> None:
@@ -55,14 +60,16 @@ class Subscriptions:
 
     def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
         newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
-        return self._node.create_subscription(
-            endpoint.type,
-            endpoint.name,
-            self._callbacks[endpoint],
-            newest_only,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._tell_incompatible, endpoint)),
-        )
+        with refused_policies(endpoint):
+            return self._node.create_subscription(
+                endpoint.type,
+                endpoint.name,
+                self._callbacks[endpoint],
+                newest_only,
+                callback_group=MutuallyExclusiveCallbackGroup(),
+                qos_overriding_options=SUBSCRIBED,
+                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._tell_incompatible, endpoint)),
+            )
 
     def _tell_incompatible(self, endpoint: Endpoint, event: QoSRequestedIncompatibleQoSInfo) -> None:
         self._on_incompatible(endpoint, QoSPolicyKind(event.last_policy_kind).name.lower())
@@ -71,6 +78,8 @@ class Subscriptions:
         """Subscribes reliably where all publishers are reliable, else so that it matches all."""
         with self._lock:
             for endpoint, subscription in self._subscriptions.items():
+                if endpoint in self._fixed:
+                    continue
                 publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(endpoint.name))
                 offered = {publisher.qos_profile.reliability for publisher in publishers}
                 reliable = offered == {ReliabilityPolicy.RELIABLE}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
 
 from gar_ros.memory.tracks import TrackMemory, TrackState
 from gar_ros.msg import TrackArray
 from gar_ros.node.convert import header_message, track_message
 from gar_ros.node.interface import TRACKS
+from gar_ros.node.qos import publisher
 from gar_ros.node.subscriptions import every
 
 _PERIOD = 0.5
@@ -21,8 +21,7 @@ class TrackTopic:
 
     def __init__(self, node: Node, tracks: TrackMemory) -> None:
         self._node, self._tracks = node, tracks
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._publisher = node.create_publisher(TRACKS.type, TRACKS.name, latched)
+        self._publisher = publisher(node, TRACKS, latched=True)
         self._timer: Timer | None = None
         self._told: list[tuple[str, int, TrackState]] = []
 

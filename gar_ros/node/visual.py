@@ -13,7 +13,6 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.timer import Timer
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
@@ -29,6 +28,7 @@ from gar_ros.node.convert import answer_message, header_message, image_message
 from gar_ros.node.depth import coloured_cloud
 from gar_ros.node.interface import ANSWERS, CLOUD, MARKERS, OVERLAY
 from gar_ros.node.markers import Markers, Placed, captions
+from gar_ros.node.qos import publisher
 from gar_ros.node.settings import Settings
 from gar_ros.region import Region
 from gar_ros.view.colours import region_colour
@@ -57,11 +57,10 @@ class Visual:
         self._answers = AnswerMemory(settings.answers_kept)
         self._publishing = threading.Lock()
         self._closed = False
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._answer_publisher = node.create_publisher(ANSWERS.type, ANSWERS.name, latched)
-        self._overlay_publisher = node.create_publisher(OVERLAY.type, OVERLAY.name, QoSProfile(depth=1))
-        self._marker_publisher = node.create_publisher(MARKERS.type, MARKERS.name, QoSProfile(depth=1))
-        self._cloud_publisher = node.create_publisher(CLOUD.type, CLOUD.name, QoSProfile(depth=1))
+        self._answer_publisher = publisher(node, ANSWERS, latched=True)
+        self._overlay_publisher = publisher(node, OVERLAY)
+        self._marker_publisher = publisher(node, MARKERS)
+        self._cloud_publisher = publisher(node, CLOUD)
         self._drawings = (
             _Drawing(self._overlay_publisher, self._overlay, in_space=False),
             _Drawing(self._marker_publisher, self._in_space, in_space=True),

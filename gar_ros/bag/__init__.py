@@ -1,0 +1,1 @@
+"""Recorded bags without a ROS graph: read, answered, written. Needs the Python package rosbags."""

@@ -1,0 +1,209 @@
+"""Answers questions about the images of a bag and writes answers and overlays into another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+
+from gar_ros.bag.files import BagReader, BagWriter, Recorded
+from gar_ros.engine.engine import GarEngine
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.geometry.extent import Extent
+from gar_ros.memory.answers import Answered, AnswerMemory
+from gar_ros.memory.frames import Frame, RegionSource, askable
+from gar_ros.msg import AnswerArray
+from gar_ros.node.convert import answer_message, frame_of, header_message, image_message, stamp_ns
+from gar_ros.node.detectors import OWN, message_type
+from gar_ros.node.pairing import StampPairing
+from gar_ros.node.region_building import RegionBuilder
+from gar_ros.node.settings import REGIONS_TYPES
+from gar_ros.region import Region
+from gar_ros.view.overlay import draw_overlay
+
+ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"
+IMAGE_TYPES: dict[str, Any] = {"sensor_msgs/Image": Image, "sensor_msgs/CompressedImage": CompressedImage}
+_QUEUE = 30
+"""Images that wait for their regions."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """What to read: topic names in the bag. regions or instances may be empty, and both when the bag has only one
+    that fits; both together: the detections' masks are in the label image."""
+
+    image: str
+    regions: str = ""
+    instances: str = ""
+
+    def resolved(self, types: dict[str, str]) -> Topics:
+        """With the usual names where none is given. Raises GarError INVALID_REQUEST naming what the bag has."""
+        regions, instances = self.regions, self.instances
+        if not regions and not instances:
+            regions, instances = ("/regions" if "/regions" in types else ""), ""
+            if not regions:
+                instances = "/instances"
+        wanted = {self.image: tuple(IMAGE_TYPES)}
+        wanted |= {regions: REGIONS_TYPES} if regions else {}
+        wanted |= {instances: ("sensor_msgs/Image",)} if instances else {}
+        for topic, kinds in wanted.items():
+            if types.get(topic) not in kinds:
+                there = ", ".join(f"{name} ({kind})" for name, kind in sorted(types.items()))
+                raise GarError(
+                    ErrorCode.INVALID_REQUEST,
+                    f"expected {' or '.join(kinds)} on topic {topic}; the bag has {there or 'no messages'}",
+                )
+        return Topics(self.image, regions, instances)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked of an image. questions: none asks for a description of each region. region_ids: <Prompt0>..; none
+    asks about every region alone. every_ns: least time between two images."""
+
+    questions: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    region_ids: tuple[str, ...] = ()
+    every_ns: int = 0
+    max_tokens: int = 64
+    max_tiles: int | None = None
+
+    def check(self, engine: GarEngine) -> None:
+        """Raises GarError for what `engine` could never answer."""
+        for question in self.questions or (None,):
+            engine.check_request(max(1, len(self.region_ids)), question, self.choices, self.max_tokens)
+
+
+@dataclass
+class Count:
+    """What came of it. images: that had regions. skipped: that could not be used, and how many of which reason."""
+
+    images: int = 0
+    answers: int = 0
+    skipped: dict[str, int] | None = None
+
+    def skip(self, reason: str) -> None:
+        """Counts one more."""
+        self.skipped = self.skipped or {}
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+
+class Annotator:
+    """Takes a bag's messages one by one. progress: told after each image, with its stamp in nanoseconds."""
+
+    def __init__(
+        self,
+        engine: GarEngine,
+        writer: BagWriter,
+        topics: Topics,
+        types: dict[str, str],
+        asking: Asking,
+        progress: Callable[[int], None] = lambda stamp: None,
+    ) -> None:
+        self._engine, self._writer, self._asking, self._progress = engine, writer, asking, progress
+        self.count = Count()
+        detections = types.get(topics.regions, OWN)
+        self._builder = RegionBuilder(detections, "instances" if topics.regions and topics.instances else "own")
+        self._classes: dict[str, Any] = {topics.image: IMAGE_TYPES[types[topics.image]]}
+        self._pairings: dict[str, StampPairing] = {}
+        builds: dict[str, Callable[..., RegionSource | None]] = {
+            topics.regions: self._builder.of_detections,
+            topics.instances: self._builder.of_labels,
+        }
+        for topic, build in builds.items():
+            if topic:
+                self._classes[topic] = message_type(detections) if topic == topics.regions else Image
+                self._pairings[topic] = StampPairing(_QUEUE, None, partial(self._on_pair, build))
+        self._image = topics.image
+        self._last_ns: int | None = None
+        self._logged_ns = 0
+
+    def take(self, message: Recorded) -> None:
+        """A message of any topic; answers are written when an image has its regions."""
+        if message.topic not in self._classes:
+            return
+        self._logged_ns = message.logged_ns
+        decoded = deserialize_message(message.data, self._classes[message.topic])
+        stamp = stamp_ns(decoded.header.stamp)
+        if message.topic in self._pairings:
+            self._pairings[message.topic].add(1, stamp, decoded)
+        else:
+            for pairing in self._pairings.values():
+                pairing.add(0, stamp, decoded)
+
+    def _on_pair(self, build: Callable[..., RegionSource | None], image: Any, detections: Any) -> None:
+        stamp = stamp_ns(image.header.stamp)
+        if self._last_ns is not None and 0 <= stamp - self._last_ns < self._asking.every_ns:
+            return
+        try:
+            source = build(detections, frame_of(image).size)
+            if source is None:  # its label image is still to come
+                return
+            frame = frame_of(image, source)
+            regions = askable(frame)
+            if not regions:
+                return
+            self._answer(frame, regions)
+            self._last_ns = stamp
+        except GarError as error:
+            self.count.skip(error.message)
+
+    def _answer(self, frame: Frame, regions: list[Region]) -> None:
+        answers = AnswerMemory(len(regions) * max(1, len(self._asking.questions)))
+        for chosen in self._chosen(regions):
+            start = time.monotonic_ns()
+            encoded = self._engine.encode(frame.image, chosen, self._asking.max_tiles)
+            for question in self._asking.questions or ("",):
+                if question:
+                    answer = encoded.ask(question, self._asking.choices, self._asking.max_tokens)
+                else:
+                    answer = encoded.describe(self._asking.max_tokens)
+                ids = tuple(region.id for region in chosen)
+                latency = time.monotonic_ns() - start
+                extents = tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen)
+                choices = self._asking.choices if question else ()
+                answers.add(
+                    Answered(answer, question, ids, choices, frame.stamp_ns, frame.frame_id, 0, latency, extents)
+                )
+        header = header_message(frame.frame_id, frame.stamp_ns)
+        messages = [answer_message(one) for one in answers.all()]
+        self._writer.write(ANSWERS, AnswerArray(answers=messages), self._logged_ns)
+        picture = draw_overlay(frame.image, regions, answers.captions())
+        self._writer.write(OVERLAY, image_message(picture, "rgb8", header), self._logged_ns)
+        self.count.images += 1
+        self.count.answers += len(messages)
+        self._progress(frame.stamp_ns)
+
+    def _chosen(self, regions: list[Region]) -> list[list[Region]]:
+        """The regions of each prompt. Raises GarError UNKNOWN_REGION."""
+        if not self._asking.region_ids:
+            return [[region] for region in regions]
+        there = {region.id: region for region in regions}
+        missing = [region_id for region_id in self._asking.region_ids if region_id not in there]
+        if missing:
+            raise GarError(ErrorCode.UNKNOWN_REGION, f"region '{missing[0]}' is not in the image")
+        return [[there[region_id] for region_id in self._asking.region_ids]]
+
+
+def annotate(
+    reader: BagReader,
+    writer: BagWriter,
+    engine: GarEngine,
+    topics: Topics,
+    asking: Asking,
+    with_input: bool,
+    progress: Callable[[int], None] = lambda stamp: None,
+) -> Count:
+    """Answers about all images of `reader`. with_input: its messages are copied. Raises GarError INVALID_REQUEST."""
+    types = reader.types()
+    annotator = Annotator(engine, writer, topics.resolved(types), types, asking, progress)
+    for message in reader.messages():
+        if with_input:
+            writer.copy(message)
+        annotator.take(message)
+    return annotator.count

@@ -1,0 +1,55 @@
+"""QoS as ROS users override it: parameters qos_overrides.<topic>.<publisher or subscription>.<policy>, set at start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.node.interface import Endpoint
+
+PUBLISHED = QoSOverridingOptions(
+    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+)
+SUBSCRIBED = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY))
+"""Reliability follows the publishers: see `given_reliability`."""
+
+
+def publisher(node: Node, endpoint: Endpoint, latched: bool = False) -> Publisher:
+    """Newest message only, unless overridden. latched: late subscribers get it too. Raises GarError INVALID_REQUEST."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    profile = QoSProfile(depth=1, durability=durability)
+    with refused_policies(endpoint):
+        return node.create_publisher(endpoint.type, endpoint.name, profile, qos_overriding_options=PUBLISHED)
+
+
+@contextmanager
+def refused_policies(endpoint: Endpoint) -> Iterator[None]:
+    """Turns rclpy's error for an override that is no policy into GarError INVALID_REQUEST."""
+    try:
+        yield
+    except (RuntimeError, ParameterException) as error:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"qos_overrides of {endpoint.name}: {error}") from error
+
+
+def given_reliability(node: Node, topic: str) -> ReliabilityPolicy | None:
+    """What the override of a subscription says, None without one. Raises GarError INVALID_REQUEST."""
+    name = f"qos_overrides.{node.resolve_topic_name(topic)}.subscription.reliability"
+    if not node.has_parameter(name):
+        meaning = "reliable or best_effort; not set: the parameter `reliability` decides"
+        node.declare_parameter(name, None, ParameterDescriptor(description=meaning, dynamic_typing=True))
+    value: Any = node.get_parameter(name).value
+    if value is None:
+        return None
+    choices = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
+    if value not in choices:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected reliable or best_effort, got '{value}'")
+    return choices[value]

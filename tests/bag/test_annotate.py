@@ -1,0 +1,141 @@
+"""`gar annotate` on a recorded tabletop, with the shipped model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from gar_ros.cli.main import main
+from gar_ros.engine.shipped import shipped_paths
+from gar_ros.sim.timeline import Timeline
+from tests.recorded import FRAME, SEED, record_tabletop
+
+Messages = dict[str, list[tuple[int, Any]]]
+"""(logged nanoseconds, message) by topic."""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
+    """The bag and its stamps."""
+    path = tmp_path_factory.mktemp("bags") / "tabletop"
+    return path, record_tabletop(path)
+
+
+def read(path: Path) -> tuple[Messages, list[Connection]]:
+    """A bag through the definitions that it carries itself."""
+    messages: Messages = {}
+    with AnyReader([path]) as reader:
+        for connection, logged, data in reader.messages():
+            message = reader.deserialize(data, connection.msgtype)
+            messages.setdefault(connection.topic, []).append((logged, message))
+        return messages, list(reader.connections)
+
+
+def stamp_of(header: Any) -> int:
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+def test_answers_and_overlays_are_in_a_bag_that_explains_itself(
+    recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag, stamps = recorded
+    out = tmp_path / "answered"
+    assert (
+        main(["annotate", str(bag), "--out", str(out), "--question", "What colour is <Prompt0>?", "--every", "0"]) == 0
+    )
+    messages, connections = read(out)
+    before, _ = read(bag)
+    assert {topic: len(found) for topic, found in messages.items()} == {
+        **{topic: len(found) for topic, found in before.items()},
+        "/gar/answers": 3,
+        "/gar/overlay": 3,
+    }
+    right = asked = 0
+    for stamp, (logged, array) in zip(stamps, messages["/gar/answers"], strict=True):
+        assert logged == stamp + 40_000_000  # when image and regions were both there
+        for answer in array.answers:
+            (region,) = answer.region_ids
+            assert (stamp_of(answer.header), answer.header.frame_id) == (stamp, FRAME)
+            assert np.isnan(answer.geometries[0].centroid.x)  # no depth was read
+            right += answer.text == Timeline(SEED).at(stamp).objects[int(region) - 1].colour
+            asked += 1
+    assert asked >= 15 and right >= 0.9 * asked
+    for (_, picture), (_, overlay) in zip(before["/image"], messages["/gar/overlay"], strict=True):
+        assert (overlay.encoding, overlay.height, overlay.width) == ("rgb8", 480, 640)
+        changed = np.asarray(picture.data) != np.asarray(overlay.data)
+        assert 0.02 < changed.mean() < 0.9
+    assert f"{asked} answers about 3 images" in capsys.readouterr().out
+    own = {one.topic: one for one in connections if one.msgtype.startswith("gar_ros/")}
+    described = next(path for path in shipped_paths("msg/AnswerArray.json") if path.is_file())
+    hashes = json.loads(described.read_text())["type_hashes"]
+    assert own["/gar/answers"].digest == next(
+        one["hash_string"] for one in hashes if one["type_name"] == "gar_ros/msg/AnswerArray"
+    )
+
+
+def test_a_closed_question_about_named_regions(recorded: tuple[Path, list[int]], tmp_path: Path) -> None:
+    bag, stamps = recorded
+    out = tmp_path / "answered"
+    words = ["--question", "Is <Prompt0> inside <Prompt1>?", "--choices", "yes,no", "--region", "5", "--region", "3"]
+    assert main(["annotate", str(bag), "--out", str(out), *words, "--every", "1", "--without-input"]) == 0
+    messages, _ = read(out)
+    assert set(messages) == {"/gar/answers", "/gar/overlay"}
+    answers = [array.answers for _, array in messages["/gar/answers"]]
+    assert [stamp_of(found[0].header) for found in answers] == stamps[::2]
+    for (answer,) in answers:
+        assert (list(answer.region_ids), list(answer.choices), answer.text) == (["5", "3"], ["yes", "no"], "yes")
+        assert sum(answer.probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--image", "/camera"], "expected sensor_msgs/Image or sensor_msgs/CompressedImage on topic /camera; the bag"),
+        (["--instances", "/note"], "expected sensor_msgs/Image on topic /note; the bag has /image (sensor_msgs/Image)"),
+        (["--question", "Is <Prompt1> red?"], "<Prompt1>"),
+        (["--choices", "a,b"], "expected a --question"),
+        (["--every", "-1"], "expected --every of 0 seconds or more, got -1.0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    recorded: tuple[Path, list[int]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    out = tmp_path / "answered"
+    assert main(["annotate", str(recorded[0]), "--out", str(out), *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_region_that_an_image_lacks_leaves_the_image_out(
+    recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "answered"
+    words = ["--question", "Is <Prompt0> red?", "--region", "99", "--every", "0"]
+    assert main(["annotate", str(recorded[0]), "--out", str(out), *words]) == 1
+    assert "3 image(s) left out: region '99' is not in the image" in capsys.readouterr().err
+    assert set(read(out)[0]) == {"/image", "/instances", "/note"}
+
+
+def test_bags_that_are_none_and_folders_that_are_taken_are_refused(
+    recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "text.mcap").write_text("no bag")
+    for bag, out, message in (
+        (tmp_path / "nowhere", tmp_path / "new", "which does not exist"),
+        (tmp_path / "text.mcap", tmp_path / "new", "expected a rosbag2 bag"),
+        (recorded[0], tmp_path / "taken", "expected a new folder for the bag"),
+    ):
+        assert main(["annotate", str(bag), "--out", str(out)]) == 2
+        assert message in capsys.readouterr().err
