@@ -65,6 +65,19 @@ def test_a_region_out_of_view_is_remembered_and_asked_about_in_its_last_image(ro
         wait_until(lambda: "1#2" in states(robot), lambda: str(states(robot)))
 
 
+def test_a_detector_that_restarts_and_counts_anew_names_other_objects(robot: Robot, gar: GarStarter) -> None:
+    gar()
+    table = Table()
+    with robot.publishing(table):
+        robot.client.wait_until_ready(PATIENCE)
+        table.shown = {"right": "1", "left": "2"}
+        wait_until(lambda: {"1#2", "2#2"} <= set(states(robot)), lambda: str(states(robot)))
+        listed = robot.client.list_regions()
+        assert {region.id: region.label for region in listed.regions} == {"1#2": "right", "2#2": "left"}
+        before = robot.client.query(QUESTION, ["1"], max_tokens=1)
+        assert stamp_ns(before.header.stamp) < stamp_ns(listed.header.stamp), "of an image before the restart"
+
+
 def test_a_detector_without_ids_is_followed(robot: Robot, gar: GarStarter) -> None:
     gar(tracking="similari")
     table = Table()
