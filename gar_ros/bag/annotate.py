@@ -81,7 +81,8 @@ class Asking:
 
 @dataclass
 class Count:
-    """What came of it. images: that had regions. skipped: that could not be used, and how many of which reason."""
+    """What came of it. images: that had regions. skipped: messages that could not be used, how many for which
+    reason."""
 
     images: int = 0
     answers: int = 0
@@ -128,7 +129,11 @@ class Annotator:
         if message.topic not in self._classes:
             return
         self._logged_ns = message.logged_ns
-        decoded = deserialize_message(message.data, self._classes[message.topic])
+        try:
+            decoded = deserialize_message(message.data, self._classes[message.topic])
+        except RuntimeError:  # Fast CDR's: the bytes are no such message
+            self.count.skip(f"a message on {message.topic} can't be decoded")
+            return
         stamp = stamp_ns(decoded.header.stamp)
         if message.topic in self._pairings:
             self._pairings[message.topic].add(1, stamp, decoded)

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         with BagWriter(args.out) as writer:
             count = annotate(reader, writer, engine, topics, asking, not args.without_input, _Progress())
     for reason, times in (count.skipped or {}).items():
-        print(f"gar: {times} image(s) left out: {reason}", file=sys.stderr)
+        print(f"gar: {times} message(s) left out: {reason}", file=sys.stderr)
     print(f"{count.answers} answers about {count.images} images in {args.out}")
     if count.images == 0 and not count.skipped:
         print(f"gar: no image on {args.image} has regions of the same stamp", file=sys.stderr)

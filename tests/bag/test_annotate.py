@@ -11,6 +11,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
+from gar_ros.bag.files import BagReader, BagWriter
 from gar_ros.cli.main import main
 from gar_ros.engine.shipped import shipped_paths
 from gar_ros.sim.timeline import Timeline
@@ -123,8 +124,21 @@ def test_a_region_that_an_image_lacks_leaves_the_image_out(
     out = tmp_path / "answered"
     words = ["--question", "Is <Prompt0> red?", "--region", "99", "--every", "0"]
     assert main(["annotate", str(recorded[0]), "--out", str(out), *words]) == 1
-    assert "3 image(s) left out: region '99' is not in the image" in capsys.readouterr().err
+    assert "3 message(s) left out: region '99' is not in the image" in capsys.readouterr().err
     assert set(read(out)[0]) == {"/image", "/instances", "/note"}
+
+
+def test_a_broken_message_costs_only_itself(
+    recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, out = tmp_path / "broken", tmp_path / "answered"
+    with BagReader(recorded[0]) as reader, BagWriter(broken) as writer:
+        for number, message in enumerate(reader.messages()):
+            writer.copy(message._replace(data=message.data[:40]) if number == 1 else message)
+    words = ["--question", "What is <Prompt0>?", "--every", "0", "--without-input"]
+    assert main(["annotate", str(broken), "--out", str(out), *words]) == 0
+    assert "1 message(s) left out: a message on /image can't be decoded" in capsys.readouterr().err
+    assert len(read(out)[0]["/gar/answers"]) == 2
 
 
 def test_bags_that_are_none_and_folders_that_are_taken_are_refused(
