@@ -14,10 +14,11 @@ train --stage vision --steps 3600 --cooldown 0.25
 train --stage answers --name direct --start vision --vision-scale 0 --steps 600 --regions 0.15,0.6,0.25 \
     --focus further_left,further_right,nearer,larger,left_of,right_of,in_front,behind
 train --stage answers --name all --start direct --vision-scale 0.3 --steps 2200 --cooldown 0.4
-# Then what has to be compared with a word or with another region, and what several regions are asked for.
-train --stage answers --name match --start all --vision-scale 0.3 --steps 2000 --cooldown 0.4 \
-    --regions 0.2,0.4,0.35,0.03,0.02 --focus is_colour,is_shape,same_colour,same_shape,which_is,which_not,further_left,\
-further_right,closest,multiple_choice,can_see
+# Then what has to be compared with a word or with another region; at the end what is learnt last.
+match() { train --stage answers --name match --start all --vision-scale 0.3 --regions 0.2,0.4,0.35,0.03,0.02 "$@"; }
+match --steps 1200 --focus is_colour,is_shape,same_colour,same_shape,which_is,which_not,further_left,further_right,\
+closest,multiple_choice,can_see
+match --steps 2000 --cooldown 0.3 --focus same_colour,same_shape,which_is,which_not,multiple_choice,closest,can_see
 train --stage checkpoint --name match --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"
