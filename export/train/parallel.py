@@ -28,10 +28,18 @@ class Workers:
         return self.number == 0
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replaces the gradients by their mean over all processes, which must have them for the same parameters."""
+        """Replaces the gradients by their mean over all processes; one that a process lacks counts as zero there, as
+        of a loss that its batch had nothing for."""
         if self.count == 1:
             return
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        everything = list(parameters)
+        there = torch.tensor([parameter.grad is not None for parameter in everything]).float()
+        torch.distributed.all_reduce(there)
+        used = [parameter for parameter, count in zip(everything, there.tolist(), strict=True) if count]
+        for parameter in used:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in used if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         torch.distributed.all_reduce(flat)
         flat /= self.count
