@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import combinations
 
 import rclpy
 from rclpy.utilities import remove_ros_args
@@ -53,13 +54,11 @@ def main() -> int:
 def held_down(graph: SceneGraph, order: list[str], seed: int) -> list[tuple[str, str]]:
     """Pairs (lies on or in, picked too early) of the simulated scene at the graph's stamp."""
     objects = Timeline(seed).at(stamp_ns(graph.header.stamp)).objects
-    place = {region: number for number, region in enumerate(order)}
-    pairs = [(one, other) for one in order for other in order if place[one] > place[other]]
+    seen = {region: objects[int(region) - 1] for region in order}
     return [
-        (one, other)
-        for one, other in pairs
-        for upper, lower in [(objects[int(one) - 1], objects[int(other) - 1])]
-        if YES in (rests_on(upper, lower), rests_in(upper, lower))
+        (later, sooner)
+        for sooner, later in combinations(order, 2)
+        if YES in (rests_on(seen[later], seen[sooner]), rests_in(seen[later], seen[sooner]))
     ]
 
 

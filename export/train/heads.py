@@ -129,17 +129,10 @@ def place_loss(head: DirectionHead, states: Tensor, places: Tensor, name: str) -
     return (errors * weights).sum() / known.sum().clamp(min=1), numbers
 
 
-def ordinal_loss(head: nn.Linear, states: Tensor, ordinals: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of which region (0: the first) of its question a <PromptN> names. states [n, H], ordinals [n]."""
+def class_loss(head: nn.Linear, states: Tensor, classes: Tensor, name: str) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of the class that a state must hold, and the share that does. states [n, H], classes int64 [n]."""
     logits = head(states)
-    return F.cross_entropy(logits, ordinals), {"ordinal": (logits.argmax(-1) == ordinals).float().mean().item()}
-
-
-def asked_loss(head: nn.Linear, states: Tensor, values: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of the value, of all attributes' values in a row, that a question asks for. states [n, H], values
-    [n]."""
-    logits = head(states)
-    return F.cross_entropy(logits, values), {"asked": (logits.argmax(-1) == values).float().mean().item()}
+    return F.cross_entropy(logits, classes), {name: (logits.argmax(-1) == classes).float().mean().item()}
 
 
 def alike_loss(head: nn.Linear, states: Tensor, alike: Tensor) -> tuple[Tensor, dict[str, float]]:

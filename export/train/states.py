@@ -17,10 +17,9 @@ from gar_ros.export.train.heads import (
     PROMPTS,
     Heads,
     alike_loss,
-    asked_loss,
+    class_loss,
     grid_loss,
     match_loss,
-    ordinal_loss,
     patch_loss,
     place_loss,
     region_loss,
@@ -28,6 +27,7 @@ from gar_ros.export.train.heads import (
 from gar_ros.export.train.packing import NO_LABEL, Packed
 from gar_ros.export.train.questions import CAPTION_FORM, asked_value, decided
 from gar_ros.export.train.scenes import ABSENT
+from gar_ros.export.train.vision_stage import TileBatch
 from gar_ros.sim.questions import Question
 
 LINK_LAYER = 0  # decoder layer after which a region's last crop token must know what and where the region is
@@ -58,18 +58,9 @@ Parts = dict[str, tuple[Tensor, dict[str, float]]]
 
 
 @dataclass(frozen=True)
-class AnswerBatch:
-    """B pictures of one tile with R regions. pixels [B, 3, S, S], masks [B, 1, S, S], patches int64 [B, n, 4],
-    attributes int64 [B, R, 4], places [B, R, PLACE], wy, wx [B, R, g, g]; prefix int64 [P]; asked: the questions of
-    each picture."""
+class AnswerBatch(TileBatch):
+    """The same with questions. prefix: int64 [P]. asked: the questions of each picture."""
 
-    pixels: Tensor
-    masks: Tensor
-    patches: Tensor
-    attributes: Tensor
-    places: Tensor
-    wy: Tensor
-    wx: Tensor
     prefix: Tensor
     packed: Packed
     asked: list[list[Question]]
@@ -95,13 +86,15 @@ class Forward:
 @dataclass(frozen=True)
 class Named:
     """Every <PromptN> in a question, in reading order, [n] each: picture, place after the prefix, region; the how
-    manieth different region of its question it names; and the first of those."""
+    manieth different region of its question it names; and the first of those. order: the different regions that a
+    question, as (picture, number), names."""
 
     rows: Tensor
     at: Tensor
     regions: Tensor
     ordinals: Tensor
     first: Tensor
+    order: dict[tuple[int, int], list[int]]
 
 
 @dataclass(frozen=True)
@@ -161,13 +154,13 @@ class StateLosses:
         values = torch.tensor([asked_value(question) for question in self._questions(batch, named)])
         known = values != ABSENT
         if known.any():
-            parts["asked"] = asked_loss(heads.asked, names[known], values[known])
+            parts["asked"] = class_loss(heads.asked, names[known], values[known], "asked")
         return parts
 
     def _several(self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named) -> Parts:
         """Losses of questions that name more than one region."""
         rows, at = named.rows, named.at
-        parts = {"ordinal": ordinal_loss(heads.ordinal, states.names[rows, at], named.ordinals)}
+        parts = {"ordinal": class_loss(heads.ordinal, states.names[rows, at], named.ordinals, "ordinal")}
         later = named.ordinals > 0
         if later.any():
             own, other = batch.attributes[rows, named.regions], batch.attributes[rows, named.first]
@@ -216,7 +209,7 @@ class StateLosses:
                 found.append(number)
             ordinals.append(found.index(number))
             first.append(found[0])
-        return Named(rows, at, regions, torch.tensor(ordinals), torch.tensor(first))
+        return Named(rows, at, regions, torch.tensor(ordinals), torch.tensor(first), order)
 
     def _questions(self, batch: AnswerBatch, named: Named) -> list[Question]:
         """The question that each name is part of."""
@@ -231,17 +224,12 @@ class StateLosses:
         same = torch.roll(segments, 1, 1) == segments
         starts = (labels != NO_LABEL) & ~((before != NO_LABEL) & same)
         start_of = {(int(row), int(segments[row, place])): int(place) for row, place in starts.nonzero().tolist()}
-        regions: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row, place, number in zip(named.rows.tolist(), named.at.tolist(), named.regions.tolist(), strict=True):
-            found = regions[row, int(segments[row, place])]
-            if number not in found:
-                found.append(number)
-        keys = [key for key, numbers in regions.items() if len(numbers) >= 2]
+        keys = [key for key, regions in named.order.items() if len(regions) >= 2]
         mentioned = torch.full((len(keys), MENTIONED, PLACE), float("nan"))
         placed = torch.full((len(keys), PROMPTS, PLACE), float("nan"))
         for index, key in enumerate(keys):
-            first = regions[key][:MENTIONED]
+            first = named.order[key][:MENTIONED]
             mentioned[index, : len(first)] = batch.places[key[0], first]
-            placed[index, regions[key]] = batch.places[key[0], regions[key]]
+            placed[index, named.order[key]] = batch.places[key[0], named.order[key]]
         whole = torch.tensor([[key[0], start_of[key]] for key in keys], dtype=torch.long).reshape(-1, 2)
         return Mentions(whole[:, 0], whole[:, 1], mentioned.flatten(1), placed.flatten(1))

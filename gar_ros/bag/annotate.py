@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -86,12 +87,7 @@ class Count:
 
     images: int = 0
     answers: int = 0
-    skipped: dict[str, int] | None = None
-
-    def skip(self, reason: str) -> None:
-        """Counts one more."""
-        self.skipped = self.skipped or {}
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 class Annotator:
@@ -132,7 +128,7 @@ class Annotator:
         try:
             decoded = deserialize_message(message.data, self._classes[message.topic])
         except RuntimeError:  # Fast CDR's: the bytes are no such message
-            self.count.skip(f"a message on {message.topic} can't be decoded")
+            self.count.skipped[f"a message on {message.topic} can't be decoded"] += 1
             return
         stamp = stamp_ns(decoded.header.stamp)
         if message.topic in self._pairings:
@@ -156,7 +152,7 @@ class Annotator:
             self._answer(frame, regions)
             self._last_ns = stamp
         except GarError as error:
-            self.count.skip(error.message)
+            self.count.skipped[error.message] += 1
 
     def _answer(self, frame: Frame, regions: list[Region]) -> None:
         answers = AnswerMemory(len(regions) * max(1, len(self._asking.questions)))
@@ -204,9 +200,11 @@ def annotate(
     with_input: bool,
     progress: Callable[[int], None] = lambda stamp: None,
 ) -> Count:
-    """Answers about all images of `reader`. with_input: its messages are copied. Raises GarError INVALID_REQUEST."""
-    types = reader.types()
-    annotator = Annotator(engine, writer, topics.resolved(types), types, asking, progress)
+    """Answers about all images of `reader`. topics: resolved. with_input: the bag's messages are copied.
+
+    Raises GarError INVALID_REQUEST.
+    """
+    annotator = Annotator(engine, writer, topics, reader.types(), asking, progress)
     for message in reader.messages():
         if with_input:
             writer.copy(message)

@@ -49,15 +49,6 @@ class BagReader:
     ) -> None:
         self._reader.close()
 
-    @property
-    def connections(self) -> list[Connection]:
-        return self._reader.connections
-
-    @property
-    def seconds(self) -> float:
-        """From the first message to the last."""
-        return self._reader.duration / 1e9
-
     def types(self) -> dict[str, str]:
         """Message type, as gar_ros/RegionArray, of every topic."""
         return {one.topic: one.msgtype.replace("/msg/", "/") for one in self._reader.connections}

@@ -84,16 +84,15 @@ def run(args: argparse.Namespace) -> int:
         max_tokens=args.max_tokens,
         max_tiles=args.max_tiles,
     )
-    topics = Topics(args.image, args.regions, args.instances)
     with BagReader(args.bag) as reader:
-        topics.resolved(reader.types())
+        topics = Topics(args.image, args.regions, args.instances).resolved(reader.types())
         engine = GarEngine.open(
             args.model or default_model_dir(), args.provider, args.threads, engines=Engines(args.engines)
         )
         asking.check(engine)
         with BagWriter(args.out) as writer:
             count = annotate(reader, writer, engine, topics, asking, not args.without_input, _Progress())
-    for reason, times in (count.skipped or {}).items():
+    for reason, times in count.skipped.items():
         print(f"gar: {times} message(s) left out: {reason}", file=sys.stderr)
     print(f"{count.answers} answers about {count.images} images in {args.out}")
     if count.images == 0 and not count.skipped:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
@@ -19,38 +16,23 @@ from gar_ros.cli.main import main
 from gar_ros.node.convert import stamp_message, stamp_ns
 from tests.processes import StartProcess
 from tests.recorded import record_tabletop
-from tests.system.robot import PATIENCE, Robot, start_gar, wait_until
+from tests.system.robot import PATIENCE, Robot, Scene, start_gar, wait_until
 
 QUESTION = "What colour is <Prompt0>?"
-PERIOD = 0.3  # seconds between messages; the bag's own does not matter to a clock that follows the messages
+PERIOD = 0.6  # seconds between images; the bag's own does not matter to a clock that follows the messages
 
 
-@contextmanager
-def playing(robot: Robot, bag: Path) -> Iterator[None]:
-    """Publishes the bag's images again and again, and its time on /clock before each, as `ros2 bag play --clock`."""
+def played(bag: Path) -> Scene:
+    """The bag's next image and label image, again and again, each after its time on /clock, as `ros2 bag play --clock`
+    does; they keep their own stamps."""
     with AnyReader([bag]) as reader:
-        found = [(one.topic, logged, bytes(data)) for one, logged, data in reader.messages() if one.topic != "/note"]
-    clock = robot.node.create_publisher(Clock, "/clock", QoSProfile(depth=1))
-    topics = {topic: robot.node.create_publisher(Image, topic, QoSProfile(depth=5)) for topic, _, _ in found}
-    stop = threading.Event()
-
-    def play() -> None:
-        while True:
-            for topic, logged, data in found:
-                clock.publish(Clock(clock=stamp_message(logged)))
-                topics[topic].publish(deserialize_message(data, Image))
-                if stop.wait(PERIOD):
-                    return
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        for publisher in (clock, *topics.values()):
-            robot.node.destroy_publisher(publisher)
+        found = [
+            [("/clock", Clock(clock=stamp_message(logged))), (one.topic, deserialize_message(bytes(data), Image))]
+            for one, logged, data in reader.messages()
+            if one.topic != "/note"
+        ]
+    pairs = cycle([image + labels for image, labels in zip(found[::2], found[1::2], strict=True)])
+    return lambda _: next(pairs)
 
 
 def test_a_bag_gets_the_same_answers_live_and_offline(
@@ -70,7 +52,7 @@ def test_a_bag_gets_the_same_answers_live_and_offline(
     }
     assert {stamp for stamp, _ in offline} == set(stamps)
     start_gar(start_process, None, use_sim_time="true")
-    with playing(robot, bag):
+    with robot.publishing(played(bag), period=PERIOD):
         robot.client.wait_until_ready(PATIENCE)  # images of years ago are fresh by the bag's clock
         live = {}
 
