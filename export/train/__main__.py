@@ -21,6 +21,7 @@ from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import ABLATIONS, AnswerStage, Curriculum
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.initialise import initialise
+from gar_ros.export.train.mixed_stage import MixedStage
 from gar_ros.export.train.parallel import run_workers
 from gar_ros.export.train.questions import DIRECT_KINDS, corpus
 from gar_ros.export.train.run import STATE, VISION_PARTS, Run, Settings, load_weights, train
@@ -30,6 +31,7 @@ from gar_ros.export.train.tokenizer import train_tokenizer
 from gar_ros.export.train.vision_stage import VisionStage
 
 SHARD = 250  # scenes
+MIXED_ALL_MASKED = 0.3  # less often than in stage vision: most questions are about one masked region
 HELD_OUT = 500  # scenes that choose nothing but when to stop
 
 
@@ -63,6 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--cooldown", type=float, default=0.0, help="share of the steps, at the end, in which the learning rate falls")
     add("--questions", type=int, default=12, help="about one picture (stage answers)")
     add("--regions", default="0.2,0.4,0.3,0.06,0.04", help="share of pictures with 1, 2, .. regions (stage answers)")
+    add("--tiles", type=float, default=0.0, help="share of the steps that are as in stage vision (stage answers)")
     add("--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)")
     add("--without", default="", choices=ABLATIONS, help="train or write a model that lacks this (an ablation)")
     add("--seed", type=int, default=0)
@@ -126,7 +129,9 @@ def train_stage(arguments: argparse.Namespace) -> None:
     prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
     frozen = arguments.vision_scale == 0
     stage = AnswerStage(scenes, held_out, prompts, tokens, arguments.batch, curriculum, frozen, arguments.without)
-    run_workers(arguments.processes, lambda workers: train(run, stage, settings, workers))
+    tiles = VisionStage(scenes, held_out, arguments.batch, MIXED_ALL_MASKED)
+    mixed = MixedStage(stage, tiles, arguments.tiles) if arguments.tiles else stage
+    run_workers(arguments.processes, lambda workers: train(run, mixed, settings, workers))
 
 
 def write_checkpoint(arguments: argparse.Namespace) -> None:

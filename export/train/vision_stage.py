@@ -18,7 +18,7 @@ from gar_ros.export.train.scenes import ABSENT, WHOLE, Scenes
 REGIONS = 4  # at most, of one picture
 MASKS_CHANGED = 0.2
 GRID_WEIGHT = 2.0
-NO_MASK, ALL_MASKED = 0.1, 0.7  # otherwise a random part of the regions is masked
+NO_MASK, ALL_MASKED = 0.1, 0.7  # share of the pictures; otherwise a random part of the regions is masked
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class VisionStage:
 
     name = "vision"
 
-    def __init__(self, scenes: Scenes, held_out: Scenes, batch: int) -> None:
-        self.scenes, self.held_out, self.batch_size = scenes, held_out, batch
+    def __init__(self, scenes: Scenes, held_out: Scenes, batch: int, all_masked: float = ALL_MASKED) -> None:
+        self.scenes, self.held_out, self.batch_size, self.all_masked = scenes, held_out, batch, all_masked
 
     def batch(self, model: GarModel, plan: np.random.Generator, rng: np.random.Generator) -> TileBatch:
         """A random training batch."""
@@ -100,15 +100,15 @@ class VisionStage:
             wy[row, : len(regions)], wx[row, : len(regions)] = replay_weights(
                 region_boxes(regions), WHOLE, side, "correct"
             )
-            masks[row, 0] = _prompted(regions, rng)
+            masks[row, 0] = _prompted(regions, self.all_masked, rng)
         arrays = (pixels / 127.5 - 1, masks, np.stack(patches), attributes, places, wy, wx)
         return TileBatch(*(torch.from_numpy(array) for array in arrays))
 
 
-def _prompted(regions: list[NDArray[np.bool_]], rng: np.random.Generator) -> NDArray[np.float32]:
+def _prompted(regions: list[NDArray[np.bool_]], all_masked: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Union of none, all or some of the regions' masks."""
     kind = rng.random()
     if kind < NO_MASK:
         return np.zeros(regions[0].shape, np.float32)
-    some = regions if kind < NO_MASK + ALL_MASKED else [mask for mask in regions if rng.random() < 0.5]
+    some = regions if kind < NO_MASK + all_masked else [mask for mask in regions if rng.random() < 0.5]
     return np.logical_or.reduce([np.zeros_like(regions[0]), *some]).astype(np.float32)

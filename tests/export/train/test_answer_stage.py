@@ -13,12 +13,14 @@ from gar_ros.export.model import GarModel
 from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
 from gar_ros.export.train.heads import MENTIONED, PLACE, Heads
+from gar_ros.export.train.mixed_stage import MixedStage
 from gar_ros.export.train.packing import NO_LABEL
 from gar_ros.export.train.questions import VALUES, asked_value, corpus
 from gar_ros.export.train.scenes import ABSENT, render_scenes
 from gar_ros.export.train.states import AnswerBatch
 from gar_ros.export.train.tiny_checkpoint import write_companions
 from gar_ros.export.train.tokenizer import train_tokenizer
+from gar_ros.export.train.vision_stage import VisionStage
 from gar_ros.sim.questions import Question
 
 REGIONS = 3
@@ -109,3 +111,18 @@ def test_every_weight_of_the_decoder_and_the_vit_gets_a_gradient(
     assert np.isfinite(list(numbers.values())).all()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert not [name for name in without if "pool" not in name], without
+
+
+def test_a_share_of_the_steps_trains_the_vit_and_leaves_the_decoder_alone(
+    made: tuple[AnswerStage, GarModel, AnswerBatch],
+) -> None:
+    stage, model, _ = made
+    mixed = MixedStage(stage, VisionStage(stage.scenes, stage.held_out, 4), share=0.65)
+    batches = [mixed.batch(model, np.random.default_rng(seed), np.random.default_rng(seed)) for seed in range(40)]
+    tiles = [batch for batch in batches if not isinstance(batch, AnswerBatch)]
+    assert 0.4 < len(tiles) / len(batches) < 0.9
+    model.zero_grad()
+    mixed.loss(model, Heads(model), tiles[0])[0].backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert any("vision_tower" in name for name in trained)
+    assert not [name for name in trained if "language_model" in name]
