@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -23,6 +24,7 @@ COMMANDS = {
 
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_NOBODY_READS = 141  # as a shell tells SIGPIPE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,12 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     args = parser.parse_args(words)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except GarError as error:
         print(f"gar: {error.message}", file=sys.stderr)
         return _BAD_INPUT
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:  # as of `gar ask .. | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return _NOBODY_READS
 
 
 if __name__ == "__main__":

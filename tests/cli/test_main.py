@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,12 @@ def test_an_empty_mask_is_named(capsys: pytest.CaptureFixture[str], picture: Pat
     assert code == 2
     assert "empty.png" in err
     assert "no pixel set" in err
+
+
+def test_a_reader_that_has_gone_is_no_error(golden_model_dir: Path) -> None:
+    command = [sys.executable, "-m", "gar_ros.cli.main", "info", str(golden_model_dir)]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
