@@ -16,6 +16,7 @@ from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
 _FORMAT = "gar_ros-engine-1"
+_PART = ".part"  # how a file's name ends, after the writer's process id, until it is whole
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,12 @@ class EngineCache:
 
     def prepare(self, wanted_bytes: int) -> None:
         """Makes the folder and sees that it can be written and holds `wanted_bytes` more: before an engine is built for
-        minutes. Raises GarError INVALID_REQUEST."""
+        minutes. What builds that were killed have left is deleted. Raises GarError INVALID_REQUEST."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for part in self.folder.glob(f".*{_PART}"):
+                if not _is_running(part.suffixes[-2].removeprefix(".")):
+                    part.unlink(missing_ok=True)
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"\0")
             free = shutil.disk_usage(self.folder).free
@@ -116,7 +120,7 @@ def default_cache_folder() -> Path:
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """The file appears, or is replaced, with all its bytes on disk. Raises OSError, leaving nothing behind."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -131,6 +135,16 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         os.fsync(folder)  # the name, too, survives a power cut
     finally:
         os.close(folder)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _record_path(engine: Path) -> Path:

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,6 +130,20 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_no_engine_stays(
         cache.store(KEY, ENGINE)
     assert caught.value.code == ErrorCode.INVALID_REQUEST
     assert list(cache.folder.iterdir()) == []
+
+
+def test_what_a_killed_build_has_left_is_deleted_and_what_another_one_writes_is_not(cache: EngineCache) -> None:
+    killed = (
+        "import os, signal, sys; from pathlib import Path; from gar_ros.engine.tensorrt import cache\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "cache.write_atomically(Path(sys.argv[1]), b'half')"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(cache.folder / "a.engine")], check=False)
+    assert len(list(cache.folder.iterdir())) == 1
+    writing = cache.folder / f".b.engine.{os.getpid()}.part"
+    writing.write_bytes(b"half")
+    cache.prepare(0)
+    assert list(cache.folder.iterdir()) == [writing]
 
 
 def test_too_little_room_is_told_before_anything_is_built(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
