@@ -32,11 +32,11 @@ from gar_ros.sim.timeline import DEMO_SEED, Timeline
 from gar_ros.sim.truth import SceneTruth, scene_truth
 from gar_ros.srv import ListRegions
 
-# What gar-tiny's card says it can be trusted with.
+# What gar-tiny's card says it can be trusted with, of one line each.
 KINDS = (
     "colour", "shape", "size", "finish", "is_colour", "is_shape", "is_size", "left_of", "right_of", "in_front",
     "behind", "on_top", "inside", "same_colour", "larger", "larger_than", "nearer", "nearer_than", "which_is",
-    "which_not", "further_left", "further_right", "closest", "word_choice", "multiple_choice",
+    "which_not", "further_left", "further_right", "closest", "word_choice",
 )  # fmt: skip
 QUESTIONS_PER_IMAGE = 2  # the second finds image and regions already encoded
 OVERLAY_SECONDS = 10.0
