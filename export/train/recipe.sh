@@ -1,6 +1,6 @@
 #!/bin/sh
 # gar-tiny from nothing: `make train-tiny`. Every line goes on from where it stopped, so it can be started again at any
-# time. About twelve core-hours; all it makes is in $2, a folder that git ignores.
+# time. About ten core-hours; all it makes is in $2, a folder that git ignores.
 set -e
 python=$1
 run=${2:-.runs/tiny}
