@@ -21,7 +21,7 @@ from gar_ros.export.tokens import prompt_builder, read_prompts
 from gar_ros.export.train.answer_stage import ABLATIONS, AnswerStage, Curriculum
 from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.initialise import initialise
-from gar_ros.export.train.mixed_stage import MixedStage
+from gar_ros.export.train.mixed_stage import ALL_MASKED, MixedStage
 from gar_ros.export.train.parallel import run_workers
 from gar_ros.export.train.questions import DIRECT_KINDS, corpus
 from gar_ros.export.train.run import STATE, VISION_PARTS, Run, Settings, load_weights, train
@@ -31,7 +31,6 @@ from gar_ros.export.train.tokenizer import train_tokenizer
 from gar_ros.export.train.vision_stage import VisionStage
 
 SHARD = 250  # scenes
-MIXED_ALL_MASKED = 0.3  # less often than in stage vision: most questions are about one masked region
 HELD_OUT = 500  # scenes that choose nothing but when to stop
 
 
@@ -129,7 +128,7 @@ def train_stage(arguments: argparse.Namespace) -> None:
     prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
     frozen = arguments.vision_scale == 0
     stage = AnswerStage(scenes, held_out, prompts, tokens, arguments.batch, curriculum, frozen, arguments.without)
-    tiles = VisionStage(scenes, held_out, arguments.batch, MIXED_ALL_MASKED)
+    tiles = VisionStage(scenes, held_out, arguments.batch, ALL_MASKED)
     mixed = MixedStage(stage, tiles, arguments.tiles) if arguments.tiles else stage
     run_workers(arguments.processes, lambda workers: train(run, mixed, settings, workers))
 

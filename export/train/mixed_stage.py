@@ -11,6 +11,8 @@ from gar_ros.export.train.heads import Heads
 from gar_ros.export.train.states import AnswerBatch
 from gar_ros.export.train.vision_stage import TileBatch, VisionStage
 
+ALL_MASKED = 0.3  # of the pictures, less often than in stage vision: most questions are about one masked region
+
 
 class MixedStage:
     """A step in `share` is of `vision`, the others are of `answers`; evaluated as `answers`.

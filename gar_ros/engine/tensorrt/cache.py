@@ -16,7 +16,7 @@ from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
 _FORMAT = "gar_ros-engine-1"
-_PART = ".part"  # how a file's name ends, after the writer's process id, until it is whole
+_UNFINISHED = re.compile(r"\..+\.(?:engine|json)\.(\d{1,9})\.part")  # name until it is whole, with the writer's pid
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,10 @@ class EngineCache:
         minutes. What builds that were killed have left is deleted. Raises GarError INVALID_REQUEST."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for part in self.folder.glob(f".*{_PART}"):
-                if not _is_running(part.suffixes[-2].removeprefix(".")):
-                    part.unlink(missing_ok=True)
+            for path in self.folder.iterdir():
+                unfinished = _UNFINISHED.fullmatch(path.name)
+                if unfinished and not _is_running(int(unfinished[1])):
+                    path.unlink(missing_ok=True)
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"\0")
             free = shutil.disk_usage(self.folder).free
@@ -120,7 +121,7 @@ def default_cache_folder() -> Path:
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """The file appears, or is replaced, with all its bytes on disk. Raises OSError, leaving nothing behind."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -137,10 +138,10 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         os.close(folder)
 
 
-def _is_running(pid: str) -> bool:
+def _is_running(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
     except PermissionError:  # another user's
         pass

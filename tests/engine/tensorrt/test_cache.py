@@ -141,9 +141,11 @@ def test_what_a_killed_build_has_left_is_deleted_and_what_another_one_writes_is_
     subprocess.run([sys.executable, "-c", killed, str(cache.folder / "a.engine")], check=False)
     assert len(list(cache.folder.iterdir())) == 1
     writing = cache.folder / f".b.engine.{os.getpid()}.part"
-    writing.write_bytes(b"half")
+    foreign = [cache.folder / name for name in (".foo.part", ".foo.bar.part")]
+    for path in (writing, *foreign):
+        path.write_bytes(b"half")
     cache.prepare(0)
-    assert list(cache.folder.iterdir()) == [writing]
+    assert set(cache.folder.iterdir()) == {writing, *foreign}
 
 
 def test_too_little_room_is_told_before_anything_is_built(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
