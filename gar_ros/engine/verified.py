@@ -16,6 +16,8 @@ import logging
 import os
 from pathlib import Path
 
+from gar_ros.engine.files import user_cache_folder, write_atomically
+
 RECORDED_BYTES = 64 << 20
 """Smaller files are hashed every time: that takes a fraction of a second."""
 
@@ -64,10 +66,10 @@ def _state(path: Path) -> dict[str, str | int]:
 def _record(path: Path) -> Path:
     """Where the record of a file is; for a user without a home a place where nothing can be."""
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = user_cache_folder()
     except RuntimeError:
         cache = Path(os.devnull)
-    return cache / "gar_ros/verified" / (hashlib.sha256(str(path).encode()).hexdigest()[:32] + ".json")
+    return cache / "verified" / (hashlib.sha256(str(path).encode()).hexdigest()[:32] + ".json")
 
 
 def _read(record: Path) -> dict[str, str | int]:
@@ -79,11 +81,9 @@ def _read(record: Path) -> dict[str, str | int]:
 
 
 def _write(record: Path, state: dict[str, str | int]) -> None:
-    """Written beside and renamed. Where that fails (a read-only home) the file is hashed again next time."""
-    part = record.with_suffix(f".{os.getpid()}.part")
+    """Where that fails (a read-only home) the file is hashed again next time."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(state), encoding="utf-8")
-        part.replace(record)
+        write_atomically(record, json.dumps(state).encode())
     except OSError as error:
         _log.debug("no record in '%s': %s", record.parent, error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gar_ros.engine.tensorrt.cache import write_atomically
+from gar_ros.engine.files import write_atomically
 from gar_ros.engine.tensorrt.installed import TensorRt
 from gar_ros.engine.tensorrt.profiles import Profile
 from gar_ros.errors import ErrorCode, GarError

@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gar_ros.engine.files import user_cache_folder, write_atomically
 from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
@@ -115,27 +116,7 @@ class EngineCache:
 def default_cache_folder() -> Path:
     """`gar_ros/engines` in the user's cache folder: models may be read-only, are moved and exported again, and their
     engines are of this machine alone."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "gar_ros" / "engines"
-
-
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """The file appears, or is replaced, with all its bytes on disk. Raises OSError, leaving nothing behind."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name, too, survives a power cut
-    finally:
-        os.close(folder)
+    return user_cache_folder() / "engines"
 
 
 def _is_running(pid: int) -> bool:

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gar_ros.engine.tensorrt.cache import EngineCache, EngineKey, default_cache_folder, write_atomically
+from gar_ros.engine.files import write_atomically
+from gar_ros.engine.tensorrt.cache import EngineCache, EngineKey, default_cache_folder
 from gar_ros.errors import ErrorCode, GarError
 
 KEY = EngineKey("decoder.onnx", "ab" * 32, "tensorrt 10.3.0", "NVIDIA Orin, SM87", "float16", "x (1,)..(2,)", "")
@@ -134,9 +135,9 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_no_engine_stays(
 
 def test_what_a_killed_build_has_left_is_deleted_and_what_another_one_writes_is_not(cache: EngineCache) -> None:
     killed = (
-        "import os, signal, sys; from pathlib import Path; from gar_ros.engine.tensorrt import cache\n"
+        "import os, signal, sys; from pathlib import Path; from gar_ros.engine import files\n"
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cache.write_atomically(Path(sys.argv[1]), b'half')"
+        "files.write_atomically(Path(sys.argv[1]), b'half')"
     )
     subprocess.run([sys.executable, "-c", killed, str(cache.folder / "a.engine")], check=False)
     assert len(list(cache.folder.iterdir())) == 1

@@ -1,0 +1,31 @@
+"""The user's cache folder, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def user_cache_folder() -> Path:
+    """`gar_ros` in the user's cache folder (XDG base directories). Raises RuntimeError for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "gar_ros"
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """The file appears, or is replaced, with all its bytes on disk. Raises OSError, leaving nothing behind."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, survives a power cut
+    finally:
+        os.close(folder)
