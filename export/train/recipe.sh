@@ -1,6 +1,6 @@
 #!/bin/sh
 # gar-tiny from nothing: `make train-tiny`. Every line goes on from where it stopped, so it can be started again at any
-# time. About ten core-hours; all it makes is in $2, a folder that git ignores.
+# time. About 13 core-hours; all it makes is in $2, a folder that git ignores.
 set -e
 python=$1
 run=${2:-.runs/tiny}
@@ -22,6 +22,9 @@ match --steps 2000 --cooldown 0.3 --focus same_colour,same_shape,which_is,which_
 # Details at last: two of three steps are the ViT's alone, the others keep the decoder on its features.
 train --stage answers --name shape --start match --vision-scale 0.4 --tiles 0.65 --steps 3000 --cooldown 0.95 \
     --regions 0.4,0.27,0.28,0.03,0.02 --focus can_see,which_not,multiple_choice,same_shape,closest
-train --stage checkpoint --name shape --out "$run/checkpoint"
+# The same once more, from its full rate down, with more about what two regions share and about contact.
+train --stage answers --name detail --start shape --vision-scale 0.4 --tiles 0.8 --steps 4900 --cooldown 0.95 \
+    --regions 0.4,0.3,0.25,0.03,0.02 --focus can_see,same_shape,inside,on_top,touching,closest
+train --stage checkpoint --name detail --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"

@@ -32,7 +32,7 @@ from gar_ros.sim.timeline import DEMO_SEED, Timeline
 from gar_ros.sim.truth import SceneTruth, scene_truth
 from gar_ros.srv import ListRegions
 
-# What gar-tiny's card says it can be trusted with, of one line each.
+# What gar-tiny answers right in more than nine cases of ten (its card), of one line each.
 KINDS = (
     "colour", "shape", "size", "finish", "is_colour", "is_shape", "is_size", "left_of", "right_of", "in_front",
     "behind", "on_top", "inside", "same_colour", "larger", "larger_than", "nearer", "nearer_than", "which_is",

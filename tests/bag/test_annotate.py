@@ -83,15 +83,14 @@ def test_answers_and_overlays_are_in_a_bag_that_explains_itself(
 def test_a_closed_question_about_named_regions(recorded: tuple[Path, list[int]], tmp_path: Path) -> None:
     bag, stamps = recorded
     out = tmp_path / "answered"
-    words = ["--question", "Is <Prompt0> larger than <Prompt1>?", "--choices", "yes,no", "--region", "3"]
-    words += ["--region", "5"]
+    words = ["--question", "Is <Prompt0> inside <Prompt1>?", "--choices", "yes,no", "--region", "5", "--region", "3"]
     assert main(["annotate", str(bag), "--out", str(out), *words, "--every", "1", "--without-input"]) == 0
     messages, _ = read(out)
     assert set(messages) == {"/gar/answers", "/gar/overlay"}
     answers = [array.answers for _, array in messages["/gar/answers"]]
     assert [stamp_of(found[0].header) for found in answers] == stamps[::2]
     for (answer,) in answers:
-        assert (list(answer.region_ids), list(answer.choices), answer.text) == (["3", "5"], ["yes", "no"], "yes")
+        assert (list(answer.region_ids), list(answer.choices), answer.text) == (["5", "3"], ["yes", "no"], "yes")
         assert sum(answer.probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
