@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gar_ros.engine.files import write_atomically
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
@@ -102,8 +103,6 @@ def write_whole(path: Path, text: str) -> None:
     try:
         if path.exists() and path.read_bytes() == text.encode():
             return
-        half = path.with_name(path.name + ".tmp")
-        half.write_bytes(text.encode())
-        half.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise GarError(ErrorCode.INVALID_REQUEST, f"'{path}' can't be written: {error.strerror}") from error

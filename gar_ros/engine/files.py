@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+_UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the name's ending, the writer's process
 
 
 def user_cache_folder() -> Path:
@@ -29,3 +32,21 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         os.fsync(folder)  # the name, too, survives a power cut
     finally:
         os.close(folder)
+
+
+def delete_unfinished(folder: Path, endings: set[str]) -> None:
+    """Deletes what writers that were killed have left of files with these endings (without dot). Raises OSError."""
+    for path in folder.iterdir():
+        unfinished = _UNFINISHED.fullmatch(path.name)
+        if unfinished and unfinished[1] in endings and not _is_running(int(unfinished[2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gar_ros.engine.files import user_cache_folder, write_atomically
+from gar_ros.engine.files import delete_unfinished, user_cache_folder, write_atomically
 from gar_ros.engine.verified import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 
 _FORMAT = "gar_ros-engine-1"
-_UNFINISHED = re.compile(r"\..+\.(?:engine|json)\.(\d{1,9})\.part")  # name until it is whole, with the writer's pid
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,7 @@ class EngineCache:
         minutes. What builds that were killed have left is deleted. Raises GarError INVALID_REQUEST."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.iterdir():
-                unfinished = _UNFINISHED.fullmatch(path.name)
-                if unfinished and not _is_running(int(unfinished[1])):
-                    path.unlink(missing_ok=True)
+            delete_unfinished(self.folder, {"engine", "json"})
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"\0")
             free = shutil.disk_usage(self.folder).free
@@ -117,16 +112,6 @@ def default_cache_folder() -> Path:
     """`gar_ros/engines` in the user's cache folder: models may be read-only, are moved and exported again, and their
     engines are of this machine alone."""
     return user_cache_folder() / "engines"
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True
 
 
 def _record_path(engine: Path) -> Path:

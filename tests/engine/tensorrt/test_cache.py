@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from gar_ros.engine.files import write_atomically
 from gar_ros.engine.tensorrt.cache import EngineCache, EngineKey, default_cache_folder
 from gar_ros.errors import ErrorCode, GarError
 
@@ -101,23 +100,6 @@ def test_a_damaged_engine_is_not_used_and_can_be_replaced(cache: EngineCache, da
     assert cache.find(KEY).path is None
     cache.store(KEY, ENGINE)
     assert cache.find(KEY).path is not None
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.engine"
-    write_atomically(path, b"old")
-
-    def full(_: int) -> None:
-        assert path.read_bytes() == b"old"  # the new bytes are not under its name yet
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_disk_that_is_full_at_the_end_is_told_and_no_engine_stays(
