@@ -27,11 +27,11 @@ test: dev-venv export-venv
 lint: dev-venv export-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	scripts/typecheck.sh $(VENV)
+	$(BIN)/mypy
 
-# Hours: see export/train/README.md.
+# Hours: see export/gar_export/train/README.md.
 train-tiny: export-venv
-	export/train/recipe.sh $(BIN)/python .runs/tiny
+	PYTHONPATH=export export/gar_export/train/recipe.sh $(BIN)/python .runs/tiny
 
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package

@@ -45,8 +45,9 @@ class CMakeBuild(build_ext):
         self._cmake("--build", str(BUILD), "--parallel", str(os.cpu_count() or 1))
         self._cmake("--install", str(BUILD))
 
-        (package,) = stage.glob("lib/python*/site-packages/gar_ros")
-        shutil.copytree(package, Path(self.build_lib) / "gar_ros", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
+        for name in ("gar_ros", "gar_export"):
+            (package,) = stage.glob(f"lib/python*/site-packages/{name}")
+            shutil.copytree(package, Path(self.build_lib) / name, ignore=shutil.ignore_patterns("__pycache__", "*.c"))
         self.distribution.data_files = _data_files(stage)
 
     def get_outputs(self) -> list[str]:

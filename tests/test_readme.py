@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts import reference
+from tools import reference
 
 
 @pytest.mark.parametrize("table", ["topics", "services", "parameters", "error_codes"])
 def test_readme_has_the_table_that_the_code_gives(checkout: Path, table: str) -> None:
     expected = getattr(reference, table)()
-    hint = "run `python -m scripts.reference readme` and paste its table"
+    hint = "run `python -m tools.reference readme` and paste its table"
     assert expected in (checkout / "README.md").read_text(), f"README.md differs; {hint}:\n{expected}"
 
 

@@ -15,16 +15,16 @@ from sensor_msgs.msg import CompressedImage, Image
 from gar_ros.bag.files import BagReader, BagWriter, Recorded
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.frame import Frame, RegionSource, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import Answered, AnswerMemory
-from gar_ros.memory.frames import Frame, RegionSource, askable
+from gar_ros.messages.convert import answer_message, frame_of, header_message, image_message, stamp_ns
+from gar_ros.messages.detections import OWN, message_type
+from gar_ros.messages.pairing import StampPairing
+from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import AnswerArray
-from gar_ros.node.convert import answer_message, frame_of, header_message, image_message, stamp_ns
-from gar_ros.node.detectors import OWN, message_type
-from gar_ros.node.pairing import StampPairing
-from gar_ros.node.region_building import RegionBuilder
-from gar_ros.node.settings import REGIONS_TYPES
 from gar_ros.region import Region
+from gar_ros.settings import REGIONS_TYPES
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"

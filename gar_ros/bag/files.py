@@ -12,8 +12,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from gar_ros.engine.shipped import shipped_paths
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.files import shipped_paths
 
 _VERSION: Literal[8, 9] = 9
 """Of the bag's metadata: what ROS 2 Iron and later write; Humble's player reads it too."""

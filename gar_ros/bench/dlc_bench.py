@@ -11,7 +11,7 @@ from gar_ros.bench.files import Place, objects, picture_size, read_json, shorten
 from gar_ros.bench.harness import Job, run_jobs, run_settings, summary
 from gar_ros.bench.masks import check_segmentation
 from gar_ros.bench.options import add_run_arguments
-from gar_ros.engine.encoded import Answer, EncodedFrame
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 
 _MAX_TOKENS = 1024  # as released
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gar_ros.engine.files import write_atomically
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.files import write_atomically
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from gar_ros.bench.harness import Job, manifest_of, run_jobs, run_settings, summ
 from gar_ros.bench.journal import Record
 from gar_ros.bench.options import add_run_arguments
 from gar_ros.bench.score import scored, table
-from gar_ros.engine.encoded import Answer, EncodedFrame
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 
 _MAX_TOKENS = {"vqa": 32, "caption-simple": 1024, "caption-detailed": 1024}
 """Task -> default limit. Released: 1024 for all; an answer of 32 tokens is no letter, so the score is the same."""

@@ -13,13 +13,13 @@ from typing import Any
 from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
-from gar_ros.bench.progress import progress
-from gar_ros.engine.encoded import Answer, EncodedFrame
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import MANIFEST, Manifest
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.engine.verified import sha256_of
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.hash_cache import sha256_of
+from gar_ros.engine.model_dir.manifest import MANIFEST, Manifest
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.progress import progress
 from gar_ros.region import Region
 
 

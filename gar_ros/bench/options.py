@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gar_ros.engine.runtime.choose import PROVIDERS
+from gar_ros.engine.runtime.select import PROVIDERS
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from gar_ros.bench.tabletop_scenes import CAPTION_FORM, Asked, RegionChange, Setting, asked_about
 from gar_ros.bench.tabletop_score import Result, result_of, summary, table
-from gar_ros.engine.encoded import EncodedFrame
+from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir import default_model_dir
-from gar_ros.engine.runtime.choose import PROVIDERS, Engines
+from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.runtime.select import PROVIDERS, Engines
 from gar_ros.errors import ErrorCode, GarError
 
 _LINE_SECONDS = 10.0

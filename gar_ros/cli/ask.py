@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.cli.pictures import load_image, load_mask
-from gar_ros.engine.encoded import Answer
+from gar_ros.engine.encoded_frame import Answer
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir import default_model_dir
-from gar_ros.engine.runtime.choose import PROVIDERS, Engines
+from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.runtime.select import PROVIDERS, Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Box, Region
 

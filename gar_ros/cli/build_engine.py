@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from gar_ros.engine.model_dir import ModelDir, default_model_dir
-from gar_ros.engine.tensorrt.builder import BuildOptions
-from gar_ros.engine.tensorrt.cache import EngineCache, default_cache_folder
-from gar_ros.engine.tensorrt.engines import GRAPHS, EngineSource
-from gar_ros.engine.tensorrt.installed import find_tensorrt, rtx_for
+from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
+from gar_ros.engine.runtime.tensorrt.builder import BuildOptions
+from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
+from gar_ros.engine.runtime.tensorrt.engines import GRAPHS, EngineSource
+from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt, rtx_for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

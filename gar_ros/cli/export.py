@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gar_ros.cli.torch_side import import_export
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")  # as in export/precision.py, which needs torch's companions
+PRECISIONS = ("fp32", "fp16", "int8", "int4")  # as in gar_export/precision.py, which needs torch's companions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

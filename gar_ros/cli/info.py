@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gar_ros.engine.manifest import Manifest
-from gar_ros.engine.model_dir import ModelDir, default_model_dir
+from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
+from gar_ros.engine.model_dir.manifest import Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,12 +10,12 @@ from gar_ros.errors import ErrorCode, GarError
 
 
 def import_export(name: str) -> ModuleType:
-    """The module gar_ros.export.<name>. Raises GarError INVALID_REQUEST where torch or a companion is not installed."""
+    """The module gar_export.<name>. Raises GarError INVALID_REQUEST where torch or a companion is not installed."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
     try:
-        return importlib.import_module(f"gar_ros.export.{name}")
+        return importlib.import_module(f"gar_export.{name}")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("gar_ros"):
+        if error.name is None or error.name.startswith(("gar_ros", "gar_export")):
             raise
         raise GarError(
             ErrorCode.INVALID_REQUEST,

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.encoder import Check
-from gar_ros.engine.manifest import Sizes
-from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner
+from gar_ros.engine.cancel import Check
+from gar_ros.engine.model_dir.manifest import Sizes
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
 
 CHUNK = 1024
 """Tokens of one prefill run: bounds the memory of the attention scores and the time between two checks."""

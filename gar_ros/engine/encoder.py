@@ -10,19 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.manifest import TileRule
-from gar_ros.engine.runtime.runner import DeviceTensor, Rows, Runner, join_on_host
+from gar_ros.engine.cancel import Check
+from gar_ros.engine.model_dir.manifest import TileRule
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, join_on_host
 from gar_ros.engine.tiling import normalise
-
-Check = Callable[[], None]
-"""Called between steps; raises GarError (TIMED_OUT, CANCELLED) to stop."""
 
 _Key = bytes
 _Join = Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]
-
-
-def no_check() -> None:
-    """A Check that never stops the work."""
 
 
 class TileEncoder:

@@ -12,14 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.decoder import Decoder
-from gar_ros.engine.encoded import EncodedFrame, Seconds, stage
-from gar_ros.engine.encoder import Check, TileEncoder, no_check
-from gar_ros.engine.manifest import DECODER, REPLAY, VISION, Manifest
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
-from gar_ros.engine.requests import (
+from gar_ros.engine.cancel import Check, no_check
+from gar_ros.engine.checks import (
     check_context,
     check_frames,
     check_image,
@@ -27,9 +21,16 @@ from gar_ros.engine.requests import (
     check_max_tokens,
     check_single,
 )
-from gar_ros.engine.runtime.choose import DEFAULT_ENGINES, Engines, open_runtime
-from gar_ros.engine.runtime.runner import Rows, Runner, Runtime
-from gar_ros.engine.tensorrt.profiles import most_tiles
+from gar_ros.engine.decoder import Decoder
+from gar_ros.engine.encoded_frame import EncodedFrame, Seconds, stage
+from gar_ros.engine.encoder import TileEncoder
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
+from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
+from gar_ros.engine.runtime.select import DEFAULT_ENGINES, Engines, open_runtime
+from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region, check_count
 

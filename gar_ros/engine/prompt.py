@@ -13,7 +13,7 @@ from typing import Literal
 
 from tokenizers import Tokenizer
 
-from gar_ros.engine.manifest import TOKENIZER, PromptFormat, Tokens
+from gar_ros.engine.model_dir.manifest import TOKENIZER, PromptFormat, Tokens
 from gar_ros.errors import ErrorCode, GarError
 
 Form = Literal["question", "caption", "video"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gar_ros.geometry.extent import Extent
 
 if TYPE_CHECKING:
-    from gar_ros.engine.encoded import Answer
+    from gar_ros.engine.encoded_frame import Answer
 
 
 @dataclass(frozen=True)

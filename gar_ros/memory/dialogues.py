@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gar_ros.errors import ErrorCode, GarError
 
 if TYPE_CHECKING:
-    from gar_ros.engine.encoded import EncodedFrame, Turns
+    from gar_ros.engine.encoded_frame import EncodedFrame, Turns
     from gar_ros.memory.answers import Answered
 
 NEW = "new"

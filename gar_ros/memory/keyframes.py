@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gar_ros.memory.frames import Frame
-from gar_ros.memory.prints import Print, print_of
+from gar_ros.frame import Frame
+from gar_ros.memory.fingerprint import Print, print_of
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
-    from gar_ros.engine.encoded import EncodedFrame
+    from gar_ros.engine.encoded_frame import EncodedFrame
     from gar_ros.engine.engine import GarEngine
-    from gar_ros.engine.runtime.runner import Rows
+    from gar_ros.engine.runtime.protocol import Rows
 
 Check = Callable[[], None]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
-from gar_ros.memory.frames import Frame, RegionSource, Sighting
+from gar_ros.frame import Frame, RegionSource, Sighting
 from gar_ros.region import Region
 
 

@@ -19,18 +19,19 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.tally import Tally
-from gar_ros.node.actions import Actions
-from gar_ros.node.configured import Configured
-from gar_ros.node.depth import DepthInputs
-from gar_ros.node.diagnostics import Diagnostics, Health
-from gar_ros.node.inputs import Inputs
-from gar_ros.node.interface import NODE_NAME
-from gar_ros.node.keyframing import LOOKS_PER_SECOND
-from gar_ros.node.params import Parameters
-from gar_ros.node.process import Executor, ToRos
-from gar_ros.node.services import Services
-from gar_ros.node.subscriptions import every
+from gar_ros.node.api.actions import Actions
+from gar_ros.node.api.services import Services
+from gar_ros.node.components import Configured
+from gar_ros.node.endpoints import NODE_NAME
+from gar_ros.node.executor import Executor
+from gar_ros.node.inputs.depth import DepthInputs
+from gar_ros.node.inputs.images_and_regions import Inputs
+from gar_ros.node.inputs.subscriptions import every
+from gar_ros.node.log import ToRos
+from gar_ros.node.outputs.diagnostics import Diagnostics, Health
+from gar_ros.node.parameters import Parameters
+from gar_ros.serving.keyframer import LOOKS_PER_SECOND
+from gar_ros.serving.statistics import Tally
 
 
 class GarNode(LifecycleNode):

@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.node.interface import Endpoint
+from gar_ros.node.endpoints import Endpoint
 
 PUBLISHED = QoSOverridingOptions(
     (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)

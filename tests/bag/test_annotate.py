@@ -13,7 +13,7 @@ from rosbags.interfaces import Connection
 
 from gar_ros.bag.files import BagReader, BagWriter
 from gar_ros.cli.main import main
-from gar_ros.engine.shipped import shipped_paths
+from gar_ros.files import shipped_paths
 from gar_ros.sim.timeline import Timeline
 from tests.recorded import FRAME, SEED, record_tabletop
 

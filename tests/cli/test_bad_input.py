@@ -11,7 +11,7 @@ from PIL import Image
 
 from gar_ros.cli.main import main
 from gar_ros.engine.encoder import TileEncoder
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION
 
 Refuse = Callable[..., str]
 BOX = ["--box", "2,3,20,12"]

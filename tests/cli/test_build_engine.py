@@ -1,6 +1,6 @@
 """`gar build-engine`: what is missing is said before any work; the build itself runs on a stand-in GPU here.
 
-tests/engine/tensorrt/test_rtx.py runs the command with a real TensorRT.
+tests/engine/runtime/tensorrt/test_rtx.py runs the command with a real TensorRT.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gar_ros.cli.main import main
-from gar_ros.engine.model_dir import ModelDir
-from tests.engine.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from gar_ros.engine.model_dir.folder import ModelDir
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_asking_imports_neither_torch_nor_ros(picture: Path) -> None:
     program = (
         "import sys; from gar_ros.cli.main import main\n"
         f"main(['ask', '--image', {str(picture)!r}, 'x'])\n"
-        "sys.exit(len({'torch', 'transformers', 'rclpy', 'gar_ros.export'} & set(sys.modules)))"
+        "sys.exit(len({'torch', 'transformers', 'rclpy', 'gar_export'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.encoder import TileEncoder
-from gar_ros.engine.manifest import TileRule
-from gar_ros.engine.runtime.runner import on_host
+from gar_ros.engine.model_dir.manifest import TileRule
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.fakes import HostTensor
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.decoder import log_softmax
-from gar_ros.engine.encoded import Answer, EncodedFrame
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.runtime.runner import on_host
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gar_ros.engine.encoded import EncodedFrame
-from gar_ros.engine.encoder import no_check
+from gar_ros.engine.cancel import no_check
+from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.runtime.runner import on_host
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.region import Region
 from tests.engine.golden import BOS, CASES, IMAGE_CASES, VIDEO_CASES, GoldenCase, golden_case
 

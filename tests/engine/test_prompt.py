@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from gar_ros.engine.manifest import PromptFormat, Tokens
+from gar_ros.engine.model_dir.manifest import PromptFormat, Tokens
 from gar_ros.engine.prompt import Form, PromptBuilder
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.golden import CASES, GRID, IMAGE_CASES, GoldenCase, golden_case, golden_path, one_image_token

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gar_ros.export.checkpoint import load_checkpoint
-from gar_ros.export.model import GarModel
+from gar_export.checkpoint import load_checkpoint
+from gar_export.model import GarModel
 from tests.fixtures_export import ByName
 
 torch.set_num_threads(1)

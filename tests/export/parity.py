@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gar_export.model import GarModel
+from gar_export.verify import greedy
+from gar_ros.engine.cancel import no_check
 from gar_ros.engine.decoder import KvCache
-from gar_ros.engine.encoder import no_check
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Form, PromptBuilder
 from gar_ros.engine.replay import region_boxes, replay_weights
-from gar_ros.engine.runtime.runner import on_host
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import Grid, normalise, tile_grid
-from gar_ros.export.model import GarModel
-from gar_ros.export.verify import greedy
 from tests.engine.golden import BOS, GRID, TILE, GoldenCase, Variant
 from tests.parity_table import Difference
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gar_ros.export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
 
 GAR_1B: dict[str, Any] = {
     "text_config": {

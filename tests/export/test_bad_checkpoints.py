@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from gar_export.checkpoint import WEIGHTS, save_checkpoint
+from gar_export.config import CONFIG, PREPROCESSOR, read_json
 from gar_ros.cli.main import main
-from gar_ros.export.checkpoint import WEIGHTS, save_checkpoint
-from gar_ros.export.config import CONFIG, PREPROCESSOR, read_json
 from tests.export.conftest import LoadModel
 
 Refuse = Callable[[], str]

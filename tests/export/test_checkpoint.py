@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.checkpoint import (
+from gar_export.checkpoint import (
     EMBEDDING,
     HEAD,
     INDEX,
@@ -20,7 +19,8 @@ from gar_ros.export.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from gar_ros.export.model import GarModel
+from gar_export.model import GarModel
+from gar_ros.errors import ErrorCode, GarError
 
 NORM = "mllm.model.language_model.norm.weight"
 MASK = "mask_patch_embedding.weight"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
 
 
 def test_sizes_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gar_export.checkpoint import EMBEDDING, WEIGHTS, Weights
+from gar_export.exporter import export_checkpoint
 from gar_ros.cli.main import main
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION, Manifest
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.engine.verified import sha256_of
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.hash_cache import sha256_of
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, TOKENIZER, VISION, Manifest
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.checkpoint import EMBEDDING, WEIGHTS, Weights
-from gar_ros.export.exporter import export_checkpoint
 
 
 def test_the_runtime_opens_the_folder(golden_model_dir: Path) -> None:

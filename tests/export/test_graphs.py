@@ -11,14 +11,14 @@ import onnxruntime
 import pytest
 import torch
 
-from gar_ros.engine.manifest import DECODER, REPLAY, VISION
-from gar_ros.export import decoder_graph, vision_graph
-from gar_ros.export.checkpoint import Weights
-from gar_ros.export.decoder_graph import write_decoder
-from gar_ros.export.graph import GraphBuilder
-from gar_ros.export.model import GarModel
-from gar_ros.export.replay_graph import write_replay
-from gar_ros.export.vision_graph import write_vision
+from gar_export import decoder_graph, vision_graph
+from gar_export.checkpoint import Weights
+from gar_export.decoder_graph import write_decoder
+from gar_export.graph import GraphBuilder
+from gar_export.model import GarModel
+from gar_export.replay_graph import write_replay
+from gar_export.vision_graph import write_vision
+from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 
 NAMES = ("tiny_gar_1b", "tiny_gar_8b_like")
 FEATURES, REPLAY_TOLERANCE, LOGITS = 2e-5, 1e-5, 3e-3

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
+from gar_export.verify import synthetic_image
 from gar_ros.cli.main import main
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.engine.runtime.runner import on_host
-from gar_ros.export.verify import synthetic_image
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
+from gar_ros.engine.runtime.protocol import on_host
 
 FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
 

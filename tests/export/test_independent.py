@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torchvision.ops import roi_align
 
-from gar_ros.engine.encoded import EncodedFrame
+from gar_export.model import GarModel
+from gar_export.verify import greedy
+from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import TileRule
+from gar_ros.engine.model_dir.manifest import TileRule
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
-from gar_ros.engine.runtime.runner import on_host
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
-from gar_ros.export.model import GarModel
-from gar_ros.export.verify import greedy
 from gar_ros.region import Box, Region
 from tests.engine.golden import GRID, TILE
 from tests.export.conftest import LoadModel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gar_ros.export.measure import cost_of, decoder_speeds, disk_bytes, main
+from gar_export.measure import cost_of, decoder_speeds, disk_bytes, main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -18,9 +18,7 @@ MIB = 1 << 20
 def test_the_largest_memory_of_a_process_is_seen() -> None:
     """Measured from a process that is small itself, as the command is."""
     child = f"data = b'1' * {400 * MIB}; del data"
-    script = (
-        f"import sys; from gar_ros.export.measure import cost_of; print(cost_of([sys.executable, '-c', {child!r}]))"
-    )
+    script = f"import sys; from gar_export.measure import cost_of; print(cost_of([sys.executable, '-c', {child!r}]))"
     measured = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     found = re.search(r"peak_bytes=(\d+)", measured.stdout)
     assert found

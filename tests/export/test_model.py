@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from gar_export.checkpoint import HEAD
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
+from gar_export.model import GarModel, empty_model
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.checkpoint import HEAD
-from gar_ros.export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
-from gar_ros.export.model import GarModel, empty_model
 from tests.engine.golden import golden_path
 from tests.export.sizes import GAR_1B, GAR_8B, resized
 

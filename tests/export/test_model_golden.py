@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gar_ros.export.config import GarConfig
-from gar_ros.export.tokens import prompt_builder
+from gar_export.config import GarConfig
+from gar_export.tokens import prompt_builder
 from tests.engine.golden import CASES, GoldenCase, golden_case
 from tests.export.conftest import LoadModel
 from tests.export.parity import OnnxSide, Side, TorchSide, differences

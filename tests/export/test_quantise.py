@@ -11,17 +11,17 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from gar_export.checkpoint import Weights, load_checkpoint
+from gar_export.decoder_graph import write_decoder
+from gar_export.graph import MICROSOFT, GraphBuilder
+from gar_export.quantise import BLOCK, quantise
+from gar_export.random_checkpoint import SIZES, write_random_checkpoint
+from gar_export.verify import synthetic_image
 from gar_ros.cli.main import main
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
-from gar_ros.engine.model_dir import ModelDir
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
 from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
-from gar_ros.export.checkpoint import Weights, load_checkpoint
-from gar_ros.export.decoder_graph import write_decoder
-from gar_ros.export.graph import MICROSOFT, GraphBuilder
-from gar_ros.export.quantise import BLOCK, quantise
-from gar_ros.export.random_checkpoint import SIZES, write_random_checkpoint
-from gar_ros.export.verify import synthetic_image
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_no_weight_moves_by_more_than_a_step_of_its_block(bits: int, inputs: int
 def test_pieces_of_a_large_matrix_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).normal(size=(10, BLOCK)).astype(np.float32)
     whole = quantise(rows, bits=8)
-    monkeypatch.setattr("gar_ros.export.quantise._PIECE", 4)
+    monkeypatch.setattr("gar_export.quantise._PIECE", 4)
     pieces = quantise(rows, bits=8)
     np.testing.assert_array_equal(whole.packed, pieces.packed)
     np.testing.assert_array_equal(whole.scales, pieces.scales)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from gar_export import random_checkpoint
+from gar_export.checkpoint import INDEX, Weights, load_checkpoint
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
+from gar_export.random_checkpoint import main, random_weight, sized, weight_shapes
 from gar_ros.errors import GarError
-from gar_ros.export import random_checkpoint
-from gar_ros.export.checkpoint import INDEX, Weights, load_checkpoint
-from gar_ros.export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
-from gar_ros.export.random_checkpoint import main, random_weight, sized, weight_shapes
 
 SMALL = {
     "text": {"hidden_size": 32, "num_hidden_layers": 2, "tie_word_embeddings": True},

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.export.checkpoint import save_checkpoint
+from gar_export.checkpoint import save_checkpoint
+from gar_ros.engine.model_dir.folder import ModelDir
 from tests.export.conftest import LoadModel
 
 OFFLINE = """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gar_ros.engine.manifest import FORMAT, MANIFEST
-from gar_ros.export.replace import clean_up, part_of, replace
+from gar_export.replace import clean_up, part_of, replace
+from gar_ros.engine.model_dir.manifest import FORMAT, MANIFEST
 
 
 def model(folder: Path, graph: str, complete: bool = True) -> Path:

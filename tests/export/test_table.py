@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 import pytest
 
+from gar_export import decoder_graph, vision_graph
+from gar_export.exporter import export_checkpoint
+from gar_export.graph import ALIGNMENT
+from gar_export.table import write_table
+from gar_export.verify import synthetic_image
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, VISION
-from gar_ros.engine.model_dir import ModelDir
-from gar_ros.export import decoder_graph, vision_graph
-from gar_ros.export.exporter import export_checkpoint
-from gar_ros.export.graph import ALIGNMENT
-from gar_ros.export.table import write_table
-from gar_ros.export.verify import synthetic_image
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, VISION
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gar_export.config import CONFIG, GarConfig, read_json
+from gar_export.tokens import OLDER_TEMPLATES, TEMPLATE, prompt_builder, read_prompts
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.export.config import CONFIG, GarConfig, read_json
-from gar_ros.export.tokens import OLDER_TEMPLATES, TEMPLATE, prompt_builder, read_prompts
 
 
 def test_tokens_and_format_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
+from gar_export.verify import Stage, verify
 from gar_ros.cli.main import main
-from gar_ros.engine.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, VISION
-from gar_ros.engine.verified import sha256_of
+from gar_ros.engine.model_dir.hash_cache import sha256_of
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, VISION
 from gar_ros.errors import GarError
-from gar_ros.export.verify import Stage, verify
 
 STAGES = [
     "image features",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gar_ros.engine.encoded import Answer
+from gar_ros.engine.encoded_frame import Answer
 from gar_ros.memory.answers import Answered, AnswerMemory
 
 

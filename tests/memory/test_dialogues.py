@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from gar_ros.engine.encoded import Answer
+from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import Answered
 from gar_ros.memory.dialogues import DialogueMemory

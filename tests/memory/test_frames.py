@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gar_ros.memory.frames import Frame, FrameMemory, Sighting
+from gar_ros.frame import Frame, Sighting
+from gar_ros.memory.frames import FrameMemory
 from gar_ros.region import Region
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.engine import GarEngine, SeenImage
-from gar_ros.memory.encoded import EncodedMemory
-from gar_ros.memory.frames import Frame
+from gar_ros.frame import Frame
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.region import Region
 

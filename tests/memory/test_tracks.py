@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gar_ros.memory.frames import Frame, Sighting
+from gar_ros.frame import Frame, Sighting
 from gar_ros.memory.tracks import KeptIds, TrackMemory, TrackState
 from gar_ros.region import Region
 

@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
-from gar_ros.node.convert import stamp_ns
+from gar_ros.messages.convert import stamp_ns
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.timeline import Timeline
 from gar_ros.sim.transforms import to_matrix
@@ -33,7 +33,7 @@ Messages = dict[int, dict[str, Image | CameraInfo]]
 def start_camera(start_process: StartProcess, *parameters: str) -> ChildProcess:
     settings = [f"seed:={SEED}", "noise:=0.0", *parameters]
     arguments = [part for setting in settings for part in ("-p", setting)]
-    return start_process(sys.executable, "-m", "gar_ros.node.tabletop_camera", "--ros-args", *arguments)
+    return start_process(sys.executable, "-m", "gar_ros.demo.tabletop_camera", "--ros-args", *arguments)
 
 
 def receive(node: Node, enough: Callable[[Messages], bool], camera: ChildProcess) -> Messages:
@@ -132,7 +132,7 @@ def test_size_and_rate_are_parameters(ros_node: Node, start_process: StartProces
 
 
 def test_a_seed_out_of_range_is_refused_with_a_reason(ros_node: Node, start_process: StartProcess) -> None:
-    camera = start_process(sys.executable, "-m", "gar_ros.node.tabletop_camera", "--ros-args", "-p", "seed:=-1")
+    camera = start_process(sys.executable, "-m", "gar_ros.demo.tabletop_camera", "--ros-args", "-p", "seed:=-1")
     assert camera.wait(TIMEOUT) != 0
     assert "seed" in camera.log and "Traceback" not in camera.log
 

@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "clear_table.py"
 @pytest.mark.parametrize(("seed", "fact"), [(11, "(inside region_5 region_3)"), (33, "(on_top_of region_4 region_3)")])
 def test_the_pick_order_is_right_for_the_simulated_table(start_process: StartProcess, seed: int, fact: str) -> None:
     camera = ["-p", f"seed:={seed}", "-p", "rate:=2.0"]
-    start_process(sys.executable, "-m", "gar_ros.node.tabletop_camera", "--ros-args", *camera)
+    start_process(sys.executable, "-m", "gar_ros.demo.tabletop_camera", "--ros-args", *camera)
     start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", "-r", "image:=image_raw")
     example = start_process(sys.executable, EXAMPLE, "--seed", str(seed))
     assert example.wait(PATIENCE) == 0, example.log

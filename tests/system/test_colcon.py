@@ -71,10 +71,10 @@ def test_installed_executables_run_in_the_active_venv(
         "PYTHONPATH": str(packages),
     }
     script = tmp_path / "where.py"
-    script.write_text("import gar_ros.errors, gar_ros.export.config as c; print(gar_ros.errors.__file__, c.__file__)")
+    script.write_text("import gar_ros.errors, gar_export.config as c; print(gar_ros.errors.__file__, c.__file__)")
     where = start_process(sys.executable, script, env=sourced)
     assert where.wait(timeout=60) == 0, where.log
-    assert where.log.split() == [str(packages / "gar_ros/errors.py"), str(packages / "gar_ros/export/config.py")]
+    assert where.log.split() == [str(packages / "gar_ros/errors.py"), str(packages / "gar_export/config.py")]
 
     helped = start_process(programs["gar"], "--help", env=sourced)
     assert helped.wait(timeout=60) == 0, helped.log

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from gar_ros import demo
-from gar_ros.engine.model_dir import default_model_dir
+from gar_ros.demo import __main__ as demo
+from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import GarError
 from tests.fixtures_export import golden_model_dir  # noqa: F401, a fixture
 from tests.processes import ChildProcess, StartProcess, session_members

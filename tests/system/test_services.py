@@ -10,10 +10,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, RegionOfInterest
 
 from gar_ros.errors import ErrorCode
+from gar_ros.messages.convert import region_of, stamp_ns
+from gar_ros.messages.images import image_array
 from gar_ros.msg import AnswerArray
 from gar_ros.msg import Region as RegionMessage
-from gar_ros.node.compat import image_array
-from gar_ros.node.convert import region_of, stamp_ns
 from tests.system.conftest import GarStarter
 from tests.system.robot import (
     PATIENCE,

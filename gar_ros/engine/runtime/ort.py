@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from gar_ros.engine.runtime.runner import DeviceTensor, join_on_host
+from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
 from gar_ros.errors import ErrorCode, GarError
 
 EXECUTION_PROVIDERS = {

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from gar_ros.engine.manifest import Manifest
+from gar_ros.engine.model_dir.manifest import Manifest
 from gar_ros.engine.runtime.ort import ProviderOptions
-from gar_ros.engine.tensorrt.engines import graph_files
-from gar_ros.engine.tensorrt.profiles import Shape, enclosing, graph_profiles
+from gar_ros.engine.runtime.tensorrt.engines import graph_files
+from gar_ros.engine.runtime.tensorrt.profiles import Shape, enclosing, graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 
 

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from gar_ros.export.config import GarConfig
-from gar_ros.export.model import GarModel
-from gar_ros.export.tokens import prompt_builder, read_prompts
-from gar_ros.export.train.answer_stage import AnswerStage, Curriculum
-from gar_ros.export.train.heads import MENTIONED, PLACE, Heads
-from gar_ros.export.train.mixed_stage import MixedStage
-from gar_ros.export.train.packing import NO_LABEL
-from gar_ros.export.train.questions import VALUES, asked_value, corpus
-from gar_ros.export.train.scenes import ABSENT, render_scenes
-from gar_ros.export.train.states import AnswerBatch
-from gar_ros.export.train.tiny_checkpoint import write_companions
-from gar_ros.export.train.tokenizer import train_tokenizer
-from gar_ros.export.train.vision_stage import VisionStage
+from gar_export.config import GarConfig
+from gar_export.model import GarModel
+from gar_export.tokens import prompt_builder, read_prompts
+from gar_export.train.answer_stage import AnswerStage, Curriculum
+from gar_export.train.heads import MENTIONED, PLACE, Heads
+from gar_export.train.mixed_stage import MixedStage
+from gar_export.train.packing import NO_LABEL
+from gar_export.train.questions import VALUES, asked_value, corpus
+from gar_export.train.scenes import ABSENT, render_scenes
+from gar_export.train.states import AnswerBatch
+from gar_export.train.tiny_checkpoint import write_companions
+from gar_export.train.tokenizer import train_tokenizer
+from gar_export.train.vision_stage import VisionStage
 from gar_ros.sim.questions import Question
 
 REGIONS = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gar_ros.export.train.heads import (
+from gar_export.train.heads import (
     CLASSES,
     GRID_AMPLITUDE,
     PLACE,
@@ -17,7 +17,7 @@ from gar_ros.export.train.heads import (
     place_of,
     region_loss,
 )
-from gar_ros.export.train.scenes import ABSENT
+from gar_export.train.scenes import ABSENT
 
 
 def test_a_patch_is_labelled_with_the_object_that_covers_most_of_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gar_ros.export.train.initialise import GAIN, sinusoids, whitening
+from gar_export.train.initialise import GAIN, sinusoids, whitening
 
 
 def test_whitened_responses_are_uncorrelated_and_of_the_gain() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gar_ros.export.train.muon import Muon, is_hidden_matrix, orthogonalise
+from gar_export.train.muon import Muon, is_hidden_matrix, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (4, 16), (16, 4)])

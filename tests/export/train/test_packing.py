@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gar_ros.export.train.packing import NO_LABEL, PADDING, answered, attention_mask, pack
+from gar_export.train.packing import NO_LABEL, PADDING, answered, attention_mask, pack
 
 EXAMPLES = [[([5, 6], [7, 8]), ([9], [8])], [([5], [8])]]
 """Two pictures: of two questions (ids 5 6, answered 7 8; id 9, answered 8) and of one. 8 is the end token."""

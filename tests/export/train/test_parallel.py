@@ -10,7 +10,7 @@ from pathlib import Path
 PROGRAM = """
 import json, sys, torch
 from pathlib import Path
-from gar_ros.export.train.parallel import run_workers
+from gar_export.train.parallel import run_workers
 torch.set_num_threads(1)
 
 def work(workers):

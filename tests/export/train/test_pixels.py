@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gar_ros.export.train.pixels import camera_noise, compressed, detector_mask
+from gar_export.train.pixels import camera_noise, compressed, detector_mask
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gar_ros.export.train.scenes import (
+from gar_export.train.scenes import (
     CAMERA,
     TRAINING_CAMERAS,
     Scenes,
@@ -18,7 +18,7 @@ from gar_ros.export.train.scenes import (
     training_scene,
     write_shard,
 )
-from gar_ros.export.train.tiny_checkpoint import TILE
+from gar_export.train.tiny_checkpoint import TILE
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gar_ros.export.train.questions import SPARE_TEXTS, TEMPLATE_TEXTS
-from gar_ros.export.train.tokenizer import CROP_TOKENS, PROMPT_TOKENS, train_tokenizer
+from gar_export.train.questions import SPARE_TEXTS, TEMPLATE_TEXTS
+from gar_export.train.tokenizer import CROP_TOKENS, PROMPT_TOKENS, train_tokenizer
 
 TEXTS = (*TEMPLATE_TEXTS, *SPARE_TEXTS, "Which is further left, <Prompt0> or <Prompt1>?", "yes")
 

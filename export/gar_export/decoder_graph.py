@@ -1,0 +1,222 @@
+"""decoder.onnx: the Llama decoder with a functional KV cache, written directly from the checkpoint's weights.
+
+One graph prefills and decodes. In float32 and float16 it uses plain operators only, so ONNX Runtime's CPU and CUDA
+providers and TensorRT take it alike; weights of 8 or 4 bits need ONNX Runtime's MatMulNBits. Grouped-query attention
+does not repeat keys and values: the G query heads that share a key head are stacked as rows of one product.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from gar_export.checkpoint import EMBEDDING, HEAD, Weights
+from gar_export.config import GarConfig
+from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, GraphBuilder, element_type
+from gar_export.quantise import BLOCK, INT8_ACTIVATIONS, quantise
+from gar_export.table import StoredTable
+
+_PREFIX = "mllm.model.language_model."
+
+
+HEAD_BITS = 8
+"""Of the output head in a graph of 8 or 4 bits: it decides between tokens, and is read once a token."""
+
+
+def write_decoder(
+    path: Path,
+    config: GarConfig,
+    weights: Weights,
+    inv_freq: NDArray[np.float32],
+    dtype: DTypeLike = np.float32,
+    bits: int | None = None,
+    table: StoredTable | None = None,
+) -> None:
+    """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
+
+    bits: 8 or 4 quantises the weight matrices (of a float32 graph). table: the embedding table where it is stored
+    already, in the graph's folder; a large graph with a tied head refers to it, which saves its size a second time.
+
+    `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
+    (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
+    `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
+    """
+    _DecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
+
+
+class _DecoderWriter:
+    """The pieces of one decoder graph. Comments give shapes; G = heads / kv_heads, T = P + S keys."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: GarConfig,
+        weights: Weights,
+        dtype: np.dtype,
+        bits: int | None,
+        table: StoredTable | None,
+    ) -> None:
+        self.sizes = config.decoder
+        self.weights = weights
+        self.dtype = dtype
+        self.bits = bits
+        names = [name for name in weights.names() if name.startswith(_PREFIX)]
+        size = sum(int(np.prod(weights.shape(name))) for name in names) * (bits or 8 * dtype.itemsize) // 8
+        external = size > EXTERNAL_DATA_BYTES
+        self.graph = GraphBuilder("gar_decoder", path, external)
+        self.table = table if external and self.sizes.tied_head and table and table.dtype == dtype else None
+        self.groups = self.sizes.heads // self.sizes.kv_heads
+
+    def write(self, inv_freq: NDArray[np.float32]) -> None:
+        graph, sizes = self.graph, self.sizes
+        hidden = graph.input("inputs_embeds", self.dtype, ["batch", "sequence", sizes.hidden])
+        positions = graph.input("position_ids", np.int64, ["batch", "sequence"])
+        kept_rows = graph.input("logits_idx", np.int64, ["kept"])
+        past = [self.cache_inputs(layer) for layer in range(sizes.layers)]
+
+        cos, sin = self.rope_tables(positions, inv_freq)
+        mask = self.causal_mask(positions, past[0][0])
+        for layer, (past_key, past_value) in enumerate(past):
+            name = f"layers.{layer}."
+            normed = self.rms_norm(hidden, name + "input_layernorm.weight")
+            attended = self.attention(normed, layer, cos, sin, mask, past_key, past_value)
+            hidden = graph.op("Add", hidden, attended)
+            normed = self.rms_norm(hidden, name + "post_attention_layernorm.weight")
+            hidden = graph.op("Add", hidden, self.mlp(normed, name + "mlp."))
+        self.head(graph.op("Gather", hidden, kept_rows, axis=1))
+        for layer in range(sizes.layers):
+            for kind in ("key", "value"):
+                shape: list[int | str] = ["batch", sizes.kv_heads, "total", sizes.head_dim]
+                graph.output(f"present.{layer}.{kind}", self.dtype, shape)
+        graph.save()
+
+    def cache_inputs(self, layer: int) -> tuple[str, str]:
+        shape: list[int | str] = ["batch", self.sizes.kv_heads, "past", self.sizes.head_dim]
+        key = self.graph.input(f"past_key_values.{layer}.key", self.dtype, shape)
+        return key, self.graph.input(f"past_key_values.{layer}.value", self.dtype, shape)
+
+    def rope_tables(self, positions: str, inv_freq: NDArray[np.float32]) -> tuple[str, str]:
+        """Cosines and sines [B, S, 1, D/2] of this call's positions, computed in float32."""
+        graph = self.graph
+        places = graph.op("Cast", graph.op("Unsqueeze", positions, graph.const([2, 3])), to=element_type(np.float32))
+        angles = graph.op("Mul", places, graph.weight("rope.inv_freq", inv_freq))
+        cos, sin = graph.op("Cos", angles), graph.op("Sin", angles)
+        return self.cast(cos, np.float32, self.dtype), self.cast(sin, np.float32, self.dtype)
+
+    def causal_mask(self, positions: str, past_key: str) -> str:
+        """Additive mask [B, 1, G*S, T], float32: 0 where a row may look, else a number that softmax turns into 0."""
+        graph = self.graph
+        past_length = graph.op("Shape", past_key, start=2, end=3)
+        new_length = graph.op("Shape", positions, start=1, end=2)
+        total = graph.op("Squeeze", graph.op("Add", past_length, new_length), graph.const([0]))
+        keys = graph.op("Range", graph.const(0), total, graph.const(1))  # [T]
+        rows = graph.op("Tile", positions, graph.const([1, self.groups]))  # [B, G*S]
+        visible = graph.op("LessOrEqual", keys, graph.op("Unsqueeze", rows, graph.const([1, 3])))
+        return graph.op("Where", visible, graph.const(0, np.float32), graph.const(-1e9, np.float32))
+
+    def attention(self, x: str, layer: int, cos: str, sin: str, mask: str, past_key: str, past_value: str) -> str:
+        graph, sizes, name = self.graph, self.sizes, f"layers.{layer}.self_attn."
+        heads, kv_heads, width = sizes.heads, sizes.kv_heads, sizes.head_dim
+        joined = self.linear(x, name + "qkv_proj.weight", *(f"{name}{kind}_proj.weight" for kind in "qkv"))
+        joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, width]))
+        queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
+        rotated = self.rotate(queries_keys, cos, sin, name)
+        query, key = self.split(rotated, [heads, kv_heads], axis=2, name=name + "q")
+
+        query = graph.op("Mul", query, graph.const(width**-0.5, self.dtype))
+        query = graph.op("Reshape", query, graph.const([0, 0, kv_heads, self.groups, width]))
+        query = graph.op("Transpose", query, perm=[0, 2, 3, 1, 4])  # [B, KH, G, S, D]
+        query = graph.op("Reshape", query, graph.const([0, kv_heads, -1, width]))  # [B, KH, G*S, D]
+        new_key = graph.op("Transpose", key, perm=[0, 2, 1, 3])  # [B, KH, S, D]
+        new_value = graph.op("Transpose", value, perm=[0, 2, 1, 3])
+        keys = graph.op("Concat", past_key, new_key, axis=2, out=f"present.{layer}.key")
+        values = graph.op("Concat", past_value, new_value, axis=2, out=f"present.{layer}.value")
+
+        scores = graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))  # [B, KH, G*S, T]
+        scores = self.cast(scores, self.dtype, np.float32)
+        probabilities = graph.op("Softmax", graph.op("Add", scores, mask), axis=-1)
+        probabilities = self.cast(probabilities, np.float32, self.dtype)
+        mixed = graph.op("MatMul", probabilities, values)  # [B, KH, G*S, D]
+        mixed = graph.op("Reshape", mixed, graph.const([0, kv_heads, self.groups, -1, width]))
+        mixed = graph.op("Transpose", mixed, perm=[0, 3, 1, 2, 4])  # [B, S, KH, G, D]
+        mixed = graph.op("Reshape", mixed, graph.const([0, 0, heads * width]))
+        return self.linear(mixed, name + "o_proj.weight")
+
+    def rotate(self, x: str, cos: str, sin: str, name: str) -> str:
+        """RoPE on [B, S, heads, D], half-split: element i is paired with element i + D/2."""
+        graph, half = self.graph, self.sizes.head_dim // 2
+        first, second = self.split(x, [half, half], axis=3, name=name + "rope")
+        left = graph.op("Sub", graph.op("Mul", first, cos), graph.op("Mul", second, sin))
+        right = graph.op("Add", graph.op("Mul", second, cos), graph.op("Mul", first, sin))
+        return graph.op("Concat", left, right, axis=-1)
+
+    def mlp(self, x: str, name: str) -> str:
+        """SwiGLU."""
+        graph = self.graph
+        gate, up = self.linear(x, name + "gate_proj.weight"), self.linear(x, name + "up_proj.weight")
+        silu = graph.op("Mul", gate, graph.op("Sigmoid", gate))
+        return self.linear(graph.op("Mul", silu, up), name + "down_proj.weight")
+
+    def rms_norm(self, x: str, name: str) -> str:
+        """RMSNorm over the last axis, in float32 whatever the graph's type."""
+        graph = self.graph
+        x = self.cast(x, self.dtype, np.float32)
+        mean_square = graph.op("ReduceMean", graph.op("Mul", x, x), graph.const([-1]), keepdims=1)
+        root = graph.op("Sqrt", graph.op("Add", mean_square, graph.const(self.sizes.rms_eps, np.float32)))
+        normed = self.cast(graph.op("Div", x, root), np.float32, self.dtype)
+        return graph.op("Mul", normed, graph.weight(name, self.read(_PREFIX + name)))
+
+    def head(self, x: str) -> None:
+        """`logits` [B, n, V] of the kept rows.
+
+        The matrix stays [V, H] as in the checkpoint (no transposed copy of the largest one), hence Gemm, which knows
+        two dimensions only.
+        """
+        graph, hidden, vocab = self.graph, self.sizes.hidden, self.sizes.vocab
+        x = self.rms_norm(x, "norm.weight")
+        source = EMBEDDING if self.sizes.tied_head else HEAD
+        if self.bits:
+            logits = self.quantised(x, "lm_head.weight", self.weights.read(source).numpy(), HEAD_BITS)
+        else:
+            rows = graph.op("Reshape", x, graph.const([-1, hidden]))
+            rows = graph.op("Gemm", rows, self.head_weight(source), transB=1)
+            shape = graph.op("Concat", graph.const([-1]), graph.op("Shape", "logits_idx"), graph.const([vocab]), axis=0)
+            logits = graph.op("Reshape", rows, shape)
+        graph.op("Cast", logits, to=element_type(np.float32), out="logits")
+        graph.output("logits", np.float32, ["batch", "kept", vocab])
+
+    def head_weight(self, source: str) -> str:
+        if self.table:
+            shape = self.weights.shape(source)
+            return self.graph.weight_in("lm_head.weight", self.table.file, self.table.offset, self.dtype, shape)
+        return self.graph.weight("lm_head.weight", self.read(source))
+
+    def linear(self, x: str, name: str, *sources: str) -> str:
+        """x times a linear layer's matrix, or those of several layers side by side."""
+        rows = [self.read(_PREFIX + source) for source in sources or [name]]
+        matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)  # [out, in]
+        if self.bits:
+            return self.quantised(x, name, matrix, self.bits)
+        return self.graph.op("MatMul", x, self.graph.weight(name, matrix.T))
+
+    def quantised(self, x: str, name: str, rows: NDArray[np.float32], bits: int) -> str:
+        """x times the matrix [out, in], quantised."""
+        graph, stored = self.graph, quantise(rows, bits)
+        packed, scales = graph.weight(f"{name}.int{bits}", stored.packed), graph.weight(f"{name}.scales", stored.scales)
+        sizes = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": BLOCK}
+        return graph.op("MatMulNBits", x, packed, scales, domain=MICROSOFT, accuracy_level=INT8_ACTIVATIONS, **sizes)
+
+    def read(self, name: str) -> NDArray:
+        return self.weights.read(name, getattr(torch, self.dtype.name)).numpy()
+
+    def split(self, x: str, parts: list[int], axis: int, name: str) -> list[str]:
+        outputs = [f"{name}.part{number}" for number in range(len(parts))]
+        return self.graph.split_op("Split", x, self.graph.const(parts), outputs=outputs, axis=axis)
+
+    def cast(self, x: str, source: DTypeLike, target: DTypeLike) -> str:
+        if np.dtype(source) == np.dtype(target):
+            return x
+        return self.graph.op("Cast", x, to=element_type(target))

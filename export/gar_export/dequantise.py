@@ -1,0 +1,46 @@
+"""A decoder of 8 or 4 bits without its int8 activations: as a torch model with the rounded weights, and as a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from gar_export.decoder_graph import HEAD_BITS
+from gar_export.model import GarModel
+from gar_export.quantise import quantise
+from gar_ros.engine.model_dir.manifest import DECODER
+from gar_ros.engine.runtime.ort import OrtRunner
+
+
+def round_decoder(model: GarModel, bits: int) -> None:
+    """Replaces the decoder's matrices and the output head by what their exported few bits stand for, in place.
+
+    A head that was tied to the embeddings is a matrix of its own afterwards.
+    """
+    for module in model.mllm.model.language_model.layers.modules():
+        if isinstance(module, nn.Linear):
+            _round(module, bits)
+    _round(model.mllm.lm_head, HEAD_BITS)
+
+
+def _round(linear: nn.Linear, bits: int) -> None:
+    rounded = quantise(linear.weight.detach().numpy(), bits).rows()
+    linear.weight = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
+
+
+def exact_runner(model_dir: Path, threads: int) -> OrtRunner:
+    """The decoder graph of a model folder with float32 activations in place of the int8 ones it is run with."""
+    graph = onnx.load(model_dir / DECODER, load_external_data=False)
+    for node in graph.graph.node:
+        kept = [attribute for attribute in node.attribute if attribute.name != "accuracy_level"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(model_dir))
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return OrtRunner(session, "cpu")

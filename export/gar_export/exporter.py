@@ -1,0 +1,128 @@
+"""From a checkpoint folder to the model folder that the runtime loads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from gar_export.checkpoint import EMBEDDING, Weights, load_model
+from gar_export.config import GarConfig
+from gar_export.decoder_graph import write_decoder
+from gar_export.precision import PRECISIONS, Precision
+from gar_export.replace import check_replaceable, clean_up, part_of, replace
+from gar_export.replay_graph import write_replay
+from gar_export.table import write_table
+from gar_export.tokens import read_prompts
+from gar_export.vision_graph import write_vision
+from gar_ros.engine.model_dir.hash_cache import sha256_of
+from gar_ros.engine.model_dir.manifest import (
+    DECODER,
+    EMBEDDINGS,
+    MANIFEST,
+    REPLAY,
+    TOKENIZER,
+    VISION,
+    FileEntry,
+    Manifest,
+)
+
+_TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
+
+Progress = Callable[[str], None]
+
+
+def export_checkpoint(
+    checkpoint: str | Path,
+    out: str | Path,
+    name: str | None = None,
+    precision: str = "fp32",
+    progress: Progress | None = None,
+) -> Manifest:
+    """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
+
+    precision: a key of PRECISIONS.
+
+    The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model, its
+    README.md and `checkpoint`, which both stay.
+    Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced.
+    """
+    checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
+    progress = progress or _to_stderr()
+    kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
+    clean_up(out)
+    check_replaceable(out, kept)
+    part = part_of(out)
+    part.mkdir(parents=True)
+    try:
+        manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, PRECISIONS[precision], progress)
+        replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    progress(f"wrote {out}: {sum(entry.bytes for entry in manifest.files.values()) / 1e6:.1f} MB")
+    return manifest
+
+
+def weights_sha256(weights: Weights) -> str:
+    """SHA-256 of a checkpoint's weight file; of several shards, that of their hexadecimal digests in order of names."""
+    if len(weights.files) == 1:
+        return sha256_of(weights.files[0])
+    return hashlib.sha256("".join(sha256_of(path) for path in weights.files).encode()).hexdigest()
+
+
+def _write_folder(
+    checkpoint: Path, out: Path, part: Path, name: str, precision: Precision, progress: Progress
+) -> Manifest:
+    progress(f"reading {checkpoint}")
+    config, weights = GarConfig.read(checkpoint), Weights(checkpoint)
+    tokens, prompt_format = read_prompts(checkpoint, config)
+    model = load_model(config, weights, decoder=False, dtype=getattr(torch, precision.graphs.name))
+    progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
+    write_vision(part / VISION, model)
+    progress(REPLAY)
+    write_replay(part / REPLAY, config, precision.graphs)
+    inv_freq = model.inv_freq.numpy()
+    del model
+    progress(EMBEDDINGS)
+    table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
+    progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
+    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
+    shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
+    progress("hashing")
+    manifest = Manifest(
+        name=name,
+        sizes=config.sizes(),
+        tiles=config.tile_rule(),
+        tokens=tokens,
+        prompt=prompt_format,
+        roi_convention=config.roi_convention,
+        dtypes=precision.dtypes(),
+        files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
+        made_by={tool: _version(tool) for tool in _TOOLS},
+        source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
+    )
+    (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def _version(tool: str) -> str:
+    try:
+        return metadata.version(tool)
+    except metadata.PackageNotFoundError:
+        return "not installed"  # gar_ros itself, run from a source checkout
+
+
+def _to_stderr() -> Progress:
+    start = time.monotonic()
+
+    def show(line: str) -> None:
+        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
+
+    return show

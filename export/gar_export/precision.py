@@ -1,0 +1,35 @@
+"""What `gar export --precision` means for each graph and for the embedding table. One folder has one precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Types of an exported model. Logits are float32 whatever the precision."""
+
+    graphs: np.dtype  # of vision and replay, and of the decoder's activations and KV cache
+    table: np.dtype  # of the embedding table
+    bits: int | None = None  # of the decoder's weight matrices, None where they are as the graphs
+
+    def dtypes(self) -> dict[str, str]:
+        """The manifest's types: those of the weights where they differ from the activations'."""
+        decoder = f"int{self.bits}" if self.bits else self.graphs.name
+        return {VISION: self.graphs.name, REPLAY: self.graphs.name, DECODER: decoder, EMBEDDINGS: self.table.name}
+
+
+_FLOAT, _HALF = np.dtype(np.float32), np.dtype(np.float16)
+
+PRECISIONS = {
+    "fp32": Precision(_FLOAT, _FLOAT),
+    "fp16": Precision(_HALF, _HALF),  # for GPUs; the CPU can run it too, slowly
+    # For the CPU. A bfloat16 checkpoint's embeddings lose next to nothing in half precision, and the file is half.
+    "int8": Precision(_FLOAT, _HALF, bits=8),
+    "int4": Precision(_FLOAT, _HALF, bits=4),
+}
+"""Name on the command line -> types."""

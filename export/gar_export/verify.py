@@ -1,0 +1,223 @@
+"""Compares an exported model folder, as the runtime runs it, with the torch model of its checkpoint, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+from gar_export.checkpoint import Weights, load_model
+from gar_export.config import GarConfig, bad_model
+from gar_export.dequantise import exact_runner, round_decoder
+from gar_export.exporter import weights_sha256
+from gar_export.model import GarModel
+from gar_export.tokens import prompt_builder
+from gar_ros.engine.cancel import no_check
+from gar_ros.engine.decoder import Decoder
+from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, Sizes
+from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
+from gar_ros.region import Region
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Relative to the stage's largest value when that is above 1."""
+
+    features: float
+    replay: float
+    logits: float
+    answers: float  # of the logits as the engine computes them, which decide greedy ids
+
+
+TOLERANCES = {
+    "float32": Tolerances(2e-5, 1e-5, 3e-4, 3e-4),
+    "float16": Tolerances(5e-3, 2e-3, 2e-2, 2e-2),
+    "int8": Tolerances(2e-5, 1e-5, 3e-4, 0.3),
+    "int4": Tolerances(2e-5, 1e-5, 3e-4, 0.3),
+}
+"""By the decoder's type in the manifest.
+
+Of a decoder of 8 or 4 bits two things are checked: that its stored weights are the checkpoint's, rounded, as tightly as
+in float32 (torch with the rounded weights against the graph computing in float32); and that computing as the engine
+does, with activations in int8 by blocks of 32, stays near that. The second bound is a measured one, see
+docs/full_size.md. How much the rounding of the weights costs is no question of export: ask the model.
+"""
+
+EXACT = 0.0
+
+_TABLE_ROWS = 8192
+
+QUESTION = "Is <Prompt0> larger than <Prompt1>?"
+GREEDY_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The largest difference of one stage, and the largest allowed."""
+
+    name: str
+    difference: float
+    allowed: float
+
+    @property
+    def passed(self) -> bool:
+        """NaN never passes."""
+        return self.difference <= self.allowed
+
+
+def verify(model_dir: str | Path, checkpoint: str | Path | None = None, threads: int = 0) -> Iterator[Stage]:
+    """The stages of a model folder, one by one, on a synthetic image with two regions, on the CPU.
+
+    checkpoint: its folder, by default the one that the manifest names. Each stage gets the torch model's inputs, so a
+    difference is its own; the last one runs the engine from image to ids. Raises GarError BAD_MODEL when either folder
+    can't be used or the checkpoint is not the one that was exported.
+    """
+    engine = GarEngine.open(model_dir, provider="cpu", threads=threads)
+    folder = Path(checkpoint or Path(model_dir) / engine.manifest.source["checkpoint"]).resolve()
+    if not folder.is_dir():
+        raise bad_model(f"expected the checkpoint folder {folder}; name it with --checkpoint")
+    config, weights = GarConfig.read(folder), Weights(folder)
+    exported, found = engine.manifest.source["sha256"], weights_sha256(weights)
+    if found != exported:
+        raise bad_model(f"expected the checkpoint that was exported, of SHA-256 {exported}; {folder} has {found}")
+    model = load_model(config, weights).requires_grad_(False)
+    bits = {"int8": 8, "int4": 4}.get(engine.manifest.dtypes[DECODER])
+    decoder = engine.decoder
+    if bits:
+        round_decoder(model, bits)
+        runner = exact_runner(Path(model_dir), threads)
+        decoder = Decoder(
+            runner, ModelDir.open(model_dir).embeddings(), engine.manifest.sizes, engine.manifest.tokens.eos
+        )
+    yield from _Comparison(engine, decoder, model, prompt_builder(folder, config)).stages()
+
+
+def greedy(model: GarModel, inputs_embeds: Tensor, steps: int) -> tuple[list[int], Tensor]:
+    """`steps` greedy ids that follow inputs_embeds [1, L, H], and the logits [steps, V] they were taken from."""
+    cache = DynamicCache()
+    ids: list[int] = []
+    logits: list[Tensor] = []
+    while len(ids) < steps:
+        start = cache.get_seq_length()
+        positions = torch.arange(start, start + inputs_embeds.shape[1])[None]
+        logits.append(model.head(model.hidden_states(inputs_embeds, positions, cache=cache)[0, -1]))
+        ids.append(int(logits[-1].argmax()))
+        inputs_embeds = model.embed(torch.tensor([[ids[-1]]]))
+    return ids, torch.stack(logits)
+
+
+class _Comparison:
+    """Both models on the same inputs."""
+
+    def __init__(self, engine: GarEngine, decoder: Decoder, model: GarModel, prompts: PromptBuilder) -> None:
+        """decoder: the engine's, or one that computes more exactly. prompts: the checkpoint's."""
+        self.engine = engine
+        self.decoder = decoder
+        self.model = model
+        self.prompts = prompts
+        self.rule, self.sizes = engine.manifest.tiles, engine.manifest.sizes
+        self.max_tiles = min(self.rule.max_tiles, 2)
+        self.image, self.regions = synthetic_image(self.sizes)
+        self.dtypes = engine.manifest.dtypes
+        self.allowed = TOLERANCES[self.dtypes[DECODER]]
+
+    def stages(self) -> Iterator[Stage]:
+        """In the order of the data's way."""
+        masks = [region.mask for region in self.regions]
+        grid = tile_grid(self.image.shape[1], self.image.shape[0], self.max_tiles, self.sizes.tile)
+        pixels = tile_pixels(self.image, grid, self.sizes.tile, self.rule.thumbnail)
+        inside = prompted(masks, grid, self.sizes.tile, self.rule.thumbnail)
+
+        mask_values = torch.from_numpy(inside[:, None].astype(np.float32))
+        pixel_values = torch.from_numpy(normalise(pixels, self.rule.mean, self.rule.std))
+        features = self.model.encode_tiles(pixel_values, mask_values)
+        yield _stage(
+            "image features",
+            on_host(self.engine.encoder.encode(pixels, inside, no_check)),
+            features,
+            self.allowed.features,
+        )
+
+        tiles = features[1:] if self.rule.thumbnail else features
+        wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
+        replay = self.model.replay(tiles, grid, torch.from_numpy(wy), torch.from_numpy(wx))
+        exported = self.engine.replayer.run({"tile_features": tiles.numpy(), "wy": wy, "wx": wx})["replay"].numpy()
+        yield _stage("replay", exported, replay, self.allowed.replay)
+
+        yield from self.decoder_stages(features, replay)
+
+    def table_stage(self) -> Stage:
+        """The embedding table, which is the checkpoint's, rounded to its own type. In pieces: it may be gigabytes."""
+        table = self.model.mllm.get_input_embeddings().weight
+        dtype = getattr(torch, self.dtypes.get(EMBEDDINGS, "float32"))
+        largest = 0.0
+        for start in range(0, self.sizes.vocab, _TABLE_ROWS):
+            rows = range(start, min(start + _TABLE_ROWS, self.sizes.vocab))
+            expected = table[rows.start : rows.stop].to(dtype).float().numpy()
+            largest = max(largest, float(np.abs(self.decoder.embed(rows) - expected).max()))
+        return Stage("embeddings", largest, EXACT)
+
+    def decoder_stages(self, features: Tensor, replay: Tensor) -> Iterator[Stage]:
+        """Prompt, embeddings, prefill, one step on the KV cache, and 16 ids from the image on."""
+        decoder = self.decoder
+        ids, exported_ids = (
+            prompts.prefix("question", len(features), len(replay)) + prompts.question(QUESTION, len(replay))
+            for prompts in (self.prompts, self.engine.prompts)
+        )
+        yield Stage("prompt ids", float(ids != exported_ids), EXACT)
+        yield self.table_stage()
+
+        embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
+        expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
+        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), no_check)
+        yield _stage("prefill logits", logits, expected[0], self.allowed.logits)
+        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), no_check)
+        yield _stage("decode step logits", logits, expected[1], self.allowed.logits)
+        if decoder is not self.engine.decoder:
+            _, logits = self.engine.decoder.prefill(self.engine.decoder.empty, embeds[0].numpy(), no_check)
+            yield _stage("with int8 activations", logits, expected[0], self.allowed.answers)
+
+        frame = self.engine.encode(self.image, self.regions, self.max_tiles)
+        answer = frame.ask(QUESTION, max_tokens=GREEDY_TOKENS)
+        ends = self.engine.manifest.tokens.eos
+        end = next((step for step, token in enumerate(expected_ids) if token in ends), None)
+        yield _ids_stage(answer.token_ids, expected_ids[:end], expected, self.allowed.answers)
+
+
+def synthetic_image(sizes: Sizes) -> tuple[NDArray[np.uint8], list[Region]]:
+    """An RGB image of about two tiles with a disc and a box on a gradient, and their regions."""
+    height, width = sizes.tile * 9 // 10, sizes.tile * 9 // 5
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([255 * x // width, 255 * y // height, (x + y) % 256], axis=2).astype(np.uint8)
+    disc = (x - width // 3) ** 2 + (y - height // 2) ** 2 < (height // 4) ** 2
+    box = (x > width * 5 // 8) & (x < width * 7 // 8) & (y > height // 5) & (y < height // 2)
+    image[disc], image[box] = (200, 30, 40), (30, 60, 220)
+    return image, [Region.from_mask("disc", disc), Region.from_mask("box", box)]
+
+
+def _stage(name: str, found: NDArray[np.float32], expected: Tensor, tolerance: float) -> Stage:
+    reference = expected.numpy()
+    return Stage(name, float(np.abs(found - reference).max()), tolerance * max(1.0, float(np.abs(reference).max())))
+
+
+def _ids_stage(found: tuple[int, ...], expected: list[int], logits: Tensor, tolerance: float) -> Stage:
+    """Equal ids, or the first that differs was nearly a tie: the difference is the gap between the two logits."""
+    allowed = tolerance * max(1.0, float(logits.abs().max()))
+    if list(found) == expected:
+        return Stage("greedy ids", 0.0, allowed)
+    step = next((step for step, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), None)
+    if step is None:
+        return Stage("greedy ids", float("inf"), allowed)
+    row = logits[step]
+    return Stage("greedy ids", float(row[expected[step]] - row[found[step]]), allowed)

@@ -1,0 +1,94 @@
+"""Which runtime serves: as asked for, or by what is there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from gar_ros.engine.model_dir.folder import ModelDir
+from gar_ros.engine.model_dir.manifest import REPLAY
+from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
+from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
+from gar_ros.engine.runtime.protocol import Runtime
+from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
+from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
+from gar_ros.engine.runtime.tensorrt.engines import EngineSource
+from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt
+from gar_ros.engine.runtime.tensorrt.runner import TensorRtRuntime
+from gar_ros.errors import ErrorCode, GarError
+
+TENSORRT, TENSORRT_ORT = "tensorrt", "tensorrt-ort"
+PROVIDERS = ("auto", "cpu", "cuda", TENSORRT, TENSORRT_ORT)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where TensorRT's engines are, and whether missing ones are built while loading, which takes minutes."""
+
+    folder: Path | None = None  # the default cache folder when None
+    build: bool = False
+
+
+DEFAULT_ENGINES = Engines()
+
+
+def open_runtime(
+    model: ModelDir, provider: str, threads: int, allow_fallback: bool, engines: Engines = DEFAULT_ENGINES
+) -> Runtime:
+    """A runtime that is known to work: it has loaded the model's replay graph. One log line says which it is and why.
+
+    provider: one of PROVIDERS. "auto" is TensorRT where this GPU's engines were built, else CUDA where it works, else
+    the CPU; "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that isn't available
+    raises GarError INVALID_REQUEST, unless `allow_fallback` lets the CPU serve instead. threads: of one operator on the
+    CPU, 0 for all cores.
+    """
+    if provider not in PROVIDERS:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected provider {' | '.join(PROVIDERS)}, got '{provider}'")
+    if threads < 0:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected 0 or more threads, got {threads}")
+    candidates = [TENSORRT, "cuda", "cpu"] if provider == "auto" else [provider]
+    if provider == "auto":
+        engines = Engines(engines.folder, build=False)
+    if allow_fallback and candidates[-1] != "cpu":
+        candidates.append("cpu")
+    reasons = [f"{provider} was asked for"]
+    for candidate in candidates:
+        try:
+            runtime, name = _open(candidate, model, threads, engines)
+        except GarError as error:
+            if candidate == "cpu":
+                raise
+            reasons.append(f"{candidate} is not available: {error.message}")
+        else:
+            _log.info("%s: %s", name, "; ".join(reasons))
+            return runtime
+    raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(reasons))
+
+
+def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
+    """A runtime that has loaded a graph, and its name. Raises GarError saying what is missing."""
+    folder = engines.folder or default_cache_folder()
+    if candidate == TENSORRT:
+        found = find_tensorrt()
+        source = EngineSource(model, found, EngineCache(folder), engines.build)
+        missing = source.missing()
+        if missing and not engines.build:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, f"{'; '.join(missing)}; run `gar build-engine {model.path}` on this machine"
+            )
+        runtime: Runtime = TensorRtRuntime(source, cuda_runtime())
+        name = f"{found.version} on {found.gpu}"
+    else:
+        wanted, available = EXECUTION_PROVIDERS[candidate][0], ort.get_available_providers()
+        if wanted not in available:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"this onnxruntime has {', '.join(available)}, not {wanted}")
+        options = tensorrt_options(model.manifest, folder) if candidate == TENSORRT_ORT else None
+        runtime = OrtRuntime(candidate, threads, options)
+        name = f"ONNX Runtime {ort.__version__} on {candidate}"
+    runtime.load(model.file(REPLAY))
+    return runtime, name

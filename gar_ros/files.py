@@ -1,0 +1,60 @@
+"""Where shipped and cached files are, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+_UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the name's ending, the writer's process
+
+
+def shipped_paths(name: str) -> list[Path]:
+    """Where `name` may be, best first: in a source checkout, else in the share folder of an ament or Python prefix."""
+    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
+    folders = [Path(__file__).resolve().parents[1], *(Path(prefix) / "share" / "gar_ros" for prefix in prefixes)]
+    return [folder / name for folder in folders]
+
+
+def user_cache_folder() -> Path:
+    """`gar_ros` in the user's cache folder (XDG base directories). Raises RuntimeError for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "gar_ros"
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """The file appears, or is replaced, with all its bytes on disk. Raises OSError, leaving nothing behind."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, survives a power cut
+    finally:
+        os.close(folder)
+
+
+def delete_unfinished(folder: Path, endings: set[str]) -> None:
+    """Deletes what writers that were killed have left of files with these endings (without dot). Raises OSError."""
+    for path in folder.iterdir():
+        unfinished = _UNFINISHED.fullmatch(path.name)
+        if unfinished and unfinished[1] in endings and not _is_running(int(unfinished[2])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

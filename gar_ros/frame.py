@@ -1,0 +1,76 @@
+"""One image with the regions a detector found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Box, Region
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a detector says of one region. box: pixels, half-open; None where it was not asked for."""
+
+    detector_id: str
+    label: str = ""
+    score: float = float("nan")
+    box: Box | None = None
+
+
+class RegionSource(Protocol):
+    """Regions of one image that are built from their message only when asked for: most frames never are."""
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids in the detector's order."""
+        ...
+
+    def region(self, region_id: str) -> Region:
+        """The region of one of these ids. Raises GarError EMPTY_MASK."""
+        ...
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        """What the detector says of all regions; with `boxes`, of those that have a pixel, and where they are."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image with the regions found in it; nothing about it changes after it was made.
+
+    stamp_ns: the image's stamp, nanoseconds. frame_id: the camera's optical frame. size: (width, height) in pixels.
+    load_image: converts the message to (H, W, 3) uint8 RGB. regions: None while no detection has this image's stamp.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    size: tuple[int, int]
+    load_image: Callable[[], NDArray[np.uint8]]
+    regions: RegionSource | None = None
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, read-only."""
+        image = self.load_image()
+        image.setflags(write=False)
+        return image
+
+
+def askable(frame: Frame) -> list[Region]:
+    """The regions of a frame, without those that have no pixel."""
+    if frame.regions is None:
+        return []
+    regions = []
+    for region_id in frame.regions.ids():
+        try:
+            regions.append(frame.regions.region(region_id))
+        except GarError as error:
+            if error.code is not ErrorCode.EMPTY_MASK:
+                raise
+    return regions

@@ -1,0 +1,1 @@
+"""Messages to values and back. Imports ROS message types, never rclpy."""

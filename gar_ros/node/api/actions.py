@@ -1,0 +1,140 @@
+"""The action: a goal is accepted at once, hears its answer while it is written, and gets exactly one result."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+
+from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+
+from gar_ros.action import AskRegions
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.answers import Answered
+from gar_ros.messages.convert import answer_message
+from gar_ros.node.api.services import query_of
+from gar_ros.node.endpoints import ASK
+from gar_ros.serving.server import Server
+from gar_ros.serving.statistics import Tally
+from gar_ros.serving.worker import Job
+
+_CANCELLED = "the goal was cancelled"
+_DESERTED = "nobody listens to the goal any more"
+_TRANSITION_SECONDS = 2.0
+"""rclpy marks a goal as cancelled after the callback that accepts it."""
+
+
+class Actions:
+    """Serves goals from the node's start to its end, with a refusal as result while the node doesn't serve.
+
+    Goals wait for the model each in a thread of the executor.
+    """
+
+    def __init__(self, node: Node, tally: Tally) -> None:
+        """tally: told every result."""
+        self._tally = tally
+        self._node = node
+        self._logger = node.get_logger()
+        self._server: Server | None = None
+        self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
+        self._on_answer: Callable[[Answered], None]
+        self._jobs: dict[bytes, Job[Answered]] = {}
+        self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
+        self._action = ActionServer(
+            node,
+            ASK.type,
+            ASK.name,
+            execute_callback=self._execute,
+            cancel_callback=self._cancel,
+            callback_group=ReentrantCallbackGroup(),
+        )
+
+    def serve(self, server: Server, on_answer: Callable[[Answered], None]) -> None:
+        """Lets `server` answer from now on. on_answer: told every answer given."""
+        self._on_answer = on_answer
+        self._server = server
+
+    def stop_serving(self, refusal: GarError) -> None:
+        """Ends every later goal with `refusal`."""
+        self._server = None
+        self._refusal = refusal
+
+    def close(self) -> None:
+        """Frees the action's topics and services."""
+        self._action.destroy()
+
+    def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
+        job = self._jobs.get(_key(goal))
+        if job is not None:
+            job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
+        return CancelResponse.ACCEPT
+
+    def _execute(self, goal: ServerGoalHandle) -> AskRegions.Result:
+        """Waits for the answer. What goes wrong becomes error_code and error_msg of an aborted or cancelled goal."""
+        result, arrival = AskRegions.Result(), time.monotonic()
+        try:
+            answered = self._answer(goal)
+            self._on_answer(answered)
+            result.answer = answer_message(answered)
+            goal.succeed()
+        except GarError as error:
+            self._end(goal, result, error)
+        except Exception as error:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
+            self._logger.error(traceback.format_exc())
+            text = f"{type(error).__name__}: {error}; see the node's log"
+            self._end(goal, result, GarError(ErrorCode.INTERNAL_ERROR, text))
+        finally:
+            self._jobs.pop(_key(goal), None)
+        self._tally.add(ErrorCode(result.error_code), time.monotonic() - arrival)
+        return result
+
+    def _answer(self, goal: ServerGoalHandle) -> Answered:
+        server = self._server
+        if server is None:
+            raise GarError(self._refusal.code, self._refusal.message)
+        listener = _Listener(goal, lambda: self._node.count_subscribers(self._feedback))
+        job = server.begin(query_of(goal.request), listener.hear)
+        listener.job = job
+        self._jobs[_key(goal)] = job
+        if goal.is_cancel_requested:  # it came before there was a job
+            job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
+        return job.result()
+
+    def _end(self, goal: ServerGoalHandle, result: AskRegions.Result, error: GarError) -> None:
+        result.error_code, result.error_msg = int(error.code), error.message
+        if error.message == _CANCELLED:
+            deadline = time.monotonic() + _TRANSITION_SECONDS
+            while not goal.is_cancel_requested and time.monotonic() < deadline:
+                time.sleep(0.002)
+        if goal.is_cancel_requested:
+            goal.canceled()
+        else:
+            goal.abort()
+
+
+class _Listener:
+    """Passes the text on as feedback; gives the job up when all who listened are gone."""
+
+    def __init__(self, goal: ServerGoalHandle, listeners: Callable[[], int]) -> None:
+        self.job: Job[Answered] | None = None
+        self._goal, self._listeners = goal, listeners
+        self._heard = False
+        self._text = ""
+
+    def hear(self, text: str, tokens: int) -> None:
+        """After each token, in the worker's thread."""
+        whole = text.rstrip("\N{REPLACEMENT CHARACTER}")  # the rest of a character comes with the next token
+        added = whole.removeprefix(self._text)
+        self._text = whole
+        listeners = self._listeners()
+        if self.job is not None and self._heard and listeners == 0:
+            self.job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
+        self._heard = self._heard or listeners > 0
+        if self._goal.is_active:
+            self._goal.publish_feedback(AskRegions.Feedback(text=whole, added=added, generated_tokens=tokens))
+
+
+def _key(goal: ServerGoalHandle) -> bytes:
+    return bytes(goal.goal_id.uuid)

@@ -1,0 +1,1 @@
+"""Topics that people and planners see."""

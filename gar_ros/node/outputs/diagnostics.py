@@ -1,0 +1,91 @@
+"""/diagnostics: how the node is, in every lifecycle state, in the form of the diagnostic_updater that PyPI has not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from gar_ros.errors import ErrorCode
+from gar_ros.node.endpoints import DIAGNOSTICS
+from gar_ros.node.inputs.subscriptions import every
+from gar_ros.serving.statistics import Tally
+
+ACTIVE = "active"
+
+
+@dataclass(frozen=True)
+class Health:
+    """state: of the lifecycle. failure: why the last transition failed, empty when it did not. trouble: why no images
+    with regions come in, empty when they do. values: what else there is to tell."""
+
+    state: str
+    failure: str
+    trouble: str
+    values: Mapping[str, str]
+
+    @property
+    def level(self) -> bytes:
+        """As in DiagnosticStatus."""
+        if self.failure:
+            return DiagnosticStatus.ERROR
+        return DiagnosticStatus.WARN if self.state == ACTIVE and self.trouble else DiagnosticStatus.OK
+
+    @property
+    def message(self) -> str:
+        """One line for a person."""
+        if self.failure:
+            return self.failure
+        if self.state == ACTIVE and self.trouble:
+            return f"no images with regions: {self.trouble}"
+        return "serving" if self.state == ACTIVE else self.state
+
+
+class Diagnostics:
+    """Publishes from the node's start to its end. health: called each time."""
+
+    def __init__(self, node: Node, rate: float, tally: Tally, health: Callable[[], Health]) -> None:
+        """rate: messages a second; 0: none."""
+        self._node, self._tally, self._health = node, tally, health
+        self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, 10)
+        if rate:
+            every(node, 1 / rate, self._publish)
+
+    def _publish(self) -> None:
+        health = self._health()
+        median, late = self._tally.latency()
+        outcomes = self._tally.outcomes()
+        values = {
+            "lifecycle state": health.state,
+            **health.values,
+            "latency p50 (s)": f"{median:.3f}",
+            "latency p95 (s)": f"{late:.3f}",
+            "requests answered": str(outcomes.get(ErrorCode.OK, 0)),
+            "requests dropped (queue full)": str(outcomes.get(ErrorCode.QUEUE_FULL, 0)),
+            **{
+                f"requests refused: {code.name}": str(count)
+                for code, count in sorted(outcomes.items())
+                if code not in (ErrorCode.OK, ErrorCode.QUEUE_FULL)
+            },
+            "memory of the process (MiB)": f"{resident_bytes() / 2**20:.0f}",
+        }
+        status = DiagnosticStatus(
+            level=health.level,
+            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: region questions",
+            message=health.message,
+            hardware_id=health.values.get("provider", ""),
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,73 @@
+"""Makes keyframes while the model has nothing else to do. No ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gar_ros.engine.cancel import Check
+from gar_ros.errors import GarError
+from gar_ros.frame import Frame, askable
+from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.keyframe_schedule import KeyframeSchedule
+from gar_ros.memory.keyframes import KeyframeMemory
+from gar_ros.serving.worker import Worker
+from gar_ros.settings import Settings
+
+LONGEST = 60.0
+"""Seconds for one keyframe; nobody waits for it."""
+LOOKS_PER_SECOND = 10.0
+"""How often the newest image is looked at, whatever the camera's rate."""
+
+
+class Keyframer:
+    """Feeds `keyframes` with the newest images. settings: the parameters as they are now."""
+
+    def __init__(
+        self,
+        frames: FrameMemory,
+        keyframes: KeyframeMemory,
+        worker: Worker,
+        settings: Callable[[], Settings],
+        tiles: int,
+    ) -> None:
+        """tiles: the most that the model takes."""
+        self.keyframes = keyframes
+        self._frames, self._worker, self._settings, self._tiles = frames, worker, settings, tiles
+        now = settings()
+        period = round(1e9 / now.keyframe_rate) if now.keyframe_rate else 0
+        self._schedule = KeyframeSchedule(period, now.keyframe_change) if period else None
+        self._newest: Frame | None = None
+
+    def look(self) -> None:
+        """Lets the newest image become a keyframe if it should and the model is free; never waits."""
+        frame = self._frames.newest(with_regions=True)
+        if frame is None or self._schedule is None or not self._worker.idle:
+            return
+        regions = askable(frame)
+        boxes = {region.id: region.box for region in regions}
+        if not self._schedule.due(frame.stamp_ns, boxes):
+            return
+
+        went_back = self._newest is not None and frame.stamp_ns < self._newest.stamp_ns
+
+        def work(check: Check) -> None:
+            if went_back:  # a bag loops or a simulator was reset: the same stamps may come with other pixels
+                self.keyframes.clear()
+            self.keyframes.add(frame, regions, min(self._settings().max_tiles or self._tiles, self._tiles), check)
+            self._frames.hold(frame)
+            self._newest = frame
+
+        try:
+            self._worker.submit(work, LONGEST)
+        except GarError:  # deactivated meanwhile
+            return
+        self._schedule.made(frame.stamp_ns, boxes)
+
+    def instead_of(self, frame: Frame, region_ids: Sequence[str]) -> Frame:
+        """The newest keyframe where it may serve instead of `frame`, else `frame`."""
+        keyframe = self._newest
+        if keyframe is None or keyframe.regions is None or keyframe.frame_id != frame.frame_id:
+            return frame
+        lag_ns = frame.stamp_ns - keyframe.stamp_ns
+        near = 0 <= lag_ns <= self._settings().keyframe_lag * 1e9
+        return keyframe if near and set(region_ids) <= set(keyframe.regions.ids()) else frame

@@ -1,0 +1,156 @@
+"""The one thread that uses the model, and the bounded queue in front of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from gar_ros.engine.cancel import Check
+from gar_ros.errors import ErrorCode, GarError
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One piece of work for the model; finished exactly once, with a result or with an error."""
+
+    def __init__(self, work: Callable[[Check], T], timeout: float) -> None:
+        self._work = work
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._lock = threading.Lock()
+        self._finished = threading.Event()
+        self._result: T
+        self._error: BaseException | None = None
+
+    def result(self) -> T:
+        """Waits for the end of the job, at most until its deadline. Raises what stopped it."""
+        if not self._finished.wait(self._deadline - time.monotonic()):
+            self.stop(GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s"))
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def stop(self, error: BaseException) -> None:
+        """Ends the job with `error` unless it has ended; a running one notices at its next check."""
+        with self._lock:
+            if not self._finished.is_set():
+                self._error = error
+                self._finished.set()
+
+    @property
+    def finished(self) -> bool:
+        """Nobody waits for this job any more."""
+        return self._finished.is_set()
+
+    def run(self) -> None:
+        """Does the work in the caller's thread. Raises what `work` raises."""
+        result = self._work(self._check)
+        with self._lock:
+            if not self._finished.is_set():
+                self._result = result
+                self._finished.set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if time.monotonic() > self._deadline:
+            raise GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s")
+
+
+class Worker:
+    """Runs jobs one after another in its own thread, oldest first; at most `queue_size` wait.
+
+    A job that fails takes only itself down. on_defect: told the exception of a job when it is no GarError.
+    """
+
+    def __init__(self, queue_size: int, on_defect: Callable[[Exception], None]) -> None:
+        self._queue_size = queue_size
+        self._on_defect = on_defect
+        self._changed = threading.Condition()
+        self._waiting: deque[Job[Any]] = deque()
+        self._running: Job[Any] | None = None
+        self._accepting = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="gar_worker")
+        self._thread.start()
+
+    def submit(self, work: Callable[[Check], T], timeout: float) -> Job[T]:
+        """Queues `work`. timeout: seconds from now to its result. Raises GarError QUEUE_FULL or NOT_ACTIVE at once."""
+        job = Job(work, timeout)
+        with self._changed:
+            if not self._accepting:
+                raise GarError(ErrorCode.NOT_ACTIVE, "the node is not active")
+            # Those that timed out while waiting hold no place.
+            self._waiting = deque(other for other in self._waiting if not other.finished)
+            if len(self._waiting) >= self._queue_size:
+                raise GarError(
+                    ErrorCode.QUEUE_FULL, f"{len(self._waiting)} waiting, which is all the queue takes; try again later"
+                )
+            self._waiting.append(job)
+            self._changed.notify()
+        return job
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs or waits: work nobody waits for may be submitted."""
+        with self._changed:
+            return self._running is None and not self._waiting
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody waits for the model: work nobody waits for should end."""
+        return self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait."""
+        with self._changed:
+            return sum(not job.finished for job in self._waiting)
+
+    def accept(self) -> None:
+        """Takes jobs from now on."""
+        with self._changed:
+            self._accepting = True
+
+    def pause(self, error: GarError) -> None:
+        """Takes no more jobs and ends the waiting and the running one with `error`, without waiting for the model."""
+        with self._changed:
+            self._accepting = False
+            for job in [*self._waiting, *filter(None, [self._running])]:
+                job.stop(error)
+            self._waiting.clear()
+
+    def close(self, error: GarError) -> None:
+        """Like `pause`, then waits until the thread has ended: until the model's next check."""
+        self.pause(error)
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                job.run()
+            except GarError as error:
+                job.stop(error)
+            except Exception as error:  # noqa: BLE001 the next request must not suffer from this one's defect
+                self._on_defect(error)
+                job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log"))
+
+    def _next(self) -> Job[Any] | None:
+        """Waits for the next job that somebody still wants; None when closing."""
+        with self._changed:
+            self._running = None
+            while not self._closing:
+                while self._waiting:
+                    job = self._waiting.popleft()
+                    if not job.finished:
+                        self._running = job
+                        return job
+                self._changed.wait()
+        return None

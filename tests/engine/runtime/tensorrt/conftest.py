@@ -1,0 +1,65 @@
+"""A stand-in GPU, and a small graph with two profiles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.runtime.tensorrt.installed import TensorRt
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+
+
+@pytest.fixture(scope="package")
+def four_tiles_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gar-tiny as if it took four tiles of 288 px and a thumbnail, 8 x 8 tokens each, as the released models do."""
+    folder = tmp_path_factory.mktemp("four_tiles") / "model"
+    shutil.copytree(default_model_dir(), folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["tiles"] |= {"max_tiles": 4, "thumbnail": True}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def cuda() -> StandInCuda:
+    return StandInCuda()
+
+
+@pytest.fixture
+def trt(cuda: StandInCuda) -> StandInTensorRt:
+    return StandInTensorRt(cuda)
+
+
+@pytest.fixture
+def tensorrt(trt: StandInTensorRt) -> TensorRt:
+    return TensorRt(trt, "tensorrt 10.3.0", "Stand-in, SM87")
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """total [p + n, 2] = past [p, 2] and twice new [n, 2]; last [1, 2]: all float32."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Add", ["new", "new"], ["twice"]),
+        helper.make_node("Concat", ["past", "twice"], ["total"], axis=0),
+        helper.make_node("ReduceSum", ["total", "axis"], ["sum"], keepdims=1),
+    ]
+    axis = helper.make_tensor("axis", onnx.TensorProto.INT64, [1], [0])
+    inputs = [helper.make_tensor_value_info(name, kind, [name, 2]) for name in ("past", "new")]
+    outputs = [
+        helper.make_tensor_value_info("total", kind, ["n", 2]),
+        helper.make_tensor_value_info("sum", kind, [1, 2]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs, [axis]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    path = tmp_path / "graph.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path

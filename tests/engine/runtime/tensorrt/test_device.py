@@ -1,0 +1,139 @@
+"""Arrays in device memory, on the stand-in: what is copied where, and when memory goes back."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.runtime.tensorrt.device import Device, cuda_runtime, find_gpu
+from gar_ros.errors import ErrorCode, GarError
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+
+VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+@pytest.fixture
+def device(cuda: StandInCuda) -> Device:
+    return Device(cuda)
+
+
+def test_what_goes_up_comes_down(device: Device) -> None:
+    values = VALUES.copy()
+    array = device.upload(values)
+    values[:] = 0
+    np.testing.assert_array_equal(array.numpy(), VALUES)
+    assert (array.shape, array.dtype.name, array.nbytes, len(array)) == ((4, 3), "float32", 48, 4)
+
+
+def test_views_are_cut_as_numpy_cuts(device: Device, cuda: StandInCuda) -> None:
+    array = device.upload(VALUES)
+    before = dict(cuda.copies)
+    views = [(array[1:3], VALUES[1:3]), (array[-1], VALUES[-1]), (array[None], VALUES[None]), (array[2:], VALUES[2:])]
+    views += [(array[1:][0], VALUES[1]), (array[4:], VALUES[4:]), (array[:99], VALUES[:99])]
+    assert dict(cuda.copies) == before
+    for view, expected in views:
+        np.testing.assert_array_equal(view.numpy(), expected)
+    for row, expected_row in zip(array, VALUES, strict=True):
+        np.testing.assert_array_equal(row.numpy(), expected_row)
+    with pytest.raises(IndexError):
+        array[4]
+    with pytest.raises(IndexError, match="without a step"):
+        array[::2]
+
+
+def test_memory_goes_back_with_the_last_view(device: Device, cuda: StandInCuda) -> None:
+    array = device.upload(VALUES)
+    view = array[3]
+    del array
+    gc.collect()
+    assert cuda.used == 48
+    np.testing.assert_array_equal(view.numpy(), VALUES[3])
+    del view
+    gc.collect()
+    assert cuda.used == 0
+
+
+def test_rows_are_joined_on_the_device(device: Device, cuda: StandInCuda) -> None:
+    half = device.upload(VALUES.astype(np.float16))
+    cuda.copies.clear()
+    joined = device.join([VALUES[:1], half[2:], half[:1], VALUES[3:] + 0.5])
+    assert dict(cuda.copies) == {"cudaMemcpyHostToDevice": 2, "cudaMemcpyDeviceToDevice": 2}
+    assert joined.dtype == np.float16
+    expected = np.concatenate([VALUES[:1], VALUES[2:], VALUES[:1], VALUES[3:] + 0.5])
+    np.testing.assert_array_equal(joined.numpy(), expected)
+
+
+def test_a_join_is_a_copy_of_its_own(device: Device, cuda: StandInCuda) -> None:
+    array = device.upload(VALUES)
+    copy = device.join([array[1:2]])
+    del array
+    gc.collect()
+    assert cuda.used == copy.nbytes
+    np.testing.assert_array_equal(copy.numpy(), VALUES[1:2])
+
+
+def test_rows_of_different_shape_or_type_are_not_joined(device: Device) -> None:
+    with pytest.raises(ValueError, match="rows of one type and shape"):
+        device.join([device.upload(VALUES), VALUES[:, :2]])
+    with pytest.raises(ValueError, match="rows of one type and shape"):
+        device.join([device.upload(VALUES), device.upload(VALUES.astype(np.float16))])
+
+
+def test_empty_arrays_have_an_address_and_no_copies(device: Device, cuda: StandInCuda) -> None:
+    array = device.upload(np.zeros((1, 2, 0, 4), np.float32))
+    assert cuda.holds(array.address, 1)
+    assert array.numpy().shape == (1, 2, 0, 4)
+    assert not cuda.copies
+
+
+def test_where_there_are_no_pools_plain_memory_serves() -> None:
+    cuda = StandInCuda(pools=False)
+    array = Device(cuda).upload(VALUES)
+    np.testing.assert_array_equal(array.numpy(), VALUES)
+    del array
+    gc.collect()
+    assert cuda.used == 0
+
+
+def test_full_memory_is_an_error_that_says_so() -> None:
+    device = Device(StandInCuda(limit=100))
+    kept = device.upload(VALUES)
+    with pytest.raises(GarError, match="cudaMallocAsync failed: cudaErrorMemoryAllocation") as caught:
+        device.empty((100,), np.float32)
+    assert caught.value.code == ErrorCode.INTERNAL_ERROR
+    np.testing.assert_array_equal(kept.numpy(), VALUES)
+
+
+def test_the_gpu_has_a_name_and_a_capability(cuda: StandInCuda) -> None:
+    assert find_gpu(cuda) == "Stand-in, SM87"
+    with pytest.raises(GarError, match="CUDA finds no GPU"):
+        find_gpu(StandInCuda(gpus=0))
+
+
+def no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+
+
+def test_a_missing_driver_is_the_reason_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's own words for it are those for an old driver."""
+    no_libraries(monkeypatch)
+    with pytest.raises(GarError, match=r"CUDA finds no GPU \(NVIDIA's driver, libcuda\.so\.1, is not found\)$"):
+        find_gpu(StandInCuda(gpus=0))
+
+
+def test_without_cuda_python_a_missing_gpu_is_told_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: None)
+    with pytest.raises(GarError, match="cuda-python is not installed") as caught:
+        cuda_runtime()
+    assert "no GPU" not in caught.value.message
+    no_libraries(monkeypatch)
+    with pytest.raises(GarError, match=r"cuda-python is not installed .*, and there is no GPU"):
+        cuda_runtime()

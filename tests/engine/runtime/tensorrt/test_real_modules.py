@@ -1,0 +1,148 @@
+"""What the runner calls exists in the real modules: the stand-in offers nothing that they don't.
+
+tensorrt_rtx has the Python API of the full TensorRT, which can't be installed everywhere.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
+from gar_ros.engine.runtime.tensorrt.runner import _dtype
+from gar_ros.errors import GarError
+from tests.engine.runtime.tensorrt import stand_in
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+
+trt = pytest.importorskip("tensorrt_rtx")
+cudart = pytest.importorskip("cuda.bindings.runtime")
+driver = pytest.importorskip("cuda.bindings.driver")
+
+CLASSES = {
+    stand_in.Builder: trt.Builder,
+    stand_in.Network: trt.INetworkDefinition,
+    stand_in.Parser: trt.OnnxParser,
+    stand_in.Profile: trt.IOptimizationProfile,
+    stand_in.Config: trt.IBuilderConfig,
+    stand_in.Runtime: trt.Runtime,
+    stand_in.Engine: trt.ICudaEngine,
+    stand_in.Context: trt.IExecutionContext,
+}
+OWN = {
+    stand_in.Network: {"model", "parsed"},
+    stand_in.Profile: set(),
+    stand_in.Config: set(),
+    stand_in.Engine: set(),
+}
+MEMBERS = [
+    (fake, real, name)
+    for fake, real in CLASSES.items()
+    for name in vars(fake)
+    if not name.startswith("_") and name not in OWN.get(fake, set())
+]
+
+
+def parameters(function: Callable[..., Any]) -> list[list[str]]:
+    """Parameter names of each overload of a pybind11 function, from its documentation."""
+    heads = re.findall(rf"^(?:\d+\. )?{function.__name__}\((.*)\) -> ", function.__doc__ or "", re.MULTILINE)
+    names = [re.findall(r"(?:^|, )(\w+):", re.sub(r"\[[^\]]*\]", "", head)) for head in heads]
+    return [[name for name in overload if name != "self"] for overload in names]
+
+
+@pytest.mark.parametrize(("fake", "real", "name"), MEMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_the_stand_ins_methods_are_tensorrts(fake: type, real: type, name: str) -> None:
+    member = getattr(real, name)
+    if callable(vars(fake)[name]):
+        taken = [p for p in inspect.signature(vars(fake)[name]).parameters if p != "self"]
+        assert any(overload[: len(taken)] == taken for overload in parameters(member)), parameters(member)
+    else:
+        assert isinstance(member, property)
+
+
+@pytest.mark.parametrize("name", ["DataType", "TensorIOMode", "NetworkDefinitionCreationFlag", "MemoryPoolType"])
+def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
+    for constant in getattr(stand_in.StandInTensorRt, name):
+        assert hasattr(getattr(trt, name), constant.name)
+
+
+def test_types_have_the_names_that_the_runner_knows() -> None:
+    kinds = {"float16": np.float16, "float32": np.float32, "int64": np.int64}
+    assert {name: _dtype(getattr(trt, name), "a graph") for name in kinds} == kinds
+    with pytest.raises(GarError, match=r"a graph: expected inputs and outputs of .*, got BF16"):
+        _dtype(trt.bfloat16, "a graph")
+
+
+def test_loggers_and_monitors_can_be_derived() -> None:
+    levels = [getattr(trt.ILogger, name) for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE")]
+    assert len(set(levels)) == 5
+    assert parameters(trt.IProgressMonitor.step_complete) == [["phase_name", "step"]]
+    assert parameters(trt.IProgressMonitor.phase_start) == [["phase_name", "parent_phase", "num_steps"]]
+    assert parameters(trt.ILogger.log) == [["severity", "msg"]]
+
+
+FUNCTIONS = [name for name in vars(StandInCuda) if name.startswith("cuda") and name[4].isupper()]
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if callable(vars(StandInCuda)[name])])
+def test_the_stand_ins_functions_are_cudas(name: str) -> None:
+    fake = getattr(StandInCuda, name)
+    real = getattr(cudart, name)
+    if inspect.isclass(fake):
+        assert issubclass(fake, Enum)
+        assert all(hasattr(real, constant) for constant in fake.__members__)
+        return
+    (head,) = re.findall(rf"^{name}\((.*)\)", real.__doc__)[:1]
+    names = [re.split(r"[ :]", p.strip())[-1 if ":" not in p else 0] for p in head.split(",")] if head else []
+    assert [p for p in inspect.signature(fake).parameters if p != "self"] == names
+
+
+def test_status_and_numbers_are_cudas() -> None:
+    assert cudart.cudaError_t.cudaSuccess == 0
+    assert hasattr(cudart.cudaError_t, "cudaErrorMemoryAllocation")
+    assert inspect.isclass(cudart.cudaDeviceProp)
+    assert all(hasattr(cudart.cudaDeviceProp, name) for name in ("name", "major", "minor"))
+
+
+def test_without_a_gpu_the_real_runtime_is_told_plainly() -> None:
+    status, count = cudart.cudaGetDeviceCount()
+    if status == cudart.cudaError_t.cudaSuccess and count:
+        pytest.skip("there is a GPU here")
+    with pytest.raises(GarError, match=r"CUDA finds no GPU \(.+\)"):
+        find_gpu(cudart)
+    with pytest.raises(GarError, match="CUDA: cudaStreamCreate failed: "):
+        Device(cudart)
+
+
+CALLS: dict[str, tuple[Any, ...]] = {
+    "cudaMallocAsync": (64, 0),
+    "cudaMalloc": (64,),
+    "cudaMemcpyAsync": (8, 16, 4, cudart.cudaMemcpyKind.cudaMemcpyHostToDevice, 0),
+    "cudaStreamSynchronize": (0,),
+    "cudaDeviceGetAttribute": (cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0),
+    "cudaDeviceGetDefaultMemPool": (0,),
+    "cudaGetDeviceProperties": (0,),
+    "cudaMemPoolSetAttribute": (
+        cudart.cudaMemPool_t(),
+        cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold,
+        driver.cuuint64_t(2**64 - 1),
+    ),
+    "cudaFreeAsync": (64, 0),
+    "cudaFree": (0,),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_real_functions_take_our_arguments(name: str) -> None:
+    """They convert all arguments before they ask the driver, which is not there: a status, not a TypeError."""
+    status, count = cudart.cudaGetDeviceCount()
+    if status == cudart.cudaError_t.cudaSuccess and count:
+        pytest.skip("there is a GPU here, these addresses are made up")
+    status, *results = getattr(cudart, name)(*CALLS[name])
+    assert isinstance(status, cudart.cudaError_t)
+    assert len(results) == (1 if re.search("Malloc|Get", name) else 0)

@@ -1,0 +1,122 @@
+"""The runner on the stand-in: profiles, shapes, memory, and no copy that isn't needed."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, build_engine
+from gar_ros.engine.runtime.tensorrt.device import Device
+from gar_ros.engine.runtime.tensorrt.installed import TensorRt
+from gar_ros.engine.runtime.tensorrt.profiles import Range
+from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
+from gar_ros.errors import ErrorCode, GarError
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+
+WIDE = {"past": Range((0, 2), (2, 2), (8, 2)), "new": Range((1, 2), (4, 2), (4, 2))}
+ONE = {"past": Range((1, 2), (2, 2), (8, 2)), "new": Range((1, 2), (1, 2), (1, 2))}
+EMPTY = np.zeros((0, 2), np.float32)
+
+
+@pytest.fixture
+def device(cuda: StandInCuda) -> Device:
+    return Device(cuda)
+
+
+@pytest.fixture
+def runner(trt: StandInTensorRt, tensorrt: TensorRt, graph: Path, device: Device) -> TensorRtRunner:
+    content = build_engine(tensorrt, graph, [WIDE, ONE], DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
+    return TensorRtRunner(trt, trt.Runtime(None).deserialize_cuda_engine(content), device, "graph.onnx")
+
+
+def rows(*values: float) -> np.ndarray:
+    return np.array([[value, -value] for value in values], np.float32)
+
+
+def test_outputs_are_the_graphs(runner: TensorRtRunner) -> None:
+    outputs = runner.run({"past": rows(1), "new": rows(2, 3)})
+    np.testing.assert_array_equal(outputs["total"].numpy(), rows(1, 4, 6))
+    np.testing.assert_array_equal(outputs["sum"].numpy(), rows(11))
+
+
+def test_host_arrays_are_cast_to_the_graphs_types(runner: TensorRtRunner) -> None:
+    outputs = runner.run({"past": EMPTY.astype(np.float64), "new": np.array([[2, 3]])})
+    np.testing.assert_array_equal(outputs["total"].numpy(), [[4, 6]])
+
+
+def test_one_token_has_its_own_profile_and_switches_are_rare(runner: TensorRtRunner, trt: StandInTensorRt) -> None:
+    total: Any = EMPTY
+    for new in (rows(1, 2), rows(3), rows(4), rows(5), rows(6, 7)):
+        total = runner.run({"past": total, "new": new})["total"]
+    assert trt.switches == [1, 0]
+    np.testing.assert_array_equal(total.numpy(), rows(2, 4, 6, 8, 10, 12, 14))
+
+
+def test_one_token_without_a_past_goes_to_the_profile_that_allows_it(
+    runner: TensorRtRunner, trt: StandInTensorRt
+) -> None:
+    runner.run({"past": EMPTY, "new": rows(1)})
+    assert trt.switches == []
+
+
+def test_outputs_are_fed_back_without_a_copy(runner: TensorRtRunner, cuda: StandInCuda) -> None:
+    past: Any = runner.run({"past": EMPTY, "new": rows(1, 2)})["total"]
+    cuda.copies.clear()
+    cuda.calls.clear()
+    for _ in range(3):
+        past = runner.run({"past": past, "new": rows(1)})["total"]
+    assert dict(cuda.copies) == {"cudaMemcpyHostToDevice": 3}  # the new rows
+    assert dict(cuda.calls) == {"execute": 3}  # and nobody waited for the GPU
+    past.numpy()
+    assert cuda.copies["cudaMemcpyDeviceToHost"] == 1
+
+
+def test_an_input_is_never_changed(runner: TensorRtRunner) -> None:
+    past = runner.run({"past": EMPTY, "new": rows(1, 2)})["total"]
+    first = runner.run({"past": past, "new": rows(3)})["total"]
+    second = runner.run({"past": past, "new": rows(4)})["total"]
+    np.testing.assert_array_equal(first.numpy(), rows(2, 4, 6))
+    np.testing.assert_array_equal(second.numpy(), rows(2, 4, 8))
+    np.testing.assert_array_equal(past.numpy(), rows(2, 4))
+
+
+def test_memory_is_given_back_when_results_are_dropped(runner: TensorRtRunner, cuda: StandInCuda) -> None:
+    past: Any = EMPTY
+    for _ in range(4):
+        past = runner.run({"past": past, "new": rows(1)})["total"]
+    gc.collect()
+    assert cuda.used == past.nbytes
+    del past
+    gc.collect()
+    assert cuda.used == 0
+
+
+@pytest.mark.parametrize(
+    ("past", "new", "expected"),
+    [
+        (9, 1, r"expected past of \(0, 2\) to \(8, 2\) or \(1, 2\) to \(8, 2\), got \(9, 2\)"),
+        (1, 5, r"expected new of \(1, 2\) to \(4, 2\) or \(1, 2\) to \(1, 2\), got \(5, 2\)"),
+    ],
+)
+def test_shapes_beyond_all_profiles_are_refused_by_name(
+    runner: TensorRtRunner, cuda: StandInCuda, past: int, new: int, expected: str
+) -> None:
+    with pytest.raises(GarError, match=expected) as caught:
+        runner.run({"past": rows(*range(past)), "new": rows(*range(new))})
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
+    assert cuda.calls["execute"] == 0
+
+
+def test_missing_and_unknown_inputs_are_refused(runner: TensorRtRunner) -> None:
+    for feeds in ({"past": EMPTY}, {"past": EMPTY, "new": rows(1), "old": rows(1)}):
+        with pytest.raises(GarError, match=r"expected \['new', 'past'\], got"):
+            runner.run(feeds)
+
+
+def test_device_arrays_of_another_type_are_refused(runner: TensorRtRunner, device: Device) -> None:
+    with pytest.raises(GarError, match="expected new of float32 on the GPU, got float16"):
+        runner.run({"past": EMPTY, "new": device.upload(rows(1).astype(np.float16))})

@@ -1,0 +1,210 @@
+"""ONNX Runtime behind the runner protocol, and the choice of a provider."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
+from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
+from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
+from gar_ros.engine.runtime.select import Engines, open_runtime
+from gar_ros.errors import ErrorCode, GarError
+from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+
+onnx = pytest.importorskip("onnx")
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """total = past + new * 2, float32, any length."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [helper.make_node("Add", ["new", "new"], ["twice"]), helper.make_node("Add", ["past", "twice"], ["total"])]
+    inputs = [helper.make_tensor_value_info(name, kind, ["n"]) for name in ("past", "new")]
+    outputs = [helper.make_tensor_value_info("total", kind, ["n"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
+    path = tmp_path / "graph.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_outputs_can_be_fed_back_and_inputs_stay(graph: Path) -> None:
+    runner = OrtRuntime("cpu", threads=1).load(graph)
+    new = np.array([1, 2])  # int64: cast to the graph's float32
+    first = runner.run({"past": np.zeros(2, np.float32), "new": new})["total"]
+    second = runner.run({"past": first, "new": new})["total"]
+    np.testing.assert_array_equal(second.numpy(), [4, 8])
+    np.testing.assert_array_equal(first.numpy(), [2, 4])
+
+
+def test_features_are_joined_on_the_host_in_float32(graph: Path) -> None:
+    runtime = OrtRuntime("cpu", threads=1)
+    total = runtime.load(graph).run({"past": np.zeros(2), "new": np.ones(2)})["total"]
+    joined = runtime.join([np.array([7], np.float16), total])
+    assert isinstance(joined, np.ndarray)
+    assert joined.dtype == np.float32
+    np.testing.assert_array_equal(joined, [7, 2, 2])
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelDir:
+    return ModelDir.open(default_model_dir())
+
+
+@pytest.fixture
+def nothing_but_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    for name in ("tensorrt", "tensorrt_rtx", "cuda.bindings.runtime"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def trt(monkeypatch: pytest.MonkeyPatch, nothing_but_cpu: None) -> StandInTensorRt:
+    """TensorRT and a GPU, as stand-ins."""
+    cuda = StandInCuda()
+    made = StandInTensorRt(cuda)
+    monkeypatch.setitem(sys.modules, "tensorrt", made)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
+    return made
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "gar_ros.engine.runtime.select")
+    return caplog
+
+
+def test_auto_on_a_plain_machine_is_the_cpu_and_one_line_says_why(
+    model: ModelDir, nothing_but_cpu: None, said: pytest.LogCaptureFixture
+) -> None:
+    assert open_runtime(model, "auto", 1, allow_fallback=False).provider == "cpu"
+    (line,) = said.messages
+    assert line.startswith(
+        f"ONNX Runtime {onnxruntime.__version__} on cpu: auto was asked for; tensorrt is not available"
+    )
+    assert "cuda is not available: this onnxruntime has CPUExecutionProvider, not CUDAExecutionProvider" in line
+
+
+@pytest.mark.usefixtures("nothing_but_cpu")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "tensorrt-ort"])
+def test_a_provider_that_is_not_there_is_an_error_unless_fallback_is_allowed(
+    model: ModelDir, provider: str, said: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(GarError, match=f"^{provider} was asked for; {provider} is not available: ") as caught:
+        open_runtime(model, provider, 1, allow_fallback=False)
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
+    assert said.messages == []
+    assert open_runtime(model, provider, 1, allow_fallback=True).provider == "cpu"
+    (line,) = said.messages
+    assert f"on cpu: {provider} was asked for; {provider} is not available: " in line
+
+
+def test_auto_takes_tensorrt_only_where_its_engines_are_built(
+    model: ModelDir, trt: StandInTensorRt, said: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    engines = Engines(tmp_path, build=True)
+    assert open_runtime(model, "auto", 1, False, engines).provider == "cpu"
+    assert "no engine of vision.onnx for tensorrt 10.3.0 on Stand-in, SM87" in said.messages[-1]
+    assert trt.builds == []
+    built = open_runtime(model, "tensorrt", 1, False, engines)
+    for name in (VISION, DECODER):
+        built.load(model.file(name))
+    assert open_runtime(model, "auto", 1, False, engines).provider == "tensorrt"
+    assert said.messages[-1] == "tensorrt 10.3.0 on Stand-in, SM87: auto was asked for"
+    assert open_runtime(model, "tensorrt", 1, False, Engines(tmp_path)).provider == "tensorrt"
+
+
+def test_tensorrt_without_engines_names_the_command(model: ModelDir, trt: StandInTensorRt, tmp_path: Path) -> None:
+    with pytest.raises(GarError, match=r"no engine of vision\.onnx .* run `gar build-engine .*` on this machine"):
+        open_runtime(model, "tensorrt", 1, False, Engines(tmp_path))
+    assert trt.builds == []
+
+
+def test_a_damaged_engine_is_not_run(model: ModelDir, trt: StandInTensorRt, tmp_path: Path) -> None:
+    building = open_runtime(model, "tensorrt", 1, False, Engines(tmp_path, build=True))
+    for name in (VISION, DECODER):
+        building.load(model.file(name))
+    (engine,) = tmp_path.glob("vision-*.engine")
+    engine.write_bytes(engine.read_bytes()[:-1])
+    with pytest.raises(GarError, match="is damaged"):
+        open_runtime(model, "tensorrt", 1, False, Engines(tmp_path))
+
+
+def test_cuda_that_is_listed_but_does_not_work_is_not_taken_for_it(
+    model: ModelDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As onnxruntime-gpu without a GPU: listed, and the session quietly runs on the CPU."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA is listed here")
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    assert open_runtime(model, "auto", 1, allow_fallback=False).provider == "cpu"
+    with pytest.raises(GarError, match="no such device works here"):
+        open_runtime(model, "cuda", 1, allow_fallback=False)
+
+
+@pytest.mark.parametrize(("provider", "threads"), [("gpu", 0), ("cpu", -1), ("", 0)])
+def test_unknown_settings_are_refused(model: ModelDir, provider: str, threads: int) -> None:
+    with pytest.raises(GarError, match="expected") as caught:
+        open_runtime(model, provider, threads, allow_fallback=True)
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
+
+
+def test_onnx_runtimes_tensorrt_is_told_shapes_precision_and_where_engines_go(model: ModelDir, tmp_path: Path) -> None:
+    four_tiles = dataclasses.replace(model.manifest.tiles, max_tiles=4, thumbnail=True)
+    options = tensorrt_options(dataclasses.replace(model.manifest, tiles=four_tiles), tmp_path)
+    vision, replay, decoder = (options(name) for name in (VISION, REPLAY, DECODER))
+    assert vision["trt_profile_min_shapes"] == "pixel_values:1x3x288x288,mask_values:1x1x288x288"
+    assert vision["trt_profile_max_shapes"] == "pixel_values:5x3x288x288,mask_values:5x1x288x288"
+    assert replay["trt_profile_max_shapes"] == "tile_features:4x64x192,wy:5x8x32,wx:5x8x32"
+    assert "past_key_values.3.value:1x3x0x32" in decoder["trt_profile_min_shapes"]
+    assert decoder["trt_profile_opt_shapes"].startswith("inputs_embeds:1x1024x192,position_ids:1x1024,logits_idx:1,")
+    assert vision["trt_fp16_enable"] == "False"
+    folders = [Path(told["trt_engine_cache_path"]) for told in (vision, replay, decoder)]
+    assert all(folder.is_dir() and folder.parent == tmp_path / "onnxruntime" for folder in folders)
+    assert len(set(folders)) == 3
+
+
+def test_onnx_runtimes_engines_of_other_weights_go_elsewhere(model: ModelDir, tmp_path: Path) -> None:
+    entry = dataclasses.replace(model.manifest.files[DECODER], sha256="0" * 64)
+    files = {**model.manifest.files, "decoder.onnx.data": entry}
+    half = dict.fromkeys(model.manifest.dtypes, "float16")
+    other = tensorrt_options(dataclasses.replace(model.manifest, files=files, dtypes=half), tmp_path)(DECODER)
+    same = tensorrt_options(model.manifest, tmp_path)(DECODER)
+    assert other["trt_engine_cache_path"] != same["trt_engine_cache_path"]
+    assert other["trt_fp16_enable"] == "True"
+
+
+def test_options_reach_the_session_of_each_graph(
+    model: ModelDir, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = []
+
+    def session(path: str, _: object, providers: list[object]) -> object:
+        told.append((Path(path).name, providers))
+        raise RuntimeError("no TensorRT here")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
+    with pytest.raises(GarError, match="can't be loaded on tensorrt-ort: no TensorRT here"):
+        open_runtime(model, "tensorrt-ort", 1, False, Engines(tmp_path))
+    expected = ("TensorrtExecutionProvider", tensorrt_options(model.manifest, tmp_path)(REPLAY))
+    assert told == [(REPLAY, [expected, "CUDAExecutionProvider", "CPUExecutionProvider"])]
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "graph.onnx"
+    path.write_text("not a graph")
+    with pytest.raises(GarError, match=r"graph\.onnx' can't be loaded on cpu") as caught:
+        OrtRuntime("cpu", threads=1).load(path)
+    assert caught.value.code == ErrorCode.BAD_MODEL

@@ -1,0 +1,49 @@
+"""Detectors without ids: boxes are associated by Similari, as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from gar_ros.frame import Sighting
+
+association = pytest.importorskip("gar_ros.memory.similari", reason="similari has no wheel for this Python")
+
+
+def cup(at: int) -> Sighting:
+    return Sighting("whatever", "cup", 0.9, (at, 10, at + 30, 40))
+
+
+def bowl(at: int) -> Sighting:
+    return Sighting("other", "bowl", float("nan"), (200 - at, 60, 240 - at, 100))
+
+
+def test_objects_keep_their_ids_whatever_order_they_come_in_and_through_an_occlusion() -> None:
+    tracker = association.AssociatedIds(overlap=0.1, idle=10)
+    first = tracker.names(0, [cup(0), bowl(0)])
+    assert len(set(first)) == 2
+    assert tracker.names(1, [bowl(1), cup(1)]) == first[::-1]
+    assert tracker.names(2, [cup(2)]) == first[:1]
+    assert tracker.names(3, []) == []
+    assert tracker.names(4, [cup(4), bowl(4)]) == first
+
+
+def test_no_id_is_used_again() -> None:
+    tracker = association.AssociatedIds(overlap=0.1, idle=2)
+    old = tracker.names(0, [cup(0), bowl(0)])
+    for stamp in range(1, 6):
+        tracker.names(stamp, [])
+    late = tracker.names(6, [cup(0), bowl(0)])
+    tracker.clear()
+    later = tracker.names(0, [cup(0), bowl(0)])
+    assert len({*old, *late, *later}) == 6
+
+
+def test_faint_and_missing_scores_are_followed() -> None:
+    tracker = association.AssociatedIds(overlap=0.1, idle=10)
+    faint = Sighting("x", "", 0.0, (0, 0, 9, 9))
+    assert tracker.names(0, [faint]) == tracker.names(1, [faint])
+
+
+def test_a_region_without_a_box_is_named() -> None:
+    with pytest.raises(ValueError, match="'x': expected a box"):
+        association.AssociatedIds(overlap=0.1, idle=10).names(0, [Sighting("x")])

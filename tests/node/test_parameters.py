@@ -1,0 +1,104 @@
+"""Parameters as a user meets them: overrides, bad values, and what may change when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.node.parameters import Parameters
+from gar_ros.settings import Settings
+
+
+@pytest.fixture
+def context(ros_domain: int) -> Iterator[Context]:
+    """A ROS context of the test's own."""
+    context = Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    yield context
+    rclpy.shutdown(context=context)
+
+
+def declared(context: Context, **overrides: Any) -> tuple[Node, Parameters]:
+    """A node started with these overrides and its parameters."""
+    given = [Parameter(name, value=value) for name, value in overrides.items()]
+    node = Node("gar", context=context, parameter_overrides=given, start_parameter_services=False)
+    return node, Parameters(node)
+
+
+def test_defaults_are_those_of_the_settings(context: Context) -> None:
+    assert declared(context)[1].read() == Settings()
+
+
+def test_overrides_win(context: Context) -> None:
+    settings = declared(context, queue_size=3, sync="approximate", max_age=0.5)[1].read()
+    assert (settings.queue_size, settings.sync, settings.max_age) == (3, "approximate", 0.5)
+
+
+def test_a_float_may_be_written_without_its_point(context: Context) -> None:
+    assert declared(context, max_age=3)[1].read().max_age == 3.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        ({"queue_size": 0}, "queue_size"),
+        ({"queue_size": "many"}, "queue_size"),
+        ({"max_age": -1.0}, "max_age"),
+        ({"max_age": -1}, "max_age: expected 0.01 to 100000, got -1"),
+        ({"max_age": float("nan")}, "max_age"),
+        ({"sync": "fuzzy"}, "sync: expected one of exact, approximate, got 'fuzzy'"),
+        ({"model": 7}, "model"),
+    ],
+)
+def test_a_bad_override_is_told_when_the_parameters_are_read(
+    context: Context, overrides: dict[str, Any], complaint: str
+) -> None:
+    _, parameters = declared(context, **overrides)
+    with pytest.raises(GarError) as caught:
+        parameters.read()
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+    assert complaint in caught.value.message
+
+
+def test_a_bad_override_can_be_corrected_without_a_restart(context: Context) -> None:
+    node, parameters = declared(context, sync="fuzzy")
+    assert node.set_parameters([Parameter("sync", value="approximate")])[0].successful
+    assert parameters.read().sync == "approximate"
+
+
+def test_a_bad_value_is_refused_when_it_is_set(context: Context) -> None:
+    node, parameters = declared(context)
+    result = node.set_parameters([Parameter("provider", value="abacus")])[0]
+    assert not result.successful
+    assert "expected one of auto" in result.reason
+    assert parameters.read().provider == "auto"
+
+
+def test_what_the_process_was_started_for_does_not_change(context: Context) -> None:
+    node, _ = declared(context)
+    assert not node.set_parameters([Parameter("queue_size", value=2)])[0].successful
+
+
+def test_while_configured_only_some_parameters_change(context: Context) -> None:
+    node, parameters = declared(context)
+    parameters.locked = True
+    refused = node.set_parameters([Parameter("frames_kept", value=2)])[0]
+    assert not refused.successful
+    assert "only change while the node is unconfigured" in refused.reason
+    assert node.set_parameters([Parameter("max_age", value=9.0)])[0].successful
+    assert parameters.read() == Settings(max_age=9.0)
+
+
+def test_every_parameter_describes_itself(context: Context) -> None:
+    node, _ = declared(context)
+    descriptor = node.describe_parameter("max_age")
+    assert descriptor.description.endswith("[s]")
+    assert descriptor.floating_point_range[0].to_value == 1e5
+    assert node.describe_parameter("sync").additional_constraints == "exact, approximate"

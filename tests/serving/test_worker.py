@@ -1,0 +1,138 @@
+"""Scheduling of jobs: one thread, bounded queue, deadlines, cancellation, and no job takes another one down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gar_ros.engine.cancel import Check
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.serving.worker import Worker
+
+LONG = 60.0  # seconds; no test waits that long
+
+
+@pytest.fixture
+def defects() -> list[Exception]:
+    """Exceptions that the worker has reported."""
+    return []
+
+
+@pytest.fixture
+def worker(defects: list[Exception]) -> Iterator[Worker]:
+    """A worker that accepts jobs; two may wait."""
+    worker = Worker(2, defects.append)
+    worker.accept()
+    yield worker
+    worker.close(GarError(ErrorCode.CANCELLED, "the test is over"))
+
+
+class Busy:
+    """Work that tells when it runs and goes on until it is let go or its check raises."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.let_go = threading.Event()
+
+    def __call__(self, check: Check) -> str:
+        self.started.set()
+        while not self.let_go.wait(0.005):
+            check()
+        return "done"
+
+
+def code_of(call: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(GarError) as caught:
+        call()
+    return caught.value.code
+
+
+def test_jobs_run_in_order_in_one_thread(worker: Worker) -> None:
+    order: list[tuple[int, str]] = []
+    jobs = []
+    for number in (1, 2):
+        work = lambda check, number=number: order.append((number, threading.current_thread().name))  # noqa: E731
+        jobs.append(worker.submit(work, LONG))
+    for job in jobs:
+        job.result()
+    assert order == [(1, "gar_worker"), (2, "gar_worker")]
+
+
+def test_a_full_queue_refuses_at_once_and_says_so(worker: Worker) -> None:
+    busy = Busy()
+    running = worker.submit(busy, LONG)
+    assert busy.started.wait(LONG)
+    waiting = [worker.submit(lambda check: "next", LONG) for _ in range(2)]
+    assert code_of(lambda: worker.submit(lambda check: "one too many", LONG)) is ErrorCode.QUEUE_FULL
+    busy.let_go.set()
+    assert [running.result(), *(job.result() for job in waiting)] == ["done", "next", "next"]
+
+
+def test_a_job_times_out_while_it_waits_and_frees_its_place(worker: Worker) -> None:
+    busy = Busy()
+    running = worker.submit(busy, LONG)
+    assert busy.started.wait(LONG)
+    ran = threading.Event()
+    late = [worker.submit(lambda check: ran.set(), 0.02) for _ in range(2)]
+    assert [code_of(job.result) for job in late] == [ErrorCode.TIMED_OUT] * 2
+    after = worker.submit(lambda check: "after", LONG)
+    busy.let_go.set()
+    assert (running.result(), after.result()) == ("done", "after")
+    assert not ran.is_set()
+
+
+def test_a_running_job_times_out_at_its_next_check(worker: Worker) -> None:
+    busy = Busy()
+    assert code_of(worker.submit(busy, 0.05).result) is ErrorCode.TIMED_OUT
+    assert worker.submit(lambda check: "free again", LONG).result() == "free again"
+    assert not busy.let_go.is_set()
+
+
+def test_a_timeout_is_answered_even_when_the_model_does_not_check(worker: Worker) -> None:
+    let_go = threading.Event()
+    job = worker.submit(lambda check: let_go.wait(LONG), 0.02)
+    assert code_of(job.result) is ErrorCode.TIMED_OUT
+    let_go.set()
+    assert worker.submit(lambda check: "alive", LONG).result() == "alive"
+
+
+def test_a_defect_is_reported_to_its_request_and_to_the_log_and_the_thread_lives_on(
+    worker: Worker, defects: list[Exception]
+) -> None:
+    def broken(check: Check) -> None:
+        raise ZeroDivisionError("no tiles")
+
+    job = worker.submit(broken, LONG)
+    with pytest.raises(GarError, match="ZeroDivisionError: no tiles") as caught:
+        job.result()
+    assert caught.value.code is ErrorCode.INTERNAL_ERROR
+    assert [type(defect) for defect in defects] == [ZeroDivisionError]
+    assert worker.submit(lambda check: "alive", LONG).result() == "alive"
+
+
+def test_what_the_work_refuses_reaches_its_request_unchanged(worker: Worker, defects: list[Exception]) -> None:
+    def refusing(check: Check) -> None:
+        raise GarError(ErrorCode.QUESTION_TOO_LONG, "9 tokens too many")
+
+    assert code_of(worker.submit(refusing, LONG).result) is ErrorCode.QUESTION_TOO_LONG
+    assert defects == []
+
+
+def test_pausing_answers_the_running_and_all_waiting_jobs(worker: Worker) -> None:
+    busy = Busy()
+    jobs = [worker.submit(busy, LONG)]
+    assert busy.started.wait(LONG)
+    jobs += [worker.submit(lambda check: "never", LONG) for _ in range(2)]
+    worker.pause(GarError(ErrorCode.CANCELLED, "deactivated"))
+    assert [code_of(job.result) for job in jobs] == [ErrorCode.CANCELLED] * 3
+    assert code_of(lambda: worker.submit(lambda check: "too late", LONG)) is ErrorCode.NOT_ACTIVE
+    worker.accept()
+    assert worker.submit(lambda check: "again", LONG).result() == "again"
+
+
+def test_closing_ends_the_thread(defects: list[Exception]) -> None:
+    worker = Worker(1, defects.append)
+    worker.close(GarError(ErrorCode.CANCELLED, "shut down"))
+    assert "gar_worker" not in {thread.name for thread in threading.enumerate()}
