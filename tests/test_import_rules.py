@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "memory": {*VALUES, "engine", "geometry"},
     "view": {*VALUES, "engine"},
     "serving": {*VALUES, "engine", "geometry", "memory", "settings"},
-    "messages": {*VALUES, "geometry", "memory", "msg", "settings"},
+    "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
     "gar_export": {"engine", "errors", "files", "progress", "region", "sim"},
     "client": {"action", "errors", "msg", "region", "srv"},

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
 from gar_ros.errors import ErrorCode
 from gar_ros.node.endpoints import PUBLICATIONS, SERVICES, SUBSCRIPTIONS, Endpoint
-from gar_ros.settings import Settings
+from gar_ros.settings import PARAMETERS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -33,8 +33,8 @@ def services() -> str:
 def parameters() -> str:
     """Table of the node's parameters."""
     rows = [
-        (f"`{p.name}`", f"`{_yaml(p.default)}`", _range(p), p.metadata["meaning"], p.metadata["changes"])
-        for p in fields(Settings)
+        (f"`{name}`", f"`{_yaml(p.default)}`", _range(p), p.metadata["meaning"], p.metadata["changes"])
+        for name, p in PARAMETERS.items()
     ]
     return _table(("parameter", "default", "range", "meaning", "changes"), rows)
 
@@ -51,9 +51,15 @@ def error_codes() -> str:
 def config() -> str:
     """Text of config/gar.yaml: every parameter with its default."""
     lines = ["# Parameters of the node `gar`, with their defaults.", "/**:", "  ros__parameters:"]
-    for parameter in fields(Settings):
+    opened = ""
+    for full_name, parameter in PARAMETERS.items():
+        group, _, name = full_name.rpartition(".")
+        if group != opened:
+            lines.append(f"    {group}:")
+            opened = group
+        indent = "      " if group else "    "
         values = f" [{_range(parameter)}]" if _range(parameter) else ""
-        lines += [f"    # {parameter.metadata['meaning']}{values}", f"    {parameter.name}: {_yaml(parameter.default)}"]
+        lines += [f"{indent}# {parameter.metadata['meaning']}{values}", f"{indent}{name}: {_yaml(parameter.default)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -26,7 +26,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import no_check
+from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
@@ -110,11 +110,11 @@ def decoder_speeds(
     for _ in range(repeats + 1):
         for number, (decoder, (prefills, decodes)) in enumerate(zip(decoders, seconds, strict=True)):
             start = time.perf_counter()
-            cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), no_check)
+            cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)
             between = time.perf_counter()
             found[number] = logits
             # The first token comes from the prefill's logits.
-            decoder.generate(cache, logits, steps + 1, no_check)
+            decoder.generate(cache, logits, steps + 1, never_cancelled)
             prefills.append(between - start)
             decodes.append(time.perf_counter() - between)
     # The first repeat reads the weights from the disk.

@@ -18,7 +18,7 @@ from gar_export.dequantise import exact_runner, round_decoder
 from gar_export.exporter import weights_sha256
 from gar_export.model import GarModel
 from gar_export.tokens import prompt_builder
-from gar_ros.engine.cancel import no_check
+from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
@@ -144,7 +144,7 @@ class _Comparison:
         features = self.model.encode_tiles(pixel_values, mask_values)
         yield _stage(
             "image features",
-            on_host(self.engine.encoder.encode(pixels, inside, no_check)),
+            on_host(self.engine.encoder.encode(pixels, inside, never_cancelled)),
             features,
             self.allowed.features,
         )
@@ -180,12 +180,12 @@ class _Comparison:
 
         embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
         expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
-        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), no_check)
+        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), never_cancelled)
         yield _stage("prefill logits", logits, expected[0], self.allowed.logits)
-        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), no_check)
+        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), never_cancelled)
         yield _stage("decode step logits", logits, expected[1], self.allowed.logits)
         if decoder is not self.engine.decoder:
-            _, logits = self.engine.decoder.prefill(self.engine.decoder.empty, embeds[0].numpy(), no_check)
+            _, logits = self.engine.decoder.prefill(self.engine.decoder.empty, embeds[0].numpy(), never_cancelled)
             yield _stage("with int8 activations", logits, expected[0], self.allowed.answers)
 
         frame = self.engine.encode(self.image, self.regions, self.max_tiles)

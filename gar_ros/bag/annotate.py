@@ -17,7 +17,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, RegionSource, askable
 from gar_ros.geometry.extent import Extent
-from gar_ros.memory.answers import Answered, AnswerMemory
+from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 from gar_ros.messages.convert import answer_message, frame_of, header_message, image_message, stamp_ns
 from gar_ros.messages.detections import OWN, message_type
 from gar_ros.messages.pairing import StampPairing
@@ -169,7 +169,7 @@ class Annotator:
                 extents = tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen)
                 choices = self._asking.choices if question else ()
                 answers.add(
-                    Answered(answer, question, ids, choices, frame.stamp_ns, frame.frame_id, 0, latency, extents)
+                    AnswerRecord(answer, question, ids, choices, frame.stamp_ns, frame.frame_id, 0, latency, extents)
                 )
         header = header_message(frame.frame_id, frame.stamp_ns)
         messages = [answer_message(one) for one in answers.all()]

@@ -152,9 +152,9 @@ def _exact(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFra
 
 
 def _without_replay(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFrame:
-    seen = engine.see(asked.image, asked.regions, max_tiles)
+    seen = engine.encode_image(asked.image, asked.regions, max_tiles)
     nothing = np.zeros_like(np.asarray(seen.replay))
-    return engine.recall(seen.features, asked.regions, [nothing])
+    return engine.from_features(seen.features, asked.regions, [nothing])
 
 
 class _Shared:
@@ -169,11 +169,13 @@ class _Shared:
         if asked.seed != self._seed:
             self._seed = asked.seed
             self._regions = {region.id: region for region in asked.regions + asked.others}
-            self._seen = self._engine.see(asked.image, tuple(self._regions.values()), self._max_tiles)
+            self._seen = self._engine.encode_image(asked.image, tuple(self._regions.values()), self._max_tiles)
         places = {region_id: place for place, region_id in enumerate(self._regions)}
         chosen = [places[region.id] for region in asked.regions]
         replays = [self._seen.replay[place : place + 1] for place in chosen]
-        return self._engine.recall(self._seen.features, [self._regions[one.id] for one in asked.regions], replays)
+        return self._engine.from_features(
+            self._seen.features, [self._regions[one.id] for one in asked.regions], replays
+        )
 
 
 def without_picture(engine: GarEngine, asked: Asked, max_tiles: int | None) -> EncodedFrame:

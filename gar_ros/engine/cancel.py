@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Check = Callable[[], None]
+CancelCheck = Callable[[], None]
 """Called between steps; raises GarError (TIMED_OUT, CANCELLED) to stop."""
 
 
-def no_check() -> None:
-    """A Check that never stops the work."""
+def never_cancelled() -> None:
+    """A CancelCheck that never stops the work."""

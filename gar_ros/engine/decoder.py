@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.model_dir.manifest import Sizes
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
 
@@ -58,11 +58,11 @@ class Decoder:
         """Embeddings (S, H) of S tokens, float32 whatever the table is: they meet the features there."""
         return self._embeddings[np.asarray(ids, np.int64)].astype(np.float32)
 
-    def prefill(self, past: KvCache, embeds: Rows, check: Check) -> tuple[KvCache, Logits]:
+    def prefill(self, past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, Logits]:
         """Extends `past` by embeddings (S, H), S > 0, in pieces; also the logits (vocab,) that follow the last one."""
         cache, logits = past, np.empty((1, 0), np.float32)
         for start in range(0, len(embeds), CHUNK):
-            check()
+            raise_if_cancelled()
             piece = embeds[start : start + CHUNK]
             cache, logits = self._extend(cache, piece, [len(piece) - 1])
         return cache, logits[0]
@@ -86,17 +86,18 @@ class Decoder:
         past: KvCache,
         logits: Logits,
         max_tokens: int,
-        check: Check,
+        raise_if_cancelled: CancelCheck,
         told: Callable[[Sequence[int]], None] | None = None,
     ) -> Generated:
-        """Greedy text after `past`, whose next token has `logits` (vocab,); `check` is called before each token.
+        """Greedy text after `past`, whose next token has `logits` (vocab,); `raise_if_cancelled`
+        is called before each token.
 
         told: hears all ids so far after each of them.
         """
         ids: list[int] = []
         log_p = 0.0
         for step in range(1, max_tokens + 1):
-            check()
+            raise_if_cancelled()
             token = int(logits.argmax())
             log_p += float(log_softmax(logits)[token])
             if token in self._end:
@@ -109,7 +110,7 @@ class Decoder:
         return Generated(tuple(ids), False, log_p / max_tokens)
 
     def log_likelihoods(
-        self, past: KvCache, logits: Logits, answers: Sequence[Sequence[int]], check: Check
+        self, past: KvCache, logits: Logits, answers: Sequence[Sequence[int]], raise_if_cancelled: CancelCheck
     ) -> NDArray[np.float64]:
         """Log probability of each answer's tokens after `past`, whose next token has `logits` (vocab,).
 
@@ -121,7 +122,7 @@ class Decoder:
         scores = []
         for ids in answers:
             read = ids if with_end else ids[:-1]
-            check()
+            raise_if_cancelled()
             score = first[ids[0]]
             if read:
                 following = log_softmax(self._following(past, read))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import Check, no_check
+from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import check_max_tokens, check_room, check_single
 from gar_ros.engine.decoder import KvCache, Logits
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form
@@ -23,7 +23,7 @@ from gar_ros.region import Region
 if TYPE_CHECKING:
     from gar_ros.engine.engine import GarEngine
 
-Seconds = dict[str, float]
+Timings = dict[str, float]
 """Stage -> wall clock seconds: tile, vision, replay (of the frame's encoding, the same in each of its answers), prefill
 (0 when the prefix was there already), question, decode."""
 
@@ -40,7 +40,7 @@ class Answer:
     complete: bool  # False when the text was cut at max_tokens
     prompt_tokens: int
     generated_tokens: int  # 0 for a closed question
-    seconds: Seconds
+    seconds: Timings
 
 
 Told = Callable[[str, int], None]
@@ -48,7 +48,7 @@ Told = Callable[[str, int], None]
 
 
 @contextmanager
-def stage(seconds: Seconds, name: str) -> Iterator[None]:
+def stage(seconds: Timings, name: str) -> Iterator[None]:
     """Writes down how long its body takes."""
     start = time.perf_counter()
     yield
@@ -56,7 +56,7 @@ def stage(seconds: Seconds, name: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class Turns:
+class Conversation:
     """A conversation so far: the KV cache up to the last question, and the ids of its answer."""
 
     cache: KvCache
@@ -76,7 +76,7 @@ class EncodedFrame:
         regions: tuple[Region, ...],
         features: Rows,
         replay: Rows,
-        seconds: Seconds,
+        seconds: Timings,
         video: bool = False,
     ) -> None:
         """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H). video: a region for each frame."""
@@ -95,25 +95,25 @@ class EncodedFrame:
         question: str,
         choices: Sequence[str] = (),
         max_tokens: int = 64,
-        check: Check | None = None,
+        raise_if_cancelled: CancelCheck = never_cancelled,
         told: Told | None = None,
     ) -> Answer:
         """Answers a question about <Prompt0>.. in free text, or, with choices, by the likelihood of each.
 
         max_tokens limits free text, which `told` hears while it is written. Raises GarError INVALID_REQUEST,
-        PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `check` raises.
+        PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `raise_if_cancelled` raises.
         """
-        return self.converse(question, None, choices, max_tokens, check, told)[0]
+        return self.converse(question, None, choices, max_tokens, raise_if_cancelled, told)[0]
 
     def converse(
         self,
         question: str,
-        turns: Turns | None,
+        turns: Conversation | None,
         choices: Sequence[str] = (),
         max_tokens: int = 64,
-        check: Check | None = None,
+        raise_if_cancelled: CancelCheck = never_cancelled,
         told: Told | None = None,
-    ) -> tuple[Answer, Turns]:
+    ) -> tuple[Answer, Conversation]:
         """As `ask`, after the earlier `turns` of a conversation, which stay in the KV cache; None: the first question.
 
         Also the turns with this one: what goes on after it pays for its own tokens alone.
@@ -124,32 +124,32 @@ class EncodedFrame:
         else:
             asked = [*turns.answer, *prompts.next_turn(question, self._prompts)]
         if choices:
-            answer, cache = self._choose(asked, choices, check or no_check, turns)
+            answer, cache = self._choose(asked, choices, raise_if_cancelled, turns)
         else:
-            answer, cache = self._write(self._question_form, asked, max_tokens, check or no_check, told, turns)
-        return answer, Turns(cache, answer.token_ids)
+            answer, cache = self._write(self._question_form, asked, max_tokens, raise_if_cancelled, told, turns)
+        return answer, Conversation(cache, answer.token_ids)
 
-    def describe(self, max_tokens: int = 128, check: Check | None = None) -> Answer:
+    def describe(self, max_tokens: int = 128, raise_if_cancelled: CancelCheck = never_cancelled) -> Answer:
         """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
         check_single(self._prompts)
         asked = self._engine.prompts.caption_request()
-        return self._write(self._caption_form, asked, max_tokens, check or no_check)[0]
+        return self._write(self._caption_form, asked, max_tokens, raise_if_cancelled)[0]
 
     def _write(
         self,
         form: Form,
         asked: list[int],
         max_tokens: int,
-        check: Check,
+        raise_if_cancelled: CancelCheck,
         told: Told | None = None,
-        turns: Turns | None = None,
+        turns: Conversation | None = None,
     ) -> tuple[Answer, KvCache]:
         check_max_tokens(max_tokens)
         decoder, seconds = self._engine.decoder, dict(self._seconds)
-        cache, logits = self._read(form, asked, max_tokens, seconds, check, turns)
+        cache, logits = self._read(form, asked, max_tokens, seconds, raise_if_cancelled, turns)
         with stage(seconds, "decode"):
             hear = None if told is None else partial(self._tell, told)
-            generated = decoder.generate(cache, logits, max_tokens, check, hear)
+            generated = decoder.generate(cache, logits, max_tokens, raise_if_cancelled, hear)
         answer = Answer(
             text=self._engine.prompts.decode(generated.ids),
             token_ids=generated.ids,
@@ -167,13 +167,13 @@ class EncodedFrame:
         told(self._engine.prompts.decode(ids), len(ids))
 
     def _choose(
-        self, asked: list[int], choices: Sequence[str], check: Check, turns: Turns | None
+        self, asked: list[int], choices: Sequence[str], raise_if_cancelled: CancelCheck, turns: Conversation | None
     ) -> tuple[Answer, KvCache]:
         decoder, seconds = self._engine.decoder, dict(self._seconds)
         ids = self._engine.prompts.choices(choices, self._prompts)
-        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, check, turns)
+        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, raise_if_cancelled, turns)
         with stage(seconds, "decode"):
-            scores = decoder.log_likelihoods(cache, logits, ids, check)
+            scores = decoder.log_likelihoods(cache, logits, ids, raise_if_cancelled)
         weights = np.exp(scores - scores.max())
         probabilities = weights / weights.sum()
         choice = int(probabilities.argmax())
@@ -191,21 +191,29 @@ class EncodedFrame:
         return answer, cache
 
     def _read(
-        self, form: Form, asked: list[int], answer_tokens: int, seconds: Seconds, check: Check, turns: Turns | None
+        self,
+        form: Form,
+        asked: list[int],
+        answer_tokens: int,
+        seconds: Timings,
+        raise_if_cancelled: CancelCheck,
+        turns: Conversation | None,
     ) -> tuple[KvCache, Logits]:
         """The KV cache up to the question and the logits of the answer's first token, if all of it fits."""
         engine = self._engine
         if turns is not None:
             check_room(len(asked), turns.cache.length, answer_tokens, engine.manifest.sizes)
             with stage(seconds, "question"):
-                return engine.decoder.prefill(turns.cache, engine.decoder.embed(asked), check)
+                return engine.decoder.prefill(turns.cache, engine.decoder.embed(asked), raise_if_cancelled)
         ids = engine.prompts.prefix(form, len(self._features), len(self.regions))
         check_room(len(asked), len(ids), answer_tokens, engine.manifest.sizes)
         with stage(seconds, "prefill"):
             if form not in self._prefixes:
-                self._prefixes[form], _ = engine.decoder.prefill(engine.decoder.empty, self._embed(form, ids), check)
+                self._prefixes[form], _ = engine.decoder.prefill(
+                    engine.decoder.empty, self._embed(form, ids), raise_if_cancelled
+                )
         with stage(seconds, "question"):
-            return engine.decoder.prefill(self._prefixes[form], engine.decoder.embed(asked), check)
+            return engine.decoder.prefill(self._prefixes[form], engine.decoder.embed(asked), raise_if_cancelled)
 
     def _embed(self, form: Form, ids: list[int]) -> Rows:
         """Embeddings (L, H) of a prefix, with the features in the places of image and crop tokens."""

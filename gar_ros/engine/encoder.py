@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.model_dir.manifest import TileRule
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, join_on_host
 from gar_ros.engine.tiling import normalise
@@ -39,14 +39,14 @@ class TileEncoder:
         self.encoded_tiles = 0
         """Tiles that went through the graph so far."""
 
-    def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], check: Check) -> Rows:
+    def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], raise_if_cancelled: CancelCheck) -> Rows:
         """Features (T, g * g, H) of T tiles (T, 3, S, S) uint8 with the union of the masks (T, S, S) bool."""
         keys = [_key(tile, mask) for tile, mask in zip(pixels, inside, strict=True)]
         features = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: index for index, key in enumerate(keys) if key not in features}
         indexes = list(missing.values())
         for start in range(0, len(indexes), self._tiles_per_run):
-            check()
+            raise_if_cancelled()
             batch = indexes[start : start + self._tiles_per_run]
             encoded = self._run(pixels[batch], inside[batch])
             # Copies: a view would keep the whole batch in memory for as long as one of its tiles is cached.

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import Check, no_check
+from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import (
     check_context,
     check_frames,
@@ -22,7 +22,7 @@ from gar_ros.engine.checks import (
     check_single,
 )
 from gar_ros.engine.decoder import Decoder
-from gar_ros.engine.encoded_frame import EncodedFrame, Seconds, stage
+from gar_ros.engine.encoded_frame import EncodedFrame, Timings, stage
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
@@ -44,12 +44,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class SeenImage:
+class EncodedImage:
     """An encoded image. features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H) of its R regions."""
 
     features: Rows
     replay: Rows
-    seconds: Seconds
+    seconds: Timings
 
 
 class GarEngine:
@@ -93,32 +93,32 @@ class GarEngine:
         image: NDArray[np.uint8],
         regions: Sequence[Region],
         max_tiles: int | None = None,
-        check: Check | None = None,
+        raise_if_cancelled: CancelCheck = never_cancelled,
     ) -> EncodedFrame:
         """Encodes an RGB image (H, W, 3) uint8 with its regions; <PromptN> will be regions[N].
 
-        max_tiles: at most the model's, which is the default. check: called between steps, raises GarError to stop.
+        max_tiles: at most the model's, which is the default. raise_if_cancelled: called between steps,
+        raises GarError to stop.
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check_image(image, regions, self.prompts.max_regions)
-        seen = self.see(image, regions, max_tiles, check)
+        seen = self.encode_image(image, regions, max_tiles, raise_if_cancelled)
         check_context(len(seen.features), len(regions), self.manifest.sizes)
         return EncodedFrame(self, tuple(regions), seen.features, seen.replay, seen.seconds)
 
-    def see(
+    def encode_image(
         self,
         image: NDArray[np.uint8],
         regions: Sequence[Region],
         max_tiles: int | None = None,
-        check: Check | None = None,
-    ) -> SeenImage:
+        raise_if_cancelled: CancelCheck = never_cancelled,
+    ) -> EncodedImage:
         """Encodes an image once for any number of regions, all of them prompted; arguments and errors as `encode`."""
-        check = check or no_check
         check_image(image, regions, len(regions))
         check_max_tiles(max_tiles, self.manifest.tiles.max_tiles)
         height, width = image.shape[:2]
         rule, sizes = self.manifest.tiles, self.manifest.sizes
-        seconds: Seconds = {}
+        seconds: Timings = {}
         with stage(seconds, "tile"):
             grid = tile_grid(width, height, max_tiles or rule.max_tiles, sizes.tile)
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
@@ -126,42 +126,44 @@ class GarEngine:
             inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
         check_context(len(pixels), 1, sizes)
         with stage(seconds, "vision"):
-            features = self.encoder.encode(pixels, inside, check)
-        check()
+            features = self.encoder.encode(pixels, inside, raise_if_cancelled)
+        raise_if_cancelled()
         with stage(seconds, "replay"):
             replay = self._replay(features[1:] if rule.thumbnail else features, masks, grid)
-        return SeenImage(features, replay, seconds)
+        return EncodedImage(features, replay, seconds)
 
-    def recall(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
+    def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
         """Some regions of an image that was seen, ready to be asked without another vision pass.
 
-        features: (T, g * g, H) of `SeenImage`. replays: of each region (1, g * g, H). Raises GarError TOO_MANY_REGIONS,
+        features: (T, g * g, H) of `EncodedImage`. replays: of each region (1, g * g, H). Raises GarError
+        TOO_MANY_REGIONS,
         QUESTION_TOO_LONG.
         """
         check_count(len(regions), self.prompts.max_regions)
         check_context(len(features), len(regions), self.manifest.sizes)
         return EncodedFrame(self, tuple(regions), features, self.join(replays), {})
 
-    def encode_video(self, frames: Sequence[VideoFrame], check: Check | None = None) -> EncodedFrame:
+    def encode_video(
+        self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
+    ) -> EncodedFrame:
         """Encodes one object through several images of a video, in their order; it will be <Prompt0>. Experimental.
 
         The released model's way: one tile a frame and no thumbnail, replay from each frame alone, one crop token a
         frame, hence at most as many frames as the model has prompts. Frames may differ in size.
         Raises GarError INVALID_REQUEST, QUESTION_TOO_LONG.
         """
-        check = check or no_check
         check_frames(len(frames), self.prompts.max_regions)
         for image, region in frames:
             check_image(image, [region], 1)
         check_context(len(frames), len(frames), self.manifest.sizes)
         side, one = self.manifest.sizes.tile, (1, 1)
-        seconds: Seconds = {}
+        seconds: Timings = {}
         with stage(seconds, "tile"):
             pixels = np.concatenate([tile_pixels(image, one, side, thumbnail=False) for image, _ in frames])
             inside = np.concatenate([prompted([region.mask], one, side, thumbnail=False) for _, region in frames])
         with stage(seconds, "vision"):
-            features = self.encoder.encode(pixels, inside, check)
-        check()
+            features = self.encoder.encode(pixels, inside, raise_if_cancelled)
+        raise_if_cancelled()
         with stage(seconds, "replay"):
             masks = [region.mask for _, region in frames]
             replays = [self._replay(features[n : n + 1], [mask], one) for n, mask in enumerate(masks)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerRecord:
     """An answer with what was asked and of which image.
 
     region_ids[N] is <PromptN>. choices: empty for an open question. stamp_ns, frame_id: of the image.
@@ -43,9 +43,9 @@ class AnswerMemory:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._answers: OrderedDict[tuple[str, tuple[str, ...]], Answered] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, tuple[str, ...]], AnswerRecord] = OrderedDict()
 
-    def add(self, answered: Answered) -> None:
+    def add(self, answered: AnswerRecord) -> None:
         """Replaces the earlier answer to the same question about the same regions."""
         key = (answered.question, answered.region_ids)
         with self._lock:
@@ -54,7 +54,7 @@ class AnswerMemory:
             while len(self._answers) > self._capacity:
                 self._answers.popitem(last=False)
 
-    def all(self) -> list[Answered]:
+    def all(self) -> list[AnswerRecord]:
         """Oldest first."""
         with self._lock:
             return list(self._answers.values())
@@ -64,7 +64,7 @@ class AnswerMemory:
         return {answered.region_ids[0]: _caption(answered) for answered in self.all()}
 
 
-def _caption(answered: Answered) -> str:
+def _caption(answered: AnswerRecord) -> str:
     """The answer, with its question where nobody could read it alone ("no: Is 3 inside 5?"); prompts by region id."""
     text, question = (_with_ids(part, answered.region_ids) for part in (answered.answer.text, answered.question))
     alone = len(answered.region_ids) == 1 and answered.answer.text.lower() not in ("yes", "no")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from gar_ros.errors import ErrorCode, GarError
 
 if TYPE_CHECKING:
-    from gar_ros.engine.encoded_frame import EncodedFrame, Turns
-    from gar_ros.memory.answers import Answered
+    from gar_ros.engine.encoded_frame import Conversation, EncodedFrame
+    from gar_ros.memory.answers import AnswerRecord
 
 NEW = "new"
 """Begins a conversation."""
@@ -25,8 +25,8 @@ class Dialogue:
     """One conversation. answered: its last answer. prompts: regions it can name."""
 
     encoded: EncodedFrame
-    turns: Turns
-    answered: Answered
+    turns: Conversation
+    answered: AnswerRecord
     prompts: int
     used: float
 
@@ -41,7 +41,7 @@ class DialogueMemory:
         self._dialogues: OrderedDict[str, Dialogue] = OrderedDict()
         self._begun = 0
 
-    def begin(self, encoded: EncodedFrame, turns: Turns, answered: Answered, prompts: int) -> Answered:
+    def begin(self, encoded: EncodedFrame, turns: Conversation, answered: AnswerRecord, prompts: int) -> AnswerRecord:
         """Remembers a first turn; the answer with the conversation's id."""
         with self._lock:
             self._begun += 1
@@ -67,7 +67,7 @@ class DialogueMemory:
                 )
             return dialogue
 
-    def go_on(self, name: str, turns: Turns, answered: Answered) -> None:
+    def go_on(self, name: str, turns: Conversation, answered: AnswerRecord) -> None:
         """Remembers a further turn, unless the conversation was dropped meanwhile."""
         with self._lock:
             if name in self._dialogues:

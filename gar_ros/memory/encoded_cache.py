@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gar_ros.frame import Frame
-from gar_ros.memory.fingerprint import print_of
+from gar_ros.memory.fingerprint import fingerprint
 from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.region import Region
 
@@ -36,21 +36,21 @@ class EncodedMemory:
         frame: Frame,
         regions: Sequence[Region],
         max_tiles: int,
-        check: Callable[[], None],
-        everything: Sequence[Region] = (),
+        raise_if_cancelled: Callable[[], None],
+        all_regions: Sequence[Region] = (),
     ) -> EncodedFrame:
-        """Encodes the frame with these regions, or finds it. `check` may raise GarError to stop.
+        """Encodes the frame with these regions, or finds it. `raise_if_cancelled` may raise GarError to stop.
 
-        everything: the frame's regions; when these are among them, a keyframe of all serves.
+        all_regions: the frame's regions; when these are among them, a keyframe of all serves.
         """
-        key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(print_of, regions))
+        key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(fingerprint, regions))
         if key not in self._kept:
             # Room first: two KV caches at once is what the capacity is there to prevent.
             while len(self._kept) >= self._capacity:
                 self._kept.popitem(last=False)
-            self._kept[key] = self._shared(frame, regions, max_tiles, check, everything) or self._engine.encode(
-                frame.image, regions, max_tiles=max_tiles, check=check
-            )
+            self._kept[key] = self._shared(
+                frame, regions, max_tiles, raise_if_cancelled, all_regions
+            ) or self._engine.encode(frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled)
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -59,14 +59,14 @@ class EncodedMemory:
         frame: Frame,
         regions: Sequence[Region],
         max_tiles: int,
-        check: Callable[[], None],
-        everything: Sequence[Region],
+        raise_if_cancelled: Callable[[], None],
+        all_regions: Sequence[Region],
     ) -> EncodedFrame | None:
-        known = {region.id for region in everything}
+        known = {region.id for region in all_regions}
         if self._keyframes is None or not all(region.id in known for region in regions):
             return None
         found = self._keyframes.find(frame, regions, max_tiles)
         if found is None:
-            self._keyframes.add(frame, everything, max_tiles, check)
+            self._keyframes.add(frame, all_regions, max_tiles, raise_if_cancelled)
             found = self._keyframes.find(frame, regions, max_tiles)
         return found

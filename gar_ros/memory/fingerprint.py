@@ -8,10 +8,10 @@ import numpy as np
 
 from gar_ros.region import Box, Region
 
-Print = tuple[Box, bytes]
+Fingerprint = tuple[Box, bytes]
 
 
-def print_of(region: Region) -> Print:
+def fingerprint(region: Region) -> Fingerprint:
     """A region's pixels, not its name."""
     x0, y0, x1, y1 = region.box
     packed = np.packbits(region.mask[y0:y1, x0:x1])

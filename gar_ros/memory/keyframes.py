@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gar_ros.frame import Frame
-from gar_ros.memory.fingerprint import Print, print_of
+from gar_ros.memory.fingerprint import Fingerprint, fingerprint
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gar_ros.engine.engine import GarEngine
     from gar_ros.engine.runtime.protocol import Rows
 
-Check = Callable[[], None]
+CancelCheck = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Feature:
     """Replay tokens (1, g * g, H) of one region in one keyframe, and how often they were asked about."""
 
     region: Region
-    print: Print
+    fingerprint: Fingerprint
     replay: Rows
     uses: int = 0
 
@@ -78,16 +78,18 @@ class KeyframeMemory:
         self._keyframes: list[_Keyframe] = []
         self.usage = Usage()
 
-    def add(self, frame: Frame, regions: Sequence[Region], max_tiles: int, check: Check) -> None:
-        """Encodes a frame with all its regions prompted. `check` may raise GarError to stop."""
-        seen = self._engine.see(frame.image, regions, max_tiles=max_tiles, check=check)
+    def add(self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck) -> None:
+        """Encodes a frame with all its regions prompted. `raise_if_cancelled` may raise GarError to stop."""
+        seen = self._engine.encode_image(
+            frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
+        )
         key = _key(frame, max_tiles)
         self._keyframes = [one for one in self._keyframes if one.key != key]
         keyframe = _Keyframe(frame.stamp_ns, key, seen.features)
         for index, region in enumerate(regions):
             # A copy: a view would keep the replay of all regions in memory for as long as one of them is kept.
             replay = self._engine.join([seen.replay[index : index + 1]])
-            keyframe.features[region.id] = _Feature(region, print_of(region), replay)
+            keyframe.features[region.id] = _Feature(region, fingerprint(region), replay)
         self._keyframes.append(keyframe)
         self._shrink()
 
@@ -107,13 +109,17 @@ class KeyframeMemory:
     def _recall(self, keyframe: _Keyframe, regions: Sequence[Region]) -> EncodedFrame | None:
         found = [keyframe.features.get(region.id) for region in regions]
         features = [
-            one for one, region in zip(found, regions, strict=True) if one is not None and one.print == print_of(region)
+            one
+            for one, region in zip(found, regions, strict=True)
+            if one is not None and one.fingerprint == fingerprint(region)
         ]
         if len(features) < len(regions):
             return None
         for one in features:
             one.uses += 1
-        return self._engine.recall(keyframe.image, [one.region for one in features], [one.replay for one in features])
+        return self._engine.from_features(
+            keyframe.image, [one.region for one in features], [one.replay for one in features]
+        )
 
     def _shrink(self) -> None:
         now, age = self._keyframes[-1].stamp_ns, self._bounds.age_ns

@@ -49,7 +49,7 @@ class Tracker(Protocol):
         ...
 
 
-class KeptIds:
+class DetectorIds:
     """The detector tracks already: its ids are kept.
 
     An id that comes back after `lost_ns`, or with another label, is another object: a detector that was restarted

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, RegionSource
 from gar_ros.geometry.extent import Extent, Vec3
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.scene_graph import SceneGraph
 from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.messages.images import check_layout, compressed_rgb, compressed_size, image_array, image_rgb
@@ -151,7 +151,7 @@ def _point(place: Vec3) -> Point:
     return Point(**dict(zip("xyz", place, strict=True)))
 
 
-def answer_message(answered: Answered) -> AnswerMessage:
+def answer_message(answered: AnswerRecord) -> AnswerMessage:
     """An answer with the header of the image it speaks of; plain ints and floats, or rclpy's C code would abort."""
     answer = answered.answer
     return AnswerMessage(

@@ -15,7 +15,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.depth import Places
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
-from gar_ros.memory.tracks import KeptIds, Tracker, TrackMemory
+from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
 from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.graph_topic import GraphTopic
 from gar_ros.node.outputs.track_topic import TrackTopic
@@ -27,27 +27,31 @@ from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
 
-class Configured:
+class Components:
     """Model, memory and everything that uses them; made by `configure`."""
 
     def __init__(self, node: Node, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
         self.settings = now = settings()
-        engines = Engines(Path(now.engines) if now.engines else None, now.build_engines)
+        engines = Engines(Path(now.runtime.engines) if now.runtime.engines else None, now.runtime.build_engines)
         model = now.model or default_model_dir()
-        engine = GarEngine.open(model, now.provider, now.threads, now.allow_fallback, engines)
+        engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(now.frames_kept, now.past_kept, round(1e9 / now.past_rate))
+        self.frames = FrameMemory(now.memory.frames_kept, now.past.kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
-            _tracker(now), now.track_trusted, round(now.track_lost * 1e9), now.tracks_kept, now.lost_images
+            _tracker(now),
+            now.tracking.confirm_after,
+            round(now.tracking.lost_after * 1e9),
+            now.tracking.tracks_kept,
+            now.tracking.images_kept,
         )
         self.track_topic = TrackTopic(node, self.tracks)
-        self.poses = make_poses(node, self.settings.target_frame)
-        slop_ns = round(self.settings.depth_slop * 1e9)
-        self.places = Places(self.settings.depth_kept, slop_ns, self.poses.find)
+        self.poses = make_poses(node, self.settings.depth.target_frame)
+        slop_ns = round(self.settings.depth.slop * 1e9)
+        self.places = Places(self.settings.depth.kept, slop_ns, self.poses.find)
         self.visual = Visual(node, self.settings, self.frames, self.places)
         self.worker = Worker(
-            self.settings.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
+            self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
         self.keyframer = self._keyframer(engine, settings)
         self.server = Server(
@@ -62,13 +66,13 @@ class Configured:
             self.tracks,
         )
         self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
-        self.graphs = GraphTopic(node, self.settings.graph_rate, self.frames, self.worker, self.visual.related)
+        self.graphs = GraphTopic(node, self.settings.graph.rate, self.frames, self.worker, self.visual.related)
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
         now = self.settings
-        if now.features == "exact":
+        if now.features.mode == "exact":
             return None
-        bounds = Bounds(now.features_per_region, now.features_memory * 2**20, round(now.features_age * 1e9))
+        bounds = Bounds(now.features.per_region, now.features.memory * 2**20, round(now.features.max_age * 1e9))
         most_tiles = engine.manifest.tiles.max_tiles
         return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
 
@@ -97,11 +101,11 @@ class Configured:
 
 def _tracker(settings: Settings) -> Tracker:
     """Raises GarError INVALID_REQUEST when the tracking library is not installed."""
-    if settings.tracking == "detector":
-        return KeptIds(round(settings.track_lost * 1e9))
+    if settings.tracking.method == "detector":
+        return DetectorIds(round(settings.tracking.lost_after * 1e9))
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:
         message = f"tracking: expected the package similari-trackers-rs for 'similari', got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
-    return AssociatedIds(settings.track_overlap, settings.track_idle)
+    return AssociatedIds(settings.tracking.min_overlap, settings.tracking.max_idle)

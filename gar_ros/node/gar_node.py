@@ -21,17 +21,17 @@ from rclpy.timer import Timer
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.services import Services
-from gar_ros.node.components import Configured
+from gar_ros.node.components import Components
 from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
 from gar_ros.node.inputs.depth import DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.subscriptions import every
-from gar_ros.node.log import ToRos
+from gar_ros.node.log import RosLogHandler
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
 from gar_ros.node.parameters import Parameters
 from gar_ros.serving.keyframer import LOOKS_PER_SECOND
-from gar_ros.serving.statistics import Tally
+from gar_ros.serving.statistics import RequestStatistics
 
 
 class GarNode(LifecycleNode):
@@ -40,17 +40,17 @@ class GarNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__(NODE_NAME)
         self._declared = Parameters(self)
-        self._tally = Tally()
-        self._replies = Services(self, self._tally)
-        self._goals = Actions(self, self._tally)
-        self._configured: Configured | None = None
+        self._statistics = RequestStatistics()
+        self._replies = Services(self, self._statistics)
+        self._goals = Actions(self, self._statistics)
+        self._configured: Components | None = None
         self._inputs: Inputs | None = None
         self._depth: DepthInputs | None = None
         self._looking: Timer | None = None
         self._failure = ""
         self._refuse_impossible_transitions()
-        rate = float(self.get_parameter("diagnostics_rate").value)
-        self._diagnostics = Diagnostics(self, rate, self._tally, self._health)
+        rate = float(self.get_parameter("diagnostics.rate").value)
+        self._diagnostics = Diagnostics(self, rate, self._statistics, self._health)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -128,7 +128,7 @@ class GarNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        self._configured = Configured(self, self._declared.read, self._why_no_input)
+        self._configured = Components(self, self._declared.read, self._why_no_input)
         self._declared.locked = True
         self._stop_serving(_not_active("it was not activated yet"))
 
@@ -204,9 +204,9 @@ def main() -> int:
     # With rclpy's own handlers the context would be gone before the last replies are sent.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = GarNode()
-    logging.getLogger("gar_ros").addHandler(ToRos(node.get_logger()))
+    logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.INFO)
-    executor = Executor(int(node.get_parameter("queue_size").value))
+    executor = Executor(int(node.get_parameter("request.queue_size").value))
     executor.add_node(node)
     failed = threading.Event()
 

@@ -7,7 +7,7 @@ import logging
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 
-class ToRos(logging.Handler):
+class RosLogHandler(logging.Handler):
     """Hands the ROS-free modules' log to the node's."""
 
     def __init__(self, logger: RcutilsLogger) -> None:

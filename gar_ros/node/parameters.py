@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import Field, fields
-from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -12,7 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.settings import ANY_TIME, AT_START, Settings, refusal
+from gar_ros.settings import ANY_TIME, AT_START, PARAMETERS, Settings, refusal
 
 
 class Parameters:
@@ -24,34 +22,31 @@ class Parameters:
         self.locked = False
         """True while the node is configured: only what may change at any time does."""
         node.add_on_set_parameters_callback(self._before_set)
-        for parameter in fields(Settings):
-            self._declare(parameter)
+        for name in PARAMETERS:
+            self._declare(name)
         node.add_post_set_parameters_callback(self._after_set)
 
     def read(self) -> Settings:
         """Current values. Raises GarError INVALID_REQUEST when an override was refused and not corrected since."""
         if self._refused:
             raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(self._refused.values()))
-        values = {parameter.name: self._node.get_parameter(parameter.name).value for parameter in fields(Settings)}
-        lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return Settings(**{**values, **lists})
+        return Settings.of({name: self._node.get_parameter(name).value for name in PARAMETERS})
 
-    def _declare(self, parameter: Field[Any]) -> None:
-        descriptor = _descriptor(parameter)
-        default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+    def _declare(self, name: str) -> None:
+        descriptor, default = _descriptor(name), PARAMETERS[name].default
+        default = list(default) if isinstance(default, tuple) else default
         try:
-            self._node.declare_parameter(parameter.name, default, descriptor)
+            self._node.declare_parameter(name, default, descriptor)
         except ParameterException as error:
-            self._refused[parameter.name] = str(error)
-            self._node.declare_parameter(parameter.name, default, descriptor, ignore_override=True)
+            self._refused[name] = str(error)
+            self._node.declare_parameter(name, default, descriptor, ignore_override=True)
 
     def _before_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        declared = {parameter.name: parameter for parameter in fields(Settings)}
         for parameter in parameters:
-            if parameter.name not in declared:
+            if parameter.name not in PARAMETERS:
                 continue
-            reason = refusal(declared[parameter.name], parameter.value)
-            if self.locked and declared[parameter.name].metadata["changes"] != ANY_TIME:
+            reason = refusal(parameter.name, parameter.value)
+            if self.locked and PARAMETERS[parameter.name].metadata["changes"] != ANY_TIME:
                 reason = f"{parameter.name} can only change while the node is unconfigured; clean up first"
             if reason:
                 return SetParametersResult(successful=False, reason=reason)
@@ -62,7 +57,8 @@ class Parameters:
             self._refused.pop(parameter.name, None)
 
 
-def _descriptor(parameter: Field[Any]) -> ParameterDescriptor:
+def _descriptor(name: str) -> ParameterDescriptor:
+    parameter = PARAMETERS[name]
     metadata = parameter.metadata
     unit = f" [{metadata['unit']}]" if metadata["unit"] else ""
     descriptor = ParameterDescriptor(

@@ -33,7 +33,7 @@ def publisher(node: Node, endpoint: Endpoint, latched: bool = False) -> Publishe
 
 @contextmanager
 def refused_policies(endpoint: Endpoint) -> Iterator[None]:
-    """Turns rclpy's error for an override that is no policy into GarError INVALID_REQUEST."""
+    """Conversation rclpy's error for an override that is no policy into GarError INVALID_REQUEST."""
     try:
         yield
     except (RuntimeError, ParameterException) as error:

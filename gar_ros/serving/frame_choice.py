@@ -32,7 +32,7 @@ class Past:
         kept = self._frames.history()
         if not kept:
             raise GarError(ErrorCode.NO_FRAME, f"no image with regions has arrived yet: {self._why_no_input()}")
-        wanted, slop = kept[-1].stamp_ns - ago * 1e9, self._settings().past_slop
+        wanted, slop = kept[-1].stamp_ns - ago * 1e9, self._settings().past.slop
         nearest = min(kept, key=lambda frame: abs(frame.stamp_ns - wanted))
         if abs(nearest.stamp_ns - wanted) > slop * 1e9:
             ages = ", ".join(f"{(kept[-1].stamp_ns - frame.stamp_ns) / 1e9:.2f}" for frame in kept[::-1][:20])

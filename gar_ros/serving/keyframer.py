@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.frames import FrameMemory
@@ -34,8 +34,8 @@ class Keyframer:
         self.keyframes = keyframes
         self._frames, self._worker, self._settings, self._tiles = frames, worker, settings, tiles
         now = settings()
-        period = round(1e9 / now.keyframe_rate) if now.keyframe_rate else 0
-        self._schedule = KeyframeSchedule(period, now.keyframe_change) if period else None
+        period = round(1e9 / now.keyframe.rate) if now.keyframe.rate else 0
+        self._schedule = KeyframeSchedule(period, now.keyframe.min_overlap) if period else None
         self._newest: Frame | None = None
 
     def look(self) -> None:
@@ -50,10 +50,12 @@ class Keyframer:
 
         went_back = self._newest is not None and frame.stamp_ns < self._newest.stamp_ns
 
-        def work(check: Check) -> None:
+        def work(raise_if_cancelled: CancelCheck) -> None:
             if went_back:  # a bag loops or a simulator was reset: the same stamps may come with other pixels
                 self.keyframes.clear()
-            self.keyframes.add(frame, regions, min(self._settings().max_tiles or self._tiles, self._tiles), check)
+            self.keyframes.add(
+                frame, regions, min(self._settings().request.max_tiles or self._tiles, self._tiles), raise_if_cancelled
+            )
             self._frames.hold(frame)
             self._newest = frame
 
@@ -69,5 +71,5 @@ class Keyframer:
         if keyframe is None or keyframe.regions is None or keyframe.frame_id != frame.frame_id:
             return frame
         lag_ns = frame.stamp_ns - keyframe.stamp_ns
-        near = 0 <= lag_ns <= self._settings().keyframe_lag * 1e9
+        near = 0 <= lag_ns <= self._settings().keyframe.max_lag * 1e9
         return keyframe if near and set(region_ids) <= set(keyframe.regions.ids()) else frame

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import askable
@@ -59,25 +59,27 @@ class Grapher:
         limits, settings = self._server.limits(request), self._settings()
         check_number("threshold", request.threshold, 1.0)
         check_number("max_pairs", request.max_pairs, MOST_PAIRS)
-        predicates = _checked(request.predicates) or settings.predicates
-        threshold = request.threshold or settings.graph_threshold
+        predicates = _checked(request.predicates) or settings.graph.predicates
+        threshold = request.threshold or settings.graph.threshold
         self._server.known(request, limits)  # what can't be answered is refused now and not after waiting
 
         def over() -> bool:
             return time.monotonic() > arrival + limits.timeout or give_way()
 
-        def work(check: Check) -> SceneGraph:
+        def work(raise_if_cancelled: CancelCheck) -> SceneGraph:
             frame, _ = self._server.known(request, limits)
             regions = {region.id: region for region in askable(frame)}
             names = _chosen(request.region_ids, regions)
             boxes = {name: regions[name].box for name in names}
-            pairs = nearest_pairs(boxes, request.max_pairs or settings.graph_pairs)
+            pairs = nearest_pairs(boxes, request.max_pairs or settings.graph.max_pairs)
             score = _Score([])
             for group in shared_prompts(pairs, self._most):
                 if over():
                     break
-                encoded = self._server.encoded(frame, [regions[name] for name in group.region_ids], limits, check)
-                _score(group, predicates, partial(_probability, encoded, check), over, score)
+                encoded = self._server.encoded(
+                    frame, [regions[name] for name in group.region_ids], limits, raise_if_cancelled
+                )
+                _score(group, predicates, partial(_probability, encoded, raise_if_cancelled), over, score)
             possible = len(names) * (len(names) - 1) * len(predicates)
             found = [one for one in score.relations if one.probability >= threshold]
             return SceneGraph(
@@ -95,8 +97,8 @@ class Grapher:
         return self._server.submit(work, limits.timeout + GRACE).result()
 
 
-def _probability(encoded: EncodedFrame, check: Check, question: str) -> float:
-    return encoded.ask(question, YES_NO, check=check).probabilities[0]
+def _probability(encoded: EncodedFrame, raise_if_cancelled: CancelCheck, question: str) -> float:
+    return encoded.ask(question, YES_NO, raise_if_cancelled=raise_if_cancelled).probabilities[0]
 
 
 def _score(

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.encoded_frame import EncodedFrame, Told
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.depth import Places
 from gar_ros.memory.dialogues import NEW, DialogueMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
@@ -67,15 +67,17 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
-        self._dialogues = DialogueMemory(settings().dialogues_kept, settings().dialogue_expiry)
+        self._dialogues = DialogueMemory(settings().dialogue.kept, settings().dialogue.expiry)
         self._past = Past(engine.prompts.max_regions, frames, tracks, settings, why_no_input)
-        self._encoded = EncodedMemory(engine, settings().encoded_kept, keyframer.keyframes if keyframer else None)
+        self._encoded = EncodedMemory(
+            engine, settings().memory.encoded_kept, keyframer.keyframes if keyframer else None
+        )
 
-    def query(self, query: Query) -> Answered:
+    def query(self, query: Query) -> AnswerRecord:
         """Waits for the answer. Raises GarError."""
         return self.begin(query).result()
 
-    def begin(self, query: Query, told: Told | None = None) -> Job[Answered]:
+    def begin(self, query: Query, told: Told | None = None) -> Job[AnswerRecord]:
         """Queues the question; the job's `result` waits for the answer, its `stop` gives up. Raises GarError.
 
         told: hears free text while it is written, in the worker's thread.
@@ -89,21 +91,25 @@ class Server:
         if query.keyframes > 1:
             self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
 
-        def work(check: Check) -> Answered:
+        def work(raise_if_cancelled: CancelCheck) -> AnswerRecord:
             frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
             self._places.surface(frame)  # kept while the model thinks
             stamps: tuple[int, ...] = ()
             if query.keyframes > 1:
                 video = self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
                 stamps = tuple(shown.stamp_ns for shown, _ in video)
-                encoded = self._engine.encode_video([(shown.image, region) for shown, region in video], check)
+                encoded = self._engine.encode_video(
+                    [(shown.image, region) for shown, region in video], raise_if_cancelled
+                )
             else:
-                encoded = self.encoded(frame, regions, limits, check)
-            answer, turns = encoded.converse(query.question, None, query.choices, limits.max_tokens, check, told)
+                encoded = self.encoded(frame, regions, limits, raise_if_cancelled)
+            answer, turns = encoded.converse(
+                query.question, None, query.choices, limits.max_tokens, raise_if_cancelled, told
+            )
             ids = tuple(region.id for region in regions)
             latency_ns = time.monotonic_ns() - arrival
             extents = tuple(self._places.extent(frame, region) for region in regions)
-            answered = Answered(
+            answered = AnswerRecord(
                 answer=answer,
                 question=query.question,
                 region_ids=ids,
@@ -119,7 +125,7 @@ class Server:
 
         return self._worker.submit(work, limits.timeout)
 
-    def _go_on(self, query: Query, told: Told | None) -> Job[Answered]:
+    def _go_on(self, query: Query, told: Told | None) -> Job[AnswerRecord]:
         """Another turn of a conversation, on its image and regions."""
         arrival, limits = time.monotonic_ns(), self.limits(query)
         if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
@@ -129,11 +135,11 @@ class Server:
             )
         check_question(self._engine.prompts, query, self._dialogues.get(query.dialogue).prompts)
 
-        def work(check: Check) -> Answered:
+        def work(raise_if_cancelled: CancelCheck) -> AnswerRecord:
             dialogue = self._dialogues.get(query.dialogue)  # another turn may have come before
             before = dialogue.answered
             answer, turns = dialogue.encoded.converse(
-                query.question, dialogue.turns, query.choices, limits.max_tokens, check, told
+                query.question, dialogue.turns, query.choices, limits.max_tokens, raise_if_cancelled, told
             )
             answered = replace(
                 before,
@@ -148,7 +154,7 @@ class Server:
 
         return self._worker.submit(work, limits.timeout)
 
-    def describe(self, request: Request, done: list[Answered]) -> None:
+    def describe(self, request: Request, done: list[AnswerRecord]) -> None:
         """Appends one answer per region to `done`, in the order asked; no region_ids: all. Raises GarError.
 
         Those that were done before an error stay in `done`.
@@ -157,31 +163,35 @@ class Server:
         limits = self.limits(request)
         self.known(request, limits)
 
-        def work(check: Check) -> None:
+        def work(raise_if_cancelled: CancelCheck) -> None:
             frame, age_ns = self.known(request, limits)
             self._places.surface(frame)
             for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
-                encoded = self.encoded(frame, [region], limits, check)
-                answer = encoded.describe(max_tokens=limits.max_tokens, check=check)
+                encoded = self.encoded(frame, [region], limits, raise_if_cancelled)
+                answer = encoded.describe(max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
                 latency_ns = time.monotonic_ns() - arrival
                 extents = (self._places.extent(frame, region),)
                 done.append(
-                    Answered(answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents)
+                    AnswerRecord(
+                        answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
+                    )
                 )
 
         self._worker.submit(work, limits.timeout).result()
 
     def listing(self, stamp_ns: int) -> tuple[Frame, int, list[tuple[Region, Extent]]]:
         """(frame, its age now in nanoseconds, its askable regions with their places). Raises GarError."""
-        frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().max_age, with_regions=True)
+        frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().request.max_age, with_regions=True)
         return frame, age_ns, [(region, self._places.extent(frame, region)) for region in askable(frame)]
 
-    def encoded(self, frame: Frame, regions: Sequence[Region], limits: Limits, check: Check) -> EncodedFrame:
+    def encoded(
+        self, frame: Frame, regions: Sequence[Region], limits: Limits, raise_if_cancelled: CancelCheck
+    ) -> EncodedFrame:
         """The frame ready to be asked about these regions; for the worker's thread."""
-        everything = askable(frame) if self._keyframer is not None else ()
-        return self._encoded.get(frame, regions, limits.max_tiles, check, everything)
+        all_regions = askable(frame) if self._keyframer is not None else ()
+        return self._encoded.get(frame, regions, limits.max_tiles, raise_if_cancelled, all_regions)
 
-    def submit(self, work: Callable[[Check], T], timeout: float) -> Job[T]:
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[T]:
         """Queues work for the model, see Worker.submit."""
         return self._worker.submit(work, timeout)
 
@@ -192,10 +202,10 @@ class Server:
         check_number("max_age", request.max_age, math.inf)
         check_number("max_tokens", request.max_tokens, MOST_TOKENS)
         return Limits(
-            max_tokens=request.max_tokens or settings.max_tokens,
-            max_age=request.max_age or settings.max_age,
-            timeout=request.timeout or settings.default_timeout,
-            max_tiles=min(settings.max_tiles or most_tiles, most_tiles),
+            max_tokens=request.max_tokens or settings.request.max_tokens,
+            max_age=request.max_age or settings.request.max_age,
+            timeout=request.timeout or settings.request.timeout,
+            max_tiles=min(settings.request.max_tiles or most_tiles, most_tiles),
         )
 
     def _regions(self, query: Query, limits: Limits) -> tuple[Frame, int, list[Region]]:

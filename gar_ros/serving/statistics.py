@@ -10,10 +10,10 @@ import numpy as np
 from gar_ros.errors import ErrorCode
 
 WINDOW = 200
-"""Answered requests that latencies are taken from."""
+"""AnswerRecord requests that latencies are taken from."""
 
 
-class Tally:
+class RequestStatistics:
     """Counts requests by their outcome and keeps the newest latencies. Thread-safe."""
 
     def __init__(self) -> None:

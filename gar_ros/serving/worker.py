@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One piece of work for the model; finished exactly once, with a result or with an error."""
 
-    def __init__(self, work: Callable[[Check], T], timeout: float) -> None:
+    def __init__(self, work: Callable[[CancelCheck], T], timeout: float) -> None:
         self._work = work
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
@@ -78,7 +78,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="gar_worker")
         self._thread.start()
 
-    def submit(self, work: Callable[[Check], T], timeout: float) -> Job[T]:
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[T]:
         """Queues `work`. timeout: seconds from now to its result. Raises GarError QUEUE_FULL or NOT_ACTIVE at once."""
         job = Job(work, timeout)
         with self._changed:

@@ -60,7 +60,7 @@ def by_hand(ids: Sequence[int]) -> NDArray[np.float64]:
     return log_softmax(logits)
 
 
-def no_check() -> None:
+def never_cancelled() -> None:
     pass
 
 
@@ -75,7 +75,7 @@ def decoder(runner: SumDecoder) -> Decoder:
 
 
 def read(decoder: Decoder, ids: Sequence[int], past: KvCache | None = None) -> tuple[KvCache, NDArray[np.float32]]:
-    return decoder.prefill(past or decoder.empty, decoder.embed(ids), no_check)
+    return decoder.prefill(past or decoder.empty, decoder.embed(ids), never_cancelled)
 
 
 def test_prefill_gives_the_next_token(decoder: Decoder) -> None:
@@ -105,7 +105,7 @@ def test_a_shared_prefix_is_not_changed_by_what_follows(decoder: Decoder) -> Non
 
 def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
     cache, logits = read(decoder, [0, 3, 1])
-    generated = decoder.generate(cache, logits, 12, no_check)
+    generated = decoder.generate(cache, logits, 12, never_cancelled)
     ids = [0, 3, 1]
     log_p: list[float] = []
     while len(log_p) < 12:
@@ -122,14 +122,14 @@ def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
 def test_the_end_token_ends_the_text_and_is_not_part_of_it(decoder: Decoder) -> None:
     certain = np.full(VOCAB, -50, np.float32)
     certain[END[0]] = 0
-    generated = decoder.generate(decoder.empty, certain, 3, no_check)
+    generated = decoder.generate(decoder.empty, certain, 3, never_cancelled)
     assert (generated.ids, generated.complete) == ((), True)
     assert generated.mean_log_p == pytest.approx(0)
 
 
 def test_the_token_limit_cuts_without_a_needless_run(decoder: Decoder, runner: SumDecoder) -> None:
     cache, logits = read(decoder, [0])
-    generated = decoder.generate(cache, np.array([9, 0, 0, 0, 0, 0], np.float32) + 0 * logits, 1, no_check)
+    generated = decoder.generate(cache, np.array([9, 0, 0, 0, 0, 0], np.float32) + 0 * logits, 1, never_cancelled)
     assert (generated.ids, generated.complete) == ((0,), False)
     assert runner.runs == [1]
 
@@ -138,7 +138,7 @@ def test_likelihoods_are_the_products_of_the_tokens_probabilities(decoder: Decod
     asked = [0, 3, 1]
     cache, logits = read(decoder, asked)
     answers = [[2], [1, 4], [1, 0, 2]]
-    scores = decoder.log_likelihoods(cache, logits, answers, no_check)
+    scores = decoder.log_likelihoods(cache, logits, answers, never_cancelled)
     expected = [sum(by_hand(asked + ids[:n])[ids[n]] for n in range(len(ids))) for ids in answers]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
@@ -147,7 +147,7 @@ def test_an_answer_that_begins_another_is_scored_with_its_end(decoder: Decoder) 
     asked = [0, 3, 1]
     cache, logits = read(decoder, asked)
     answers = [[1], [1, 4], [2]]
-    scores = decoder.log_likelihoods(cache, logits, answers, no_check)
+    scores = decoder.log_likelihoods(cache, logits, answers, never_cancelled)
     ended = [[*ids, END[0]] for ids in answers]
     expected = [sum(by_hand(asked + ids[:n])[ids[n]] for n in range(len(ids))) for ids in ended]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
@@ -156,7 +156,7 @@ def test_an_answer_that_begins_another_is_scored_with_its_end(decoder: Decoder) 
 def test_any_end_token_ends_an_answer(runner: SumDecoder) -> None:
     decoder = Decoder(runner, EMBEDDINGS, SIZES, (4, 5))
     cache, logits = read(decoder, [0])
-    one, _ = decoder.log_likelihoods(cache, logits, [[1], [1, 2]], no_check)
+    one, _ = decoder.log_likelihoods(cache, logits, [[1], [1, 2]], never_cancelled)
     following = by_hand([0, 1])
     assert one == pytest.approx(by_hand([0])[1] + np.log(np.exp(following[4]) + np.exp(following[5])), rel=1e-4)
 
@@ -164,12 +164,12 @@ def test_any_end_token_ends_an_answer(runner: SumDecoder) -> None:
 def test_all_answers_of_a_length_sum_to_one(decoder: Decoder) -> None:
     cache, logits = read(decoder, [0])
     answers = [list(ids) for ids in itertools.product(range(VOCAB), repeat=2)]
-    assert np.exp(decoder.log_likelihoods(cache, logits, answers, no_check)).sum() == pytest.approx(1)
+    assert np.exp(decoder.log_likelihoods(cache, logits, answers, never_cancelled)).sum() == pytest.approx(1)
 
 
 def test_single_token_answers_cost_no_run(decoder: Decoder, runner: SumDecoder) -> None:
     cache, logits = read(decoder, [0, 3, 1])
-    decoder.log_likelihoods(cache, logits, [[1], [2], [3]], no_check)
+    decoder.log_likelihoods(cache, logits, [[1], [2], [3]], never_cancelled)
     assert runner.runs == [3]
 
 
@@ -194,8 +194,8 @@ def test_long_answers_are_scored_in_pieces_with_the_same_result(
 ) -> None:
     cache, logits = read(decoder, [0, 3, 1])
     answers = [[1, 2, 3, 4, 2, 1], [3, 2, 1]]
-    at_once = decoder.log_likelihoods(cache, logits, answers, no_check)
+    at_once = decoder.log_likelihoods(cache, logits, answers, never_cancelled)
     monkeypatch.setattr(decoder_module, "SCORED_ROWS", 2)
     runner.runs.clear()
-    np.testing.assert_allclose(decoder.log_likelihoods(cache, logits, answers, no_check), at_once, rtol=1e-6)
+    np.testing.assert_allclose(decoder.log_likelihoods(cache, logits, answers, never_cancelled), at_once, rtol=1e-6)
     assert runner.runs == [2, 2, 1, 2]

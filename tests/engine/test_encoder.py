@@ -43,7 +43,7 @@ def masks(*counts: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.array([np.arange(4).reshape(2, 2) < count for count in counts])
 
 
-def no_check() -> None:
+def never_cancelled() -> None:
     pass
 
 
@@ -58,7 +58,7 @@ def encoder(vision: SumVision) -> TileEncoder:
 
 
 def encode(encoder: TileEncoder, values: tuple[int, ...], counts: tuple[int, ...]) -> list[float]:
-    features = on_host(encoder.encode(tiles(*values), masks(*counts), no_check))
+    features = on_host(encoder.encode(tiles(*values), masks(*counts), never_cancelled))
     return [float(value) for value in features[:, 0, 0]]
 
 

@@ -239,7 +239,7 @@ def test_a_check_stops_between_tokens_and_the_frame_stays_usable(frame: EncodedF
             raise GarError(ErrorCode.CANCELLED, "enough")
 
     with refused(ErrorCode.CANCELLED, "enough"):
-        frame.ask(COLOUR, max_tokens=6, check=stop)
+        frame.ask(COLOUR, max_tokens=6, raise_if_cancelled=stop)
     assert calls == 4  # one before the question is read, then one before each token
     assert without_times(frame.ask(COLOUR, max_tokens=6)) == without_times(before)
 
@@ -251,7 +251,7 @@ def test_a_check_stops_encoding(engine: GarEngine, regions: list[Region]) -> Non
     noise = np.random.default_rng(9).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     before = engine.encoder.encoded_tiles
     with refused(ErrorCode.TIMED_OUT, "late"):
-        engine.encode(noise, regions, check=stop)
+        engine.encode(noise, regions, raise_if_cancelled=stop)
     assert engine.encoder.encoded_tiles == before
 
 
@@ -282,11 +282,11 @@ def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
 def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
     engine: GarEngine, image: np.ndarray, regions: list[Region]
 ) -> None:
-    seen = engine.see(image, regions, max_tiles=1)
+    seen = engine.encode_image(image, regions, max_tiles=1)
     tiles = engine.encoder.encoded_tiles
     replays = [seen.replay[index : index + 1] for index in range(len(regions))]
-    recalled = engine.recall(seen.features, regions, replays).ask(SIDE, ["yes", "no"])
-    turned = engine.recall(seen.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
+    recalled = engine.from_features(seen.features, regions, replays).ask(SIDE, ["yes", "no"])
+    turned = engine.from_features(seen.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
     assert engine.encoder.encoded_tiles == tiles
     encoded = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
     assert recalled.probabilities == encoded.probabilities != turned.probabilities
@@ -298,10 +298,10 @@ def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
 def test_more_regions_than_prompts_are_seen_but_not_asked_about_at_once(engine: GarEngine, image: np.ndarray) -> None:
     height, width = image.shape[:2]
     many = [Region.from_box(str(n), (n, 0, n + 9, 9), (width, height)) for n in range(7)]
-    seen = engine.see(image, many, max_tiles=1)
+    seen = engine.encode_image(image, many, max_tiles=1)
     assert len(seen.replay) == 7
     with pytest.raises(GarError, match="at most 5 regions"):
-        engine.recall(seen.features, many[:6], [seen.replay[n : n + 1] for n in range(6)])
+        engine.from_features(seen.features, many[:6], [seen.replay[n : n + 1] for n in range(6)])
 
 
 def test_a_conversation_reads_only_what_is_new_and_answers_as_if_read_at_once(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gar_ros.engine.cancel import no_check
+from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
@@ -66,8 +66,8 @@ def test_a_video_as_released_but_for_its_second_bos(encoded: Frames, name: str) 
     generated = {}
     for prompt in ([BOS, *ids], ids):
         embeds = frame._embed("video", prompt)
-        cache, logits = engine.decoder.prefill(engine.decoder.empty, embeds, no_check)
-        generated[len(prompt)] = list(engine.decoder.generate(cache, logits, 16, no_check).ids)
+        cache, logits = engine.decoder.prefill(engine.decoder.empty, embeds, never_cancelled)
+        generated[len(prompt)] = list(engine.decoder.generate(cache, logits, 16, never_cancelled).ids)
     assert generated[len(ids) + 1] == without_end(case.ours.generated_ids, engine)
 
     answer = frame.ask(case.question, max_tokens=16)

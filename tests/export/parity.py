@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gar_export.model import GarModel
 from gar_export.verify import greedy
-from gar_ros.engine.cancel import no_check
+from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Form, PromptBuilder
@@ -105,7 +105,7 @@ class OnnxSide:
         self.prompts = engine.prompts
 
     def features(self, pixels: NDArray[np.uint8], inside: Bool) -> Float:
-        return on_host(self.engine.encoder.encode(pixels, inside, no_check))
+        return on_host(self.engine.encoder.encode(pixels, inside, never_cancelled))
 
     def replay(self, tiles: Float, grid: Grid, wy: Float, wx: Float) -> Float:
         return self.engine.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"].numpy()
@@ -123,7 +123,7 @@ class OnnxSide:
         ids: list[int] = []
         logits: list[Float] = []
         while len(ids) < steps:
-            cache, row = decoder.prefill(cache, embeds, no_check)
+            cache, row = decoder.prefill(cache, embeds, never_cancelled)
             logits.append(row)
             ids.append(int(row.argmax()))
             embeds = decoder.embed(ids[-1:])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gar_ros.engine.encoded_frame import Answer
-from gar_ros.memory.answers import Answered, AnswerMemory
+from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 
 
-def answered(question: str, text: str, *region_ids: str) -> Answered:
+def answered(question: str, text: str, *region_ids: str) -> AnswerRecord:
     answer = Answer(text, (), -1, (), 1.0, True, 5, 1, {})
-    return Answered(answer, question, region_ids, (), 1, "camera", 0, 0)
+    return AnswerRecord(answer, question, region_ids, (), 1, "camera", 0, 0)
 
 
 def test_a_new_answer_to_the_same_question_about_the_same_regions_replaces_the_old_one() -> None:

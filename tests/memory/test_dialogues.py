@@ -8,12 +8,12 @@ import pytest
 
 from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.dialogues import DialogueMemory
 
 
-def answered(text: str) -> Answered:
-    return Answered(Answer(text, (), -1, (), 1.0, True, 0, 0, {}), "?", ("a",), (), 1, "camera", 0, 0)
+def answered(text: str) -> AnswerRecord:
+    return AnswerRecord(Answer(text, (), -1, (), 1.0, True, 0, 0, {}), "?", ("a",), (), 1, "camera", 0, 0)
 
 
 class Clock:

@@ -21,7 +21,11 @@ class CountingEngine:
         self.encodings = 0
 
     def encode(
-        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int, check: Callable[[], None]
+        self,
+        image: NDArray[np.uint8],
+        regions: Sequence[Region],
+        max_tiles: int,
+        raise_if_cancelled: Callable[[], None],
     ) -> Any:
         self.encodings += 1
         return self.encodings

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.engine import GarEngine, SeenImage
+from gar_ros.engine.engine import EncodedImage, GarEngine
 from gar_ros.frame import Frame
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
@@ -35,18 +35,22 @@ class NumberedEngine:
     def __init__(self) -> None:
         self.passes = 0
 
-    def see(
-        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int, check: Callable[[], None]
-    ) -> SeenImage:
+    def encode_image(
+        self,
+        image: NDArray[np.uint8],
+        regions: Sequence[Region],
+        max_tiles: int,
+        raise_if_cancelled: Callable[[], None],
+    ) -> EncodedImage:
         self.passes += 1
         numbers = 100 * self.passes + np.arange(len(regions))
         replay = np.repeat(numbers, 4).reshape(-1, 4, 1).astype(np.float32)
-        return SeenImage(np.full((1, 16, 1), self.passes, np.float32), replay, {})
+        return EncodedImage(np.full((1, 16, 1), self.passes, np.float32), replay, {})
 
-    def recall(self, features: Any, regions: Sequence[Region], replays: Sequence[Any]) -> Recalled:
+    def from_features(self, features: Any, regions: Sequence[Region], replays: Sequence[Any]) -> Recalled:
         return Recalled(tuple(regions), int(features[0, 0, 0]), tuple(int(one[0, 0, 0]) for one in replays))
 
-    def encode(self, image: Any, regions: Sequence[Region], max_tiles: int, check: Any) -> Recalled:
+    def encode(self, image: Any, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: Any) -> Recalled:
         self.passes += 1
         return Recalled(tuple(regions), self.passes, ())
 

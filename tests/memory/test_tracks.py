@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gar_ros.frame import Frame, Sighting
-from gar_ros.memory.tracks import KeptIds, TrackMemory, TrackState
+from gar_ros.memory.tracks import DetectorIds, TrackMemory, TrackState
 from gar_ros.region import Region
 
 S = 1_000_000_000
@@ -40,7 +40,7 @@ def ids(seen: Frame) -> tuple[str, ...]:
 
 @pytest.fixture
 def memory() -> TrackMemory:
-    return TrackMemory(KeptIds(LOST), trusted=2, lost_ns=LOST, capacity=4, images=2)
+    return TrackMemory(DetectorIds(LOST), trusted=2, lost_ns=LOST, capacity=4, images=2)
 
 
 def states(memory: TrackMemory) -> dict[str, TrackState]:

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages import convert, regions
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray
@@ -170,7 +170,7 @@ def test_an_image_message_holds_its_pixels() -> None:
 
 def test_an_answer_carries_what_was_asked_and_the_images_header() -> None:
     answer = Answer("no", (4,), 1, (0.25, 0.75), 0.75, True, 340, 0, {"decode": 0.1})
-    answered = Answered(answer, "<Prompt0>?", ("a", "b"), ("yes", "no"), 2_000_000_001, "camera", 5, 3_000_000_004)
+    answered = AnswerRecord(answer, "<Prompt0>?", ("a", "b"), ("yes", "no"), 2_000_000_001, "camera", 5, 3_000_000_004)
     message = convert.answer_message(answered)
     assert message.header == Header(frame_id="camera", stamp=Time(sec=2, nanosec=1))
     assert (message.question, message.text, message.choice) == ("<Prompt0>?", "no", 1)

@@ -36,24 +36,27 @@ def test_defaults_are_those_of_the_settings(context: Context) -> None:
     assert declared(context)[1].read() == Settings()
 
 
+OVERRIDES = {"request.queue_size": 3, "sync.policy": "approximate", "request.max_age": 0.5}
+
+
 def test_overrides_win(context: Context) -> None:
-    settings = declared(context, queue_size=3, sync="approximate", max_age=0.5)[1].read()
-    assert (settings.queue_size, settings.sync, settings.max_age) == (3, "approximate", 0.5)
+    settings = declared(context, **OVERRIDES)[1].read()
+    assert (settings.request.queue_size, settings.sync.policy, settings.request.max_age) == (3, "approximate", 0.5)
 
 
 def test_a_float_may_be_written_without_its_point(context: Context) -> None:
-    assert declared(context, max_age=3)[1].read().max_age == 3.0
+    assert declared(context, **{"request.max_age": 3})[1].read().request.max_age == 3.0
 
 
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
-        ({"queue_size": 0}, "queue_size"),
-        ({"queue_size": "many"}, "queue_size"),
-        ({"max_age": -1.0}, "max_age"),
-        ({"max_age": -1}, "max_age: expected 0.01 to 100000, got -1"),
-        ({"max_age": float("nan")}, "max_age"),
-        ({"sync": "fuzzy"}, "sync: expected one of exact, approximate, got 'fuzzy'"),
+        ({"request.queue_size": 0}, "queue_size"),
+        ({"request.queue_size": "many"}, "queue_size"),
+        ({"request.max_age": -1.0}, "max_age"),
+        ({"request.max_age": -1}, "request.max_age: expected 0.01 to 100000, got -1"),
+        ({"request.max_age": float("nan")}, "max_age"),
+        ({"sync.policy": "fuzzy"}, "sync.policy: expected one of exact, approximate, got 'fuzzy'"),
         ({"model": 7}, "model"),
     ],
 )
@@ -68,37 +71,37 @@ def test_a_bad_override_is_told_when_the_parameters_are_read(
 
 
 def test_a_bad_override_can_be_corrected_without_a_restart(context: Context) -> None:
-    node, parameters = declared(context, sync="fuzzy")
-    assert node.set_parameters([Parameter("sync", value="approximate")])[0].successful
-    assert parameters.read().sync == "approximate"
+    node, parameters = declared(context, **{"sync.policy": "fuzzy"})
+    assert node.set_parameters([Parameter("sync.policy", value="approximate")])[0].successful
+    assert parameters.read().sync.policy == "approximate"
 
 
 def test_a_bad_value_is_refused_when_it_is_set(context: Context) -> None:
     node, parameters = declared(context)
-    result = node.set_parameters([Parameter("provider", value="abacus")])[0]
+    result = node.set_parameters([Parameter("runtime.provider", value="abacus")])[0]
     assert not result.successful
     assert "expected one of auto" in result.reason
-    assert parameters.read().provider == "auto"
+    assert parameters.read().runtime.provider == "auto"
 
 
 def test_what_the_process_was_started_for_does_not_change(context: Context) -> None:
     node, _ = declared(context)
-    assert not node.set_parameters([Parameter("queue_size", value=2)])[0].successful
+    assert not node.set_parameters([Parameter("request.queue_size", value=2)])[0].successful
 
 
 def test_while_configured_only_some_parameters_change(context: Context) -> None:
     node, parameters = declared(context)
     parameters.locked = True
-    refused = node.set_parameters([Parameter("frames_kept", value=2)])[0]
+    refused = node.set_parameters([Parameter("memory.frames_kept", value=2)])[0]
     assert not refused.successful
     assert "only change while the node is unconfigured" in refused.reason
-    assert node.set_parameters([Parameter("max_age", value=9.0)])[0].successful
-    assert parameters.read() == Settings(max_age=9.0)
+    assert node.set_parameters([Parameter("request.max_age", value=9.0)])[0].successful
+    assert parameters.read() == Settings.of({"request.max_age": 9.0})
 
 
 def test_every_parameter_describes_itself(context: Context) -> None:
     node, _ = declared(context)
-    descriptor = node.describe_parameter("max_age")
+    descriptor = node.describe_parameter("request.max_age")
     assert descriptor.description.endswith("[s]")
     assert descriptor.floating_point_range[0].to_value == 1e5
-    assert node.describe_parameter("sync").additional_constraints == "exact, approximate"
+    assert node.describe_parameter("sync.policy").additional_constraints == "exact, approximate"

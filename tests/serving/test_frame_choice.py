@@ -9,7 +9,7 @@ import pytest
 
 from gar_ros.errors import ErrorCode
 from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.tracks import KeptIds, TrackMemory
+from gar_ros.memory.tracks import DetectorIds, TrackMemory
 from gar_ros.serving.requests import Query
 from gar_ros.serving.server import Server
 from tests.serving.test_server import NOW, Bench, FakeEncoded, FakeEngine, S, frame, refusal
@@ -18,7 +18,7 @@ from tests.serving.test_server import NOW, Bench, FakeEncoded, FakeEngine, S, fr
 class VideoEngine(FakeEngine):
     """Answers a video by the numbers of its images."""
 
-    def encode_video(self, frames: Any, check: Any) -> FakeEncoded:
+    def encode_video(self, frames: Any, raise_if_cancelled: Any) -> FakeEncoded:
         return FakeEncoded(int("".join(str(image[0, 0, 0]) for image, _ in frames)), tuple(r.id for _, r in frames))
 
 
@@ -27,7 +27,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     bench.engine = VideoEngine()
     bench.frames = FrameMemory(2, past=5, past_ns=S)
-    tracks = TrackMemory(KeptIds(2 * S), trusted=1, lost_ns=2 * S, capacity=9, images=3)
+    tracks = TrackMemory(DetectorIds(2 * S), trusted=1, lost_ns=2 * S, capacity=9, images=3)
     bench.server = Server(
         bench.engine,  # type: ignore[arg-type]
         bench.frames,

@@ -21,7 +21,9 @@ from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 from tests.memory.test_keyframes import MANY, SECOND, NumberedEngine
 
-SETTINGS = Settings(features="shared", keyframe_rate=1.0, keyframe_change=0.6, keyframe_lag=0.5)
+SETTINGS = Settings.of(
+    {"features.mode": "shared", "keyframe.rate": 1.0, "keyframe.min_overlap": 0.6, "keyframe.max_lag": 0.5}
+)
 
 
 class Boxes:

@@ -25,7 +25,7 @@ from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
 S = 1_000_000_000
-SETTINGS = Settings(predicates=("left of", "on"), graph_threshold=0.5, graph_pairs=1000)
+SETTINGS = Settings.of({"graph.predicates": ("left of", "on"), "graph.threshold": 0.5, "graph.max_pairs": 1000})
 
 
 class RowOfRegions:
@@ -57,10 +57,12 @@ class Oracle:
         self.asked: list[tuple[str, str, str]] = []
         self.seconds = 0.0
 
-    def encode(self, image: Any, regions: Sequence[Region], max_tiles: int, check: Callable[[], None]) -> Any:
+    def encode(
+        self, image: Any, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: Callable[[], None]
+    ) -> Any:
         self.encodings.append(tuple(region.id for region in regions))
 
-        def ask(question: str, choices: Sequence[str], check: Callable[[], None]) -> Answer:
+        def ask(question: str, choices: Sequence[str], raise_if_cancelled: Callable[[], None]) -> Answer:
             found = re.fullmatch(r"Is <Prompt(\d)> (.+) <Prompt(\d)>\?", question)
             assert found is not None
             subject, predicate, other = found.groups()

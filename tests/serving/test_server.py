@@ -20,7 +20,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, Sighting
 from gar_ros.geometry.surface import CloudSurface
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.depth import Places
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.region import Region
@@ -61,11 +61,15 @@ class FakeEngine:
         self.go_on.set()
 
     def encode(
-        self, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int, check: Callable[[], None]
+        self,
+        image: NDArray[np.uint8],
+        regions: Sequence[Region],
+        max_tiles: int,
+        raise_if_cancelled: Callable[[], None],
     ) -> FakeEncoded:
         self.started.set()
         while not self.go_on.wait(0.005):
-            check()
+            raise_if_cancelled()
         self.encodings.append((int(image[0, 0, 0]), tuple(region.id for region in regions), max_tiles))
         return FakeEncoded(int(image[0, 0, 0]), tuple(region.id for region in regions))
 
@@ -83,15 +87,15 @@ class FakeEncoded:
         turns: int | None,
         choices: Sequence[str],
         max_tokens: int,
-        check: Callable[[], None],
+        raise_if_cancelled: Callable[[], None],
         told: object = None,
     ) -> tuple[Answer, int]:
         return self._answer(max_tokens), (turns or 0) + 1
 
-    def describe(self, max_tokens: int, check: Callable[[], None]) -> Answer:
+    def describe(self, max_tokens: int, raise_if_cancelled: Callable[[], None]) -> Answer:
         if self.ids == ("slow",):
             while True:
-                check()
+                raise_if_cancelled()
         return self._answer(max_tokens)
 
     def _answer(self, max_tokens: int) -> Answer:
@@ -225,10 +229,10 @@ def test_questions_about_the_same_regions_of_one_image_share_its_encoding(bench:
 def test_limits_of_zero_are_the_nodes_and_follow_its_parameters(bench: Bench) -> None:
     bench.frames.add(frame(1, "a"))
     query = Query(question="?", region_ids=("a",))
-    bench.settings = replace(bench.settings, max_tokens=7, max_tiles=3)
+    bench.settings = Settings.of({"request.max_tokens": 7, "request.max_tiles": 3})
     assert bench.server.query(query).answer.generated_tokens == 7  # the fake writes what it was allowed
     assert bench.server.query(replace(query, max_tokens=9)).answer.generated_tokens == 9
-    bench.settings = replace(bench.settings, max_tiles=64)  # more than the model takes
+    bench.settings = Settings.of({"request.max_tokens": 7, "request.max_tiles": 64})  # more than the model takes
     bench.server.query(query)
     assert bench.engine.encodings == [(1, ("a",), 3), (1, ("a",), 16)]
 
@@ -341,21 +345,21 @@ def test_a_listing_has_the_age_of_its_image(bench: Bench) -> None:
 
 def test_describing_all_regions_gives_one_answer_each(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "empty", "b"))
-    done: list[Answered] = []
+    done: list[AnswerRecord] = []
     bench.server.describe(Request(), done)
     assert [(answered.region_ids, answered.answer.text) for answered in done] == [(("a",), "1 a"), (("b",), "1 b")]
 
 
 def test_describing_named_regions_keeps_their_order(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "b"))
-    done: list[Answered] = []
+    done: list[AnswerRecord] = []
     bench.server.describe(Request(("b", "a")), done)
     assert [answered.region_ids for answered in done] == [("b",), ("a",)]
 
 
 def test_descriptions_that_are_ready_survive_a_timeout(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "slow", "b"))
-    done: list[Answered] = []
+    done: list[AnswerRecord] = []
     assert refusal(lambda: bench.server.describe(Request(timeout=0.2), done))[0] is ErrorCode.TIMED_OUT
     assert [answered.region_ids for answered in done] == [("a",)]
 
@@ -370,6 +374,6 @@ def test_answers_and_lists_say_where_their_regions_were(bench: Bench) -> None:
     assert (extent.frame_id, extent.centroid) == ("lens", (1.0, 2.0, 3.0))
     ((region, listed),) = bench.server.listing(0)[2]
     assert (region.id, listed) == ("a", extent)
-    described: list[Answered] = []
+    described: list[AnswerRecord] = []
     bench.server.describe(Request(region_ids=("a",)), described)
     assert described[0].extents == (extent,)

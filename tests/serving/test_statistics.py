@@ -7,11 +7,11 @@ import math
 import pytest
 
 from gar_ros.errors import ErrorCode
-from gar_ros.serving.statistics import WINDOW, Tally
+from gar_ros.serving.statistics import WINDOW, RequestStatistics
 
 
 def test_outcomes_are_counted_and_only_answers_have_latencies() -> None:
-    tally = Tally()
+    tally = RequestStatistics()
     assert all(math.isnan(value) for value in tally.latency())
     for seconds in range(1, 101):
         tally.add(ErrorCode.OK, seconds)
@@ -21,7 +21,7 @@ def test_outcomes_are_counted_and_only_answers_have_latencies() -> None:
 
 
 def test_old_latencies_are_forgotten() -> None:
-    tally = Tally()
+    tally = RequestStatistics()
     tally.add(ErrorCode.OK, 1000.0)
     for _ in range(WINDOW):
         tally.add(ErrorCode.OK, 1.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gar_ros.engine.cancel import Check
+from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.serving.worker import Worker
 
@@ -36,7 +36,7 @@ class Busy:
         self.started = threading.Event()
         self.let_go = threading.Event()
 
-    def __call__(self, check: Check) -> str:
+    def __call__(self, check: CancelCheck) -> str:
         self.started.set()
         while not self.let_go.wait(0.005):
             check()
@@ -101,7 +101,7 @@ def test_a_timeout_is_answered_even_when_the_model_does_not_check(worker: Worker
 def test_a_defect_is_reported_to_its_request_and_to_the_log_and_the_thread_lives_on(
     worker: Worker, defects: list[Exception]
 ) -> None:
-    def broken(check: Check) -> None:
+    def broken(check: CancelCheck) -> None:
         raise ZeroDivisionError("no tiles")
 
     job = worker.submit(broken, LONG)
@@ -113,7 +113,7 @@ def test_a_defect_is_reported_to_its_request_and_to_the_log_and_the_thread_lives
 
 
 def test_what_the_work_refuses_reaches_its_request_unchanged(worker: Worker, defects: list[Exception]) -> None:
-    def refusing(check: Check) -> None:
+    def refusing(check: CancelCheck) -> None:
         raise GarError(ErrorCode.QUESTION_TOO_LONG, "9 tokens too many")
 
     assert code_of(worker.submit(refusing, LONG).result) is ErrorCode.QUESTION_TOO_LONG

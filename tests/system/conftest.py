@@ -27,7 +27,7 @@ def gar(start_process: StartProcess, golden_model_dir: Path) -> GarStarter:
     """`gar(name=value, ...)` starts a node with the golden random model, two tiles an image, and these parameters."""
 
     def start(**parameters: object) -> ChildProcess:
-        given = {"model": golden_model_dir, "max_tiles": 1, "threads": 1, **parameters}
+        given = {"model": golden_model_dir, "request.max_tiles": 1, "runtime.threads": 1, **parameters}
         return start_gar(start_process, None, **given)
 
     return start

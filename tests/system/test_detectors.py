@@ -111,7 +111,13 @@ def detect(start_process: StartProcess, golden_model_dir: Path, packages: dict[s
 
     def start(kind: str, ids: str, *more: str, **parameters: object) -> ChildProcess:
         name = "vision_msgs/Detection2DArray" if kind == "vision" else "yolo_msgs/DetectionArray"
-        given = {"model": golden_model_dir, "max_tiles": 1, "threads": 1, "regions_type": name, **parameters}
+        given = {
+            "model": golden_model_dir,
+            "request.max_tiles": 1,
+            "runtime.threads": 1,
+            "input.regions_type": name,
+            **parameters,
+        }
         node = start_gar(start_process, packages, **given)
         start_process(sys.executable, "-c", DETECTOR, kind, ids, *more, env=packages)
         return node
@@ -157,14 +163,14 @@ def test_polygons_of_yolo_msgs_are_scaled_to_the_image(robot: Robot, detect: Any
 
 
 def test_a_detector_whose_package_is_missing_is_named(robot: Robot, gar: GarStarter) -> None:
-    gar(regions_type="yolo_msgs/DetectionArray")
+    gar(**{"input.regions_type": "yolo_msgs/DetectionArray"})
     message = wait_for(lambda: robot.client.query(QUESTION, ["1"]), ErrorCode.NOT_ACTIVE, "yolo_msgs")
     assert "expected the package yolo_msgs to be installed" in message
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_compressed_images_are_as_good_as_raw_ones(robot: Robot, gar: GarStarter, suffix: str) -> None:
-    gar(image_transport="compressed")
+    gar(**{"input.image_transport": "compressed"})
 
     def scene(header: Header) -> list[tuple[str, Any]]:
         _, code = cv2.imencode(suffix, picture()[:, :, ::-1])
@@ -178,7 +184,7 @@ def test_compressed_images_are_as_good_as_raw_ones(robot: Robot, gar: GarStarter
 
 
 def test_a_compressed_image_that_is_none_is_refused(robot: Robot, gar: GarStarter) -> None:
-    gar(image_transport="compressed")
+    gar(**{"input.image_transport": "compressed"})
 
     def scene(header: Header) -> list[tuple[str, Any]]:
         image = CompressedImage(header=header, format="jpeg", data=as_bytes(np.arange(100, dtype=np.uint8)))

@@ -36,7 +36,7 @@ class Doctor:
 
 
 def test_a_node_tells_its_state_from_start_to_cleanup(robot: Robot, gar: GarStarter) -> None:
-    gar(autostart="false", diagnostics_rate=5.0)
+    gar(**{"autostart": "false", "diagnostics.rate": 5.0})
     doctor = Doctor(robot)
     status = doctor.wait_for(DiagnosticStatus.OK, lifecycle_state="unconfigured")
     assert status.name == "gar: region questions"
@@ -63,6 +63,6 @@ def test_a_node_tells_its_state_from_start_to_cleanup(robot: Robot, gar: GarStar
 
 
 def test_a_model_that_can_not_be_loaded_is_an_error(robot: Robot, gar: GarStarter, tmp_path: Path) -> None:
-    gar(model=tmp_path / "nowhere", diagnostics_rate=5.0)
+    gar(**{"model": tmp_path / "nowhere", "diagnostics.rate": 5.0})
     status = Doctor(robot).wait_for(DiagnosticStatus.ERROR, lifecycle_state="unconfigured")
     assert "can't configure" in status.message and "nowhere" in status.message

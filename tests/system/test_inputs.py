@@ -50,7 +50,7 @@ def shifted(nanoseconds: int) -> Any:
 @pytest.mark.parametrize("reliability", ["auto", "best_effort"])
 @pytest.mark.parametrize("qos", [BEST_EFFORT, RELIABLE, LATCHED], ids=["best effort", "reliable", "latched"])
 def test_every_usual_publisher_matches(robot: Robot, gar: GarStarter, qos: QoSProfile, reliability: str) -> None:
-    gar(reliability=reliability)
+    gar(**{"input.reliability": reliability})
     with robot.publishing(detected_scene, qos):
         robot.client.wait_until_ready(PATIENCE)
 
@@ -78,13 +78,13 @@ def test_the_subscription_becomes_as_reliable_as_its_publishers(
 
 
 def test_a_reliable_subscription_matches_a_reliable_publisher(robot: Robot, gar: GarStarter) -> None:
-    gar(reliability="reliable")
+    gar(**{"input.reliability": "reliable"})
     with robot.publishing(detected_scene, RELIABLE):
         robot.client.wait_until_ready(PATIENCE)
 
 
 def test_qos_that_does_not_match_is_named_and_not_silent(robot: Robot, gar: GarStarter) -> None:
-    node = gar(reliability="reliable", input_check_period=0.5)
+    node = gar(**{"input.reliability": "reliable", "input.check_period": 0.5})
     with robot.publishing(detected_scene, BEST_EFFORT):
         node.wait_for_log("/image has a publisher whose QoS policy 'reliability' does not match", PATIENCE)
         assert "QoS policy 'reliability'" in refusal(robot.client.list_regions)[1]
@@ -120,7 +120,7 @@ def test_when_both_topics_describe_an_image_the_one_that_says_more_wins(robot: R
 
 
 def test_stamps_that_never_match_are_told_with_their_distance(robot: Robot, gar: GarStarter) -> None:
-    node = gar(input_check_period=0.5)
+    node = gar(**{"input.check_period": 0.5})
     with robot.publishing(shifted(7 * MS)):
         node.wait_for_log("/image and /instances both arrive but not with equal stamps", PATIENCE)
         assert "the nearest are 7.000 ms apart" in node.log
@@ -128,13 +128,13 @@ def test_stamps_that_never_match_are_told_with_their_distance(robot: Robot, gar:
 
 
 def test_approximate_pairing_takes_stamps_within_the_slop(robot: Robot, gar: GarStarter) -> None:
-    gar(sync="approximate", sync_slop=0.02)
+    gar(**{"sync.policy": "approximate", "sync.slop": 0.02})
     with robot.publishing(shifted(7 * MS)):
         robot.client.wait_until_ready(PATIENCE)
 
 
 def test_regions_for_another_image_size_are_told(robot: Robot, gar: GarStarter) -> None:
-    node = gar(input_check_period=0.5)
+    node = gar(**{"input.check_period": 0.5})
 
     def scene(header: Header) -> list[tuple[str, Any]]:
         return [("image", image_message(picture(640, 480), "rgb8", header)), ("regions", regions_of(picture(), header))]
@@ -144,7 +144,7 @@ def test_regions_for_another_image_size_are_told(robot: Robot, gar: GarStarter) 
 
 
 def test_an_image_that_nobody_can_read_is_told(robot: Robot, gar: GarStarter) -> None:
-    node = gar(input_check_period=0.5)
+    node = gar(**{"input.check_period": 0.5})
 
     def scene(header: Header) -> list[tuple[str, Any]]:
         image = image_message(picture(), "jpeg2000", header)
@@ -156,7 +156,7 @@ def test_an_image_that_nobody_can_read_is_told(robot: Robot, gar: GarStarter) ->
 
 
 def test_images_that_were_never_stamped_are_told(robot: Robot, gar: GarStarter) -> None:
-    node = gar(input_check_period=0.5)
+    node = gar(**{"input.check_period": 0.5})
     with robot.publishing(labelled_scene, stamps=lambda: 0):
         node.wait_for_log("messages on /image are refused: header.stamp is zero", PATIENCE)
         code, message = refusal(robot.client.list_regions)
@@ -166,7 +166,7 @@ def test_images_that_were_never_stamped_are_told(robot: Robot, gar: GarStarter) 
 
 def test_time_that_goes_back_starts_over(robot: Robot, gar: GarStarter) -> None:
     """As when a bag loops."""
-    node = gar(max_age=1e5)
+    node = gar(**{"request.max_age": 1e5})
     start = robot.node.get_clock().now().nanoseconds
     loop = itertools.cycle(range(30))
     with robot.publishing(labelled_scene, stamps=lambda: start + next(loop) * SECOND // 10):
@@ -203,7 +203,7 @@ def test_simulated_time_counts_once_it_runs(robot: Robot, gar: GarStarter) -> No
 
 
 def test_a_detector_that_dies_is_told_from_a_camera_that_dies(robot: Robot, gar: GarStarter) -> None:
-    gar(max_age=1.0, sync="approximate", sync_slop=1.0)
+    gar(**{"request.max_age": 1.0, "sync.policy": "approximate", "sync.slop": 1.0})
     with robot.publishing(image_only):
         with robot.publishing(lambda header: detected_scene(header)[1:]):
             robot.client.wait_until_ready(PATIENCE)

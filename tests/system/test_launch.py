@@ -36,13 +36,13 @@ def test_one_command_gives_a_serving_node_in_its_namespace(ros_node: Node, play_
 
 def test_arguments_win_over_the_parameter_file(ros_node: Node, play_launch: PlayLaunch, tmp_path: Path) -> None:
     parameters = tmp_path / "robot.yaml"
-    parameters.write_text("/**: {ros__parameters: {autostart: true, max_tokens: 7}}\n")
+    parameters.write_text("/**: {ros__parameters: {autostart: true, request: {max_tokens: 7}}}\n")
     model = str(tmp_path / "no_model")
     launched = play_launch.launch(
         "gar_ros", "gar.launch.py", params_file=str(parameters), autostart="false", model=model
     )
     wait_for_state(ros_node, play_launch, launched, "/gar", "unconfigured")
-    request = GetParameters.Request(names=["autostart", "max_tokens", "model"])
+    request = GetParameters.Request(names=["autostart", "request.max_tokens", "model"])
     autostart, max_tokens, chosen_model = call(ros_node, GetParameters, "/gar/get_parameters", request).values
     assert not autostart.bool_value
     assert max_tokens.integer_value == 7

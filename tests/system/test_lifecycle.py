@@ -44,7 +44,7 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
         )
         assert robot.transition(Transition.TRANSITION_CONFIGURE)
         assert refusal(robot.client.list_regions)[0] is ErrorCode.NOT_ACTIVE
-        assert "clean up first" in robot.set_parameter("sync", "approximate")
+        assert "clean up first" in robot.set_parameter("sync.policy", "approximate")
         assert robot.transition(Transition.TRANSITION_ACTIVATE)
         robot.client.wait_until_ready(PATIENCE)
         assert ask(robot).region_ids == ["1"]
@@ -58,7 +58,7 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
 
         assert robot.transition(Transition.TRANSITION_DEACTIVATE)
         assert robot.transition(Transition.TRANSITION_CLEANUP)
-        assert robot.set_parameter("sync", "approximate") == ""
+        assert robot.set_parameter("sync.policy", "approximate") == ""
         assert robot.transition(Transition.TRANSITION_CONFIGURE)
         assert robot.transition(Transition.TRANSITION_ACTIVATE)
         robot.client.wait_until_ready(PATIENCE)
@@ -112,11 +112,11 @@ def test_a_missing_model_folder_is_told_and_can_be_corrected(
 
 
 def test_a_bad_parameter_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
-    node = gar(sync="fuzzy", autostart="false")
+    node = gar(**{"sync.policy": "fuzzy", "autostart": "false"})
     robot.wait_for_state("unconfigured")
     assert not robot.transition(Transition.TRANSITION_CONFIGURE)
     assert "sync: expected one of exact, approximate, got 'fuzzy'" in node.log
-    assert robot.set_parameter("sync", "exact") == ""
+    assert robot.set_parameter("sync.policy", "exact") == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
 
 

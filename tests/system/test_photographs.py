@@ -113,7 +113,7 @@ def check_answer(robot: Robot, photograph: Photograph, ids: list[str], size: tup
 
 
 def test_every_photograph_is_answered(robot: Robot, gar: GarStarter, shared: Path) -> None:
-    gar(max_tiles=2, reliability="reliable")
+    gar(**{"request.max_tiles": 2, "input.reliability": "reliable"})
     photographs = [*benchmark(shared), demo(shared)]
     assert {photograph.pixels.shape[2] for photograph in photographs} == {3, 4}
     for number, photograph in enumerate(photographs):
@@ -124,7 +124,7 @@ def test_every_photograph_is_answered(robot: Robot, gar: GarStarter, shared: Pat
 
 
 def test_photographs_with_label_images_of_any_size_are_answered(robot: Robot, gar: GarStarter, shared: Path) -> None:
-    gar(max_tiles=2, reliability="reliable")
+    gar(**{"request.max_tiles": 2, "input.reliability": "reliable"})
     apart = [photograph for photograph in benchmark(shared) if np.sum(photograph.masks, axis=0).max() == 1]
     assert len(apart) > 4
     for number, photograph in enumerate(apart[::4]):

@@ -35,7 +35,7 @@ def test_a_planner_gets_typed_relations(robot: Robot, gar: GarStarter) -> None:
 
 
 def test_the_topic_is_latched_and_made_only_for_subscribers(robot: Robot, gar: GarStarter) -> None:
-    gar(graph_rate=10.0, predicates=["touching"])
+    gar(**{"graph.rate": 10.0, "graph.predicates": ["touching"]})
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         graphs = Mailbox(robot, SceneGraph, "/gar/scene_graph", LATCHED)

@@ -124,7 +124,7 @@ def test_wrong_requests_are_refused_with_their_code(robot: Robot, gar: GarStarte
 
 
 def test_a_dead_camera_is_noticed(robot: Robot, gar: GarStarter) -> None:
-    gar(max_age=1.0)
+    gar(**{"request.max_age": 1.0})
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
     message = wait_for(lambda: robot.client.query("<Prompt0>?", ["1"], max_tokens=1), ErrorCode.STALE_FRAME)
@@ -144,7 +144,7 @@ def test_two_planners_at_once_both_get_their_own_answers(robot: Robot, gar: GarS
 
 
 def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(robot: Robot, gar: GarStarter) -> None:
-    gar(queue_size=1)
+    gar(**{"request.queue_size": 1})
     client = robot.client
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
         client.wait_until_ready(PATIENCE)
@@ -166,7 +166,7 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
 
 
 def test_answers_are_latched_and_drawn_on_the_image_they_speak_of(robot: Robot, gar: GarStarter) -> None:
-    gar(overlay_rate=10)
+    gar(**{"overlay.rate": 10})
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         robot.client.query("What is <Prompt0>?", ["1"], choices=["red", "blue"])

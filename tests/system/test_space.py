@@ -58,7 +58,7 @@ def geometries(robot: Robot) -> dict[str, RegionGeometry]:
 
 
 def test_answers_and_lists_carry_places_and_rviz_gets_boxes_and_points(robot: Robot, gar: GarStarter) -> None:
-    gar(overlay_rate=10)
+    gar(**{"overlay.rate": 10})
     with robot.publishing(scene_with_depth):
         robot.client.wait_until_ready(PATIENCE)
         wait_until(lambda: geometries(robot)["1"].points > 0)
@@ -83,7 +83,7 @@ def test_answers_and_lists_carry_places_and_rviz_gets_boxes_and_points(robot: Ro
 
 
 def test_an_organised_cloud_serves_as_well(robot: Robot, gar: GarStarter) -> None:
-    gar(depth="points")
+    gar(**{"depth.source": "points"})
     with robot.publishing(scene_with_cloud):
         robot.client.wait_until_ready(PATIENCE)
         wait_until(lambda: geometries(robot)["1"].points > 0)
@@ -104,5 +104,5 @@ def test_depth_that_can_not_be_used_costs_no_answer_and_the_log_says_why(robot: 
 
 
 def test_a_target_frame_without_tf2_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
-    node = gar(target_frame="base")
+    node = gar(**{"depth.target_frame": "base"})
     node.wait_for_log("can't configure: parameter target_frame is 'base', which needs tf2_ros", PATIENCE)

@@ -46,7 +46,7 @@ def test_the_message_has_the_states_of_the_code() -> None:
 
 
 def test_a_region_out_of_view_is_remembered_and_asked_about_in_its_last_image(robot: Robot, gar: GarStarter) -> None:
-    gar(track_lost=1.0)
+    gar(**{"tracking.lost_after": 1.0})
     table = Table()
     with robot.publishing(table):
         robot.client.wait_until_ready(PATIENCE)
@@ -79,7 +79,7 @@ def test_a_detector_that_restarts_and_counts_anew_names_other_objects(robot: Rob
 
 
 def test_a_detector_without_ids_is_followed(robot: Robot, gar: GarStarter) -> None:
-    gar(tracking="similari")
+    gar(**{"tracking.method": "similari"})
     table = Table()
     with robot.publishing(table):
         robot.client.wait_until_ready(PATIENCE)
@@ -96,7 +96,7 @@ def test_a_detector_without_ids_is_followed(robot: Robot, gar: GarStarter) -> No
 
 
 def test_the_past_is_asked_about_by_time_and_as_a_video(robot: Robot, gar: GarStarter) -> None:
-    gar(past_rate=10.0, past_kept=100)
+    gar(**{"past.rate": 10.0, "past.kept": 100})
     with robot.publishing(detected_scene):
         robot.client.wait_until_ready(PATIENCE)
         start = stamp_ns(robot.client.list_regions().header.stamp)
@@ -114,7 +114,7 @@ def test_the_past_is_asked_about_by_time_and_as_a_video(robot: Robot, gar: GarSt
 
 
 def test_stamps_that_jump_back_lose_tracks_but_no_answer(robot: Robot, gar: GarStarter) -> None:
-    gar(max_age=1e5)
+    gar(**{"request.max_age": 1e5})
     offset, lock = 0, threading.Lock()
 
     def stamps() -> int:
@@ -138,7 +138,7 @@ def test_stamps_that_jump_back_lose_tracks_but_no_answer(robot: Robot, gar: GarS
 
 
 def test_two_hundred_regions_in_a_frame(robot: Robot, gar: GarStarter) -> None:
-    gar(max_age=30.0)
+    gar(**{"request.max_age": 30.0})
     with robot.publishing(Table(many=198), period=1.0):
         robot.client.wait_until_ready(PATIENCE)
         listed = robot.client.list_regions(timeout=PATIENCE)
@@ -166,7 +166,7 @@ def test_images_whose_size_changes_have_their_own_regions(robot: Robot, gar: Gar
 
 
 def test_two_detectors_on_one_topic_are_told_of(robot: Robot, gar: GarStarter) -> None:
-    node = gar(input_check_period=0.5)
+    node = gar(**{"input.check_period": 0.5})
     with robot.publishing(Table()), robot.publishing(Table()):
         robot.client.wait_until_ready(PATIENCE)
         node.wait_for_log("/regions has 2 publishers", PATIENCE)

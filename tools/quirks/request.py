@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.cancel import no_check
+from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
@@ -47,21 +47,21 @@ class Request:
         embeds[ids == tokens.image] = self.features.reshape(-1, embeds.shape[1])
         for crop, replay in zip(tokens.crops, self.replay, strict=False):
             embeds[ids == crop] = replay
-        return engine.decoder.prefill(engine.decoder.empty, embeds, no_check)[0]
+        return engine.decoder.prefill(engine.decoder.empty, embeds, never_cancelled)[0]
 
     def ask(self, question: str) -> tuple[KvCache, Float]:
         """The cache after a question and the logits (V,) of the answer's first token. Raises GarError."""
         asked = self.engine.decoder.embed(self.engine.prompts.question(question, len(self.boxes)))
-        return self.engine.decoder.prefill(self._cache, asked, no_check)
+        return self.engine.decoder.prefill(self._cache, asked, never_cancelled)
 
     def write(self, question: str, tokens: int) -> tuple[int, ...]:
         """Greedy ids of the answer, at most so many. Raises GarError."""
-        return self.engine.decoder.generate(*self.ask(question), tokens, no_check).ids
+        return self.engine.decoder.generate(*self.ask(question), tokens, never_cancelled).ids
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
         """The likeliest of these answers. Raises GarError."""
         ids = self.engine.prompts.choices(choices, len(self.boxes))
-        return choices[int(self.engine.decoder.log_likelihoods(*self.ask(question), ids, no_check).argmax())]
+        return choices[int(self.engine.decoder.log_likelihoods(*self.ask(question), ids, never_cancelled).argmax())]
 
 
 def usual_request(
@@ -71,7 +71,7 @@ def usual_request(
     rule, sizes = engine.manifest.tiles, engine.manifest.sizes
     grid = tile_grid(image.shape[1], image.shape[0], max_tiles or rule.max_tiles, sizes.tile)
     pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
-    features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), no_check)
+    features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), never_cancelled)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
     convention = cast(RoiConvention, engine.manifest.roi_convention)
     return Request(engine, grid, on_host(features), region_boxes(masks), convention, tuple(prefix))

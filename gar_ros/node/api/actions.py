@@ -12,12 +12,12 @@ from rclpy.node import Node
 
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.convert import answer_message
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
 from gar_ros.serving.server import Server
-from gar_ros.serving.statistics import Tally
+from gar_ros.serving.statistics import RequestStatistics
 from gar_ros.serving.worker import Job
 
 _CANCELLED = "the goal was cancelled"
@@ -32,15 +32,15 @@ class Actions:
     Goals wait for the model each in a thread of the executor.
     """
 
-    def __init__(self, node: Node, tally: Tally) -> None:
-        """tally: told every result."""
-        self._tally = tally
+    def __init__(self, node: Node, statistics: RequestStatistics) -> None:
+        """statistics: told every result."""
+        self._statistics = statistics
         self._node = node
         self._logger = node.get_logger()
         self._server: Server | None = None
         self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
-        self._on_answer: Callable[[Answered], None]
-        self._jobs: dict[bytes, Job[Answered]] = {}
+        self._on_answer: Callable[[AnswerRecord], None]
+        self._jobs: dict[bytes, Job[AnswerRecord]] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
         self._action = ActionServer(
             node,
@@ -51,7 +51,7 @@ class Actions:
             callback_group=ReentrantCallbackGroup(),
         )
 
-    def serve(self, server: Server, on_answer: Callable[[Answered], None]) -> None:
+    def serve(self, server: Server, on_answer: Callable[[AnswerRecord], None]) -> None:
         """Lets `server` answer from now on. on_answer: told every answer given."""
         self._on_answer = on_answer
         self._server = server
@@ -87,10 +87,10 @@ class Actions:
             self._end(goal, result, GarError(ErrorCode.INTERNAL_ERROR, text))
         finally:
             self._jobs.pop(_key(goal), None)
-        self._tally.add(ErrorCode(result.error_code), time.monotonic() - arrival)
+        self._statistics.add(ErrorCode(result.error_code), time.monotonic() - arrival)
         return result
 
-    def _answer(self, goal: ServerGoalHandle) -> Answered:
+    def _answer(self, goal: ServerGoalHandle) -> AnswerRecord:
         server = self._server
         if server is None:
             raise GarError(self._refusal.code, self._refusal.message)
@@ -118,7 +118,7 @@ class _Listener:
     """Passes the text on as feedback; gives the job up when all who listened are gone."""
 
     def __init__(self, goal: ServerGoalHandle, listeners: Callable[[], int]) -> None:
-        self.job: Job[Answered] | None = None
+        self.job: Job[AnswerRecord] | None = None
         self._goal, self._listeners = goal, listeners
         self._heard = False
         self._text = ""

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
-from gar_ros.memory.answers import Answered
+from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.messages.convert import (
     answer_message,
@@ -32,7 +32,7 @@ from gar_ros.region import Region
 from gar_ros.serving.requests import Query, Request
 from gar_ros.serving.scene_graph import Grapher, GraphRequest
 from gar_ros.serving.server import Server
-from gar_ros.serving.statistics import Tally
+from gar_ros.serving.statistics import RequestStatistics
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
 
@@ -42,13 +42,13 @@ class Services:
     Callbacks wait for the model, each in a thread of the executor.
     """
 
-    def __init__(self, node: Node, tally: Tally) -> None:
-        """tally: told every reply."""
-        self._tally = tally
+    def __init__(self, node: Node, statistics: RequestStatistics) -> None:
+        """statistics: told every reply."""
+        self._statistics = statistics
         self._logger = node.get_logger()
         self._server: Server | None = None
         self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
-        self._on_answer: Callable[[Answered], None]
+        self._on_answer: Callable[[AnswerRecord], None]
         group = ReentrantCallbackGroup()
         for endpoint, callback in (
             (QUERY, self._query),
@@ -63,7 +63,7 @@ class Services:
         server: Server,
         grapher: Grapher,
         tracks: Callable[[], list[tuple[Track, TrackState]]],
-        on_answer: Callable[[Answered], None],
+        on_answer: Callable[[AnswerRecord], None],
     ) -> None:
         """Lets `server` and `grapher` answer from now on. tracks: what is remembered. on_answer: told every answer."""
         self._grapher, self._tracks = grapher, tracks
@@ -89,7 +89,7 @@ class Services:
             self._logger.error(traceback.format_exc())
             _fail(response, ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log")
         if serve != self._list:
-            self._tally.add(ErrorCode(response.error_code), time.monotonic() - arrival)
+            self._statistics.add(ErrorCode(response.error_code), time.monotonic() - arrival)
         return response
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
@@ -99,7 +99,7 @@ class Services:
 
     def _describe(self, server: Server, request: DescribeRegions.Request, response: DescribeRegions.Response) -> None:
         wanted = Request(**_common(request))
-        done: list[Answered] = []
+        done: list[AnswerRecord] = []
         try:
             server.describe(wanted, done)
         finally:  # a timeout doesn't take away the descriptions that are ready

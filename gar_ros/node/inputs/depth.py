@@ -30,11 +30,11 @@ class DepthInputs:
         self._camera: CameraModel | None = None
         self._told = ""
         callbacks: dict[Endpoint, Callable[[Any], None]] = {}
-        if settings.depth == "image":
+        if settings.depth.source == "image":
             callbacks = {CAMERA_INFO: self._checked(self._on_camera), DEPTH: self._checked(self._on_depth)}
-        elif settings.depth == "points":
+        elif settings.depth.source == "points":
             callbacks = {POINTS: self._checked(self._on_points)}
-        self._subscriptions = Subscriptions(node, callbacks, settings.reliability, self._on_incompatible)
+        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
 
     def close(self) -> None:
         """Unsubscribes."""

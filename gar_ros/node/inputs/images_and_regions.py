@@ -45,15 +45,15 @@ class Inputs:
         self._last_array = -math.inf  # monotonic seconds
         self._node = node
         self._settings = settings
-        self._slop_ns = None if settings.sync == "exact" else round(settings.sync_slop * 1e9)
+        self._slop_ns = None if settings.sync.policy == "exact" else round(settings.sync.slop * 1e9)
         self._frames = frames
         self._places = places
-        self._image, self._regions = IMAGE, REGIONS._replace(type=message_type(settings.regions_type))
-        if settings.image_transport == "compressed":
+        self._image, self._regions = IMAGE, REGIONS._replace(type=message_type(settings.input.regions_type))
+        if settings.input.image_transport == "compressed":
             # As image_transport names it: after the base topic's remapping.
             topic = f"{node.resolve_topic_name(IMAGE.name)}/compressed"
             self._image = IMAGE._replace(name=topic, type=CompressedImage)
-        self._builder = RegionBuilder(settings.regions_type, settings.regions_masks)
+        self._builder = RegionBuilder(settings.input.regions_type, settings.input.regions_masks)
         self._streams = {
             endpoint: Stream(node.resolve_topic_name(endpoint.name))
             for endpoint in (self._image, self._regions, INSTANCES)
@@ -70,8 +70,8 @@ class Inputs:
             self._regions: partial(self._on_detections, self._regions),
             INSTANCES: partial(self._on_detections, INSTANCES),
         }
-        self._subscriptions = Subscriptions(node, callbacks, settings.reliability, self._on_incompatible)
-        self._timer = every(node, settings.input_check_period, self._warn)
+        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
+        self._timer = every(node, settings.input.check_period, self._warn)
 
     def close(self) -> None:
         """Unsubscribes."""
@@ -90,7 +90,7 @@ class Inputs:
 
     def _new_pairings(self) -> dict[Endpoint, Any]:
         return {
-            endpoint: make_pairing(self._settings.sync_queue, self._slop_ns, partial(self._on_pair, endpoint))
+            endpoint: make_pairing(self._settings.sync.queue_size, self._slop_ns, partial(self._on_pair, endpoint))
             for endpoint in (self._regions, INSTANCES)
         }
 
@@ -163,7 +163,7 @@ class Inputs:
                     f"{self._streams[endpoint].topic} has {count} publishers: of each image only the regions that come "
                     "first count, and ids of different detectors get mixed"
                 )
-        trouble = self.trouble(self._settings.input_check_period)
+        trouble = self.trouble(self._settings.input.check_period)
         if trouble and trouble != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")
         self._warned = trouble

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from gar_ros.errors import ErrorCode
 from gar_ros.node.endpoints import DIAGNOSTICS
 from gar_ros.node.inputs.subscriptions import every
-from gar_ros.serving.statistics import Tally
+from gar_ros.serving.statistics import RequestStatistics
 
 ACTIVE = "active"
 
@@ -48,17 +48,17 @@ class Health:
 class Diagnostics:
     """Publishes from the node's start to its end. health: called each time."""
 
-    def __init__(self, node: Node, rate: float, tally: Tally, health: Callable[[], Health]) -> None:
+    def __init__(self, node: Node, rate: float, statistics: RequestStatistics, health: Callable[[], Health]) -> None:
         """rate: messages a second; 0: none."""
-        self._node, self._tally, self._health = node, tally, health
+        self._node, self._statistics, self._health = node, statistics, health
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, 10)
         if rate:
             every(node, 1 / rate, self._publish)
 
     def _publish(self) -> None:
         health = self._health()
-        median, late = self._tally.latency()
-        outcomes = self._tally.outcomes()
+        median, late = self._statistics.latency()
+        outcomes = self._statistics.outcomes()
         values = {
             "lifecycle state": health.state,
             **health.values,

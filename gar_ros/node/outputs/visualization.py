@@ -20,7 +20,7 @@ from visualization_msgs.msg import MarkerArray
 
 from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
-from gar_ros.memory.answers import Answered, AnswerMemory
+from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 from gar_ros.memory.depth import Places
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation, SceneGraph
@@ -54,8 +54,8 @@ class Visual:
         self._settings = settings
         self._frames = frames
         self._places = places
-        self._markers = Markers(_LIFETIME, z_up=bool(settings.target_frame))
-        self._answers = AnswerMemory(settings.answers_kept)
+        self._markers = Markers(_LIFETIME, z_up=bool(settings.depth.target_frame))
+        self._answers = AnswerMemory(settings.memory.answers_kept)
         self._publishing = threading.Lock()
         self._closed = False
         self._answer_publisher = publisher(node, ANSWERS, latched=True)
@@ -74,9 +74,9 @@ class Visual:
 
     def start(self) -> None:
         """Draws from now on."""
-        if self._settings.overlay_rate > 0:
+        if self._settings.overlay.rate > 0:
             self._timer = self._node.create_timer(
-                1.0 / self._settings.overlay_rate,
+                1.0 / self._settings.overlay.rate,
                 self._draw,
                 callback_group=MutuallyExclusiveCallbackGroup(),
                 clock=Clock(clock_type=ClockType.STEADY_TIME),
@@ -97,7 +97,7 @@ class Visual:
         for drawing in self._drawings:
             self._node.destroy_publisher(drawing.publisher)
 
-    def answered(self, answered: Answered) -> None:
+    def answered(self, answered: AnswerRecord) -> None:
         """Publishes a new answer with the earlier ones; one that comes after the end is only for its asker."""
         with self._publishing:
             if self._closed:
@@ -149,7 +149,7 @@ class Visual:
     def _relations(self, frame: Frame) -> tuple[Relation, ...]:
         """Those of the newest scene graph, unless it is too old for this frame."""
         graph = self._graph
-        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._settings.max_age * 1e9:
+        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._settings.request.max_age * 1e9:
             return ()
         return graph.relations
 
@@ -173,7 +173,7 @@ class Visual:
         pair, image = self._frames.newest(with_regions=True), self._frames.newest(with_regions=False)
         if pair is None or image is None:
             return image
-        return pair if image.stamp_ns - pair.stamp_ns < self._settings.max_age * 1e9 else image
+        return pair if image.stamp_ns - pair.stamp_ns < self._settings.request.max_age * 1e9 else image
 
 
 def _header(frame: Frame) -> Header:
