@@ -18,8 +18,10 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, RegionSource, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
-from gar_ros.messages.convert import answer_message, frame_of, header_message, image_message, stamp_ns
+from gar_ros.messages.answers import answer_message
 from gar_ros.messages.detections import OWN, message_type
+from gar_ros.messages.headers import header_message, stamp_ns
+from gar_ros.messages.images import frame_of, image_message
 from gar_ros.messages.pairing import StampPairing
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import AnswerArray

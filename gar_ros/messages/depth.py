@@ -9,8 +9,7 @@ from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.camera import CameraModel
-from gar_ros.messages.convert import as_bytes
-from gar_ros.messages.images import image_array
+from gar_ros.messages.images import as_bytes, image_array
 
 METRES_PER_UNIT = {"32FC1": 1.0, "16UC1": 0.001, "mono16": 0.001}  # REP 118
 

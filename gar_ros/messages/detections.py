@@ -12,12 +12,10 @@ import numpy as np
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import RegionSource, Sighting
+from gar_ros.messages.images import Size
 from gar_ros.msg import RegionArray
 from gar_ros.region import Box, Region
 from gar_ros.settings import REGIONS_TYPES
-
-Size = tuple[int, int]
-"""(width, height) in pixels."""
 
 OWN, VISION, YOLO = REGIONS_TYPES
 

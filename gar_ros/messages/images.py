@@ -5,6 +5,7 @@ The ROS wheels on PyPI don't bring it (robots get it from apt). Chosen only here
 
 from __future__ import annotations
 
+import array
 import importlib
 import io
 from collections.abc import Callable
@@ -17,8 +18,14 @@ import PIL.Image
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.frame import Frame, RegionSource
+from gar_ros.messages.headers import stamp_ns
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
 
 _LAYOUTS = {  # encoding -> type and number of a pixel's values; sensor_msgs/image_encodings.hpp
     "rgb8": ("u1", 3), "bgr8": ("u1", 3), "rgba8": ("u1", 4), "bgra8": ("u1", 4),
@@ -134,6 +141,32 @@ def check_colour(message: Image) -> None:
     if message.encoding not in _TO_RGB:
         raise _bad(f"expected one of the encodings {', '.join(_TO_RGB)}, got '{message.encoding}'")
     check_layout(message)
+
+
+def frame_of(image: Image | CompressedImage, regions: RegionSource | None = None) -> Frame:
+    """The value of a camera image; its pixels are converted when somebody wants them."""
+    if isinstance(image, CompressedImage):
+        size = compressed_size(image)
+        header = image.header
+        return Frame(stamp_ns(header.stamp), header.frame_id, size, lambda: compressed_rgb(image), regions)
+    size = (int(image.width), int(image.height))
+    return Frame(stamp_ns(image.header.stamp), image.header.frame_id, size, lambda: image_rgb(image), regions)
+
+
+def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) -> Image:
+    """pixels: (H, W) or (H, W, C) of the encoding's type."""
+    height, width = pixels.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding=encoding)
+    message.step = pixels.nbytes // height
+    message.data = as_bytes(pixels)
+    return message
+
+
+def as_bytes(values: NDArray[Any]) -> array.array[int]:
+    """Data field of a message; rclpy copies it as it is, but looks at each element of an ndarray (300 ms an image)."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).tobytes())
+    return data
 
 
 def _bad(what: str) -> GarError:

@@ -7,8 +7,9 @@ from typing import Any
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import RegionSource
-from gar_ros.messages.convert import Size, stamp_ns
 from gar_ros.messages.detections import OWN, READERS, DetectedRegions, Found
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import Size
 from gar_ros.messages.regions import LabelRegions, MessageRegions
 
 _WAITING = 10

@@ -8,8 +8,8 @@ from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from gar_ros.errors import GarError
-from gar_ros.messages.convert import as_bytes, image_message
 from gar_ros.messages.depth import camera_model, check_cloud, cloud_points, coloured_cloud, depth_metres
+from gar_ros.messages.images import as_bytes, image_message
 
 
 def test_metres_stay_metres_and_millimetres_become_metres() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages import images as compat
@@ -157,3 +158,10 @@ def test_a_cv_bridge_that_gives_wrong_pixels_is_not_used(monkeypatch: pytest.Mon
 def test_without_any_prefix_there_is_no_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
     assert compat._ros_cv_bridge() is None
+
+
+def test_an_image_message_holds_its_pixels() -> None:
+    pixels = np.arange(24, dtype=np.uint16).reshape(4, 6)
+    message = compat.image_message(pixels[:, ::2], "mono16", Header(frame_id="camera"))
+    assert (message.width, message.height, message.step, message.header.frame_id) == (3, 4, 6, "camera")
+    assert np.frombuffer(message.data, np.uint16).reshape(4, 3).tolist() == pixels[:, ::2].tolist()

@@ -13,7 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import image_message, stamp_message, stamp_ns
+from gar_ros.messages.headers import stamp_message, stamp_ns
+from gar_ros.messages.images import image_message
 from tests.system.conftest import GarStarter
 from tests.system.robot import (
     PATIENCE,

@@ -16,9 +16,9 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.depth import Places
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
-from gar_ros.messages.convert import frame_of, stamp_ns
 from gar_ros.messages.detections import message_type
-from gar_ros.messages.images import check_colour
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import check_colour, frame_of
 from gar_ros.messages.pairing import make_pairing
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.messages.regions import LabelRegions
