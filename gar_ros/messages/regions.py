@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,8 +15,9 @@ from std_msgs.msg import Header
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Sighting
 from gar_ros.geometry.extent import Extent, Vec3
+from gar_ros.messages.encodings import LABEL_ENCODINGS, check_layout, checked_array
 from gar_ros.messages.headers import header_message, stamp_ns
-from gar_ros.messages.images import LABEL_ENCODINGS, Size, check_layout, image_array, image_message
+from gar_ros.messages.images import Size, image_message
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray, RegionGeometry
 from gar_ros.region import Box, Region
@@ -29,12 +31,17 @@ def region_of(message: RegionMessage, size: Size, stamp: int) -> Region:
     stamp: of that image, nanoseconds. Raises GarError INVALID_REQUEST or EMPTY_MASK.
     """
     check_mask(message, size)
+    return _checked_region(message, size, stamp)
+
+
+def _checked_region(message: RegionMessage, size: Size, stamp: int) -> Region:
+    """As `region_of`, of a message that `check_mask` accepted. Raises GarError EMPTY_MASK."""
     box, score, (width, height) = message.box, float(message.score), size
     x0, y0 = int(box.x_offset), int(box.y_offset)
     if not message.mask.data:
         corners = (x0, y0, x0 + int(box.width), y0 + int(box.height))
         return Region.from_box(message.id, corners, size, message.label, score, stamp)
-    pixels = image_array(message.mask)
+    pixels = checked_array(message.mask)
     if pixels.shape == (height, width):
         return Region.from_mask(message.id, pixels, message.label, score, stamp)
     full = np.zeros((height, width), bool)
@@ -94,11 +101,29 @@ def _point(place: Vec3) -> Point:
     return Point(**dict(zip("xyz", place, strict=True)))
 
 
-class MessageRegions:
-    """The regions of a RegionArray (see memory.frames.RegionSource)."""
+class LazyRegions(ABC):
+    """Regions of one image that are built when they are first asked for, each once (see gar_ros.frame.RegionSource)."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Region] = {}
+
+    def region(self, region_id: str) -> Region:
+        """The region of one of the ids. Raises GarError EMPTY_MASK."""
+        if region_id not in self._built:
+            self._built[region_id] = self._build(region_id)
+        return self._built[region_id]
+
+    @abstractmethod
+    def _build(self, region_id: str) -> Region:
+        """Raises GarError EMPTY_MASK."""
+
+
+class MessageRegions(LazyRegions):
+    """The regions of a RegionArray."""
 
     def __init__(self, message: RegionArray) -> None:
         """Raises GarError INVALID_REQUEST for missing or repeated ids and malformed masks; looks at no pixel."""
+        super().__init__()
         self._size = (int(message.width), int(message.height))
         self._stamp_ns = stamp_ns(message.header.stamp)
         self._regions = {region.id: region for region in message.regions}
@@ -113,9 +138,8 @@ class MessageRegions:
         """In the detector's order."""
         return tuple(self._regions)
 
-    def region(self, region_id: str) -> Region:
-        """Raises GarError EMPTY_MASK."""
-        return region_of(self._regions[region_id], self._size, self._stamp_ns)
+    def _build(self, region_id: str) -> Region:
+        return _checked_region(self._regions[region_id], self._size, self._stamp_ns)
 
     def sightings(self, boxes: bool) -> list[Sighting]:
         """In the detector's order; boxes as the detector gives them, or of the mask where it gives none."""
@@ -137,11 +161,12 @@ class MessageRegions:
         return self.region(region.id).box
 
 
-class LabelRegions:
+class LabelRegions(LazyRegions):
     """The regions of a label image: every value above 0 is one, named by its number."""
 
     def __init__(self, message: Image) -> None:
         """Raises GarError INVALID_REQUEST for a message that is no label image."""
+        super().__init__()
         if message.encoding not in LABEL_ENCODINGS:
             raise GarError(
                 ErrorCode.INVALID_REQUEST,
@@ -152,7 +177,7 @@ class LabelRegions:
 
     @cached_property
     def _labels(self) -> NDArray[np.integer]:
-        return image_array(self._message)
+        return checked_array(self._message)
 
     @cached_property
     def _values(self) -> dict[str, int]:
@@ -165,8 +190,7 @@ class LabelRegions:
         """In ascending order of the labels."""
         return tuple(self._values)
 
-    def region(self, region_id: str) -> Region:
-        """The pixels of one label."""
+    def _build(self, region_id: str) -> Region:
         stamp = stamp_ns(self._message.header.stamp)
         return Region.from_mask(region_id, self._labels == self._values[region_id], stamp_ns=stamp)
 

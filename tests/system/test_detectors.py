@@ -15,7 +15,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.images import as_bytes, image_array
+from gar_ros.messages.arrays import as_bytes
+from gar_ros.messages.encodings import image_array
 from tests.processes import ChildProcess, StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.detector_packages import sourced, write_packages
