@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from gar_ros.messages.arrays import as_bytes
 from gar_ros.messages.encodings import image_array
 from tests.processes import ChildProcess, StartProcess
 from tests.system.conftest import GarStarter
-from tests.system.detector_packages import sourced, write_packages
+from tests.system.detector_packages import MESSAGES, sourced, write_packages
 from tests.system.robot import PATIENCE, Robot, labelled_scene, picture, refusal, start_gar, wait_for
 
 QUESTION = "What is <Prompt0>?"
@@ -71,7 +72,10 @@ while True:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[str, str]:
-    """Environment in which vision_msgs and yolo_msgs are installed."""
+    """Environment in which vision_msgs and yolo_msgs are installed: the real ones where they are."""
+    python_path = f"{checkout}:{os.environ.get('PYTHONPATH', '')}"
+    if all(importlib.util.find_spec(name) for name in MESSAGES):
+        return {"PYTHONPATH": python_path}
     colcon = Path(sys.prefix) / "bin/colcon"
     if not colcon.is_file():
         pytest.skip("colcon is not installed (requirements/dev.lock)")
@@ -101,7 +105,6 @@ def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[s
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=900, check=False
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    python_path = f"{checkout}:{os.environ.get('PYTHONPATH', '')}"
     return sourced(folder / "install", os.environ.get("LD_LIBRARY_PATH", ""), python_path)
 
 
@@ -162,8 +165,15 @@ def test_polygons_of_yolo_msgs_are_scaled_to_the_image(robot: Robot, detect: Any
     assert all(1700 < pixels < 2000 for _, pixels in found.values()), "a triangle of 60 x 60 px"
 
 
-def test_a_detector_whose_package_is_missing_is_named(robot: Robot, gar: GarStarter) -> None:
-    gar(**{"input.regions_type": "yolo_msgs/DetectionArray"})
+def test_a_detector_whose_package_is_missing_is_named(
+    robot: Robot, start_process: StartProcess, tmp_path: Path, golden_model_dir: Path
+) -> None:
+    """Where it is installed, it is hidden by a package that has no messages."""
+    hidden = tmp_path / "yolo_msgs/__init__.py"
+    hidden.parent.mkdir()
+    hidden.touch()
+    env = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    start_gar(start_process, env, model=golden_model_dir, **{"input.regions_type": "yolo_msgs/DetectionArray"})
     message = wait_for(lambda: robot.client.query(QUESTION, ["1"]), ErrorCode.NOT_ACTIVE, "yolo_msgs")
     assert "expected the package yolo_msgs to be installed" in message
 
