@@ -136,14 +136,15 @@ def masks(robot: Robot) -> dict[str, tuple[str, int]]:
 
 
 def test_boxes_of_vision_msgs_are_regions(robot: Robot, detect: Any) -> None:
-    detect("vision", "7,9")
+    node = detect("vision", "7,9")
     robot.client.wait_until_ready(PATIENCE)
     assert masks(robot) == {"7": ("red", 3600), "9": ("blue", 3600)}
     assert robot.client.query(QUESTION, ["9"], max_tokens=1).region_ids == ["9"]
+    node.wait_for_log("rgb8 images are converted by ", PATIENCE)
 
 
 def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:
-    detect("vision", ",", tracking="similari")
+    detect("vision", ",", **{"tracking.method": "similari"})
     robot.client.wait_until_ready(PATIENCE)
     assert {label for label, _ in masks(robot).values()} == {"red", "blue"}
     assert all(name.startswith("t") for name in masks(robot))
@@ -151,7 +152,7 @@ def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:
 
 def test_boxes_take_their_masks_from_a_label_image(robot: Robot, detect: Any) -> None:
     """Label 1 is the red square; 5 has no pixel: it can't be asked about, the other can."""
-    detect("vision", "1,5", "labels", regions_masks="instances")
+    detect("vision", "1,5", "labels", **{"input.regions_masks": "instances"})
     robot.client.wait_until_ready(PATIENCE)
     assert masks(robot) == {"1": ("red", 3600)}
     assert refusal(lambda: robot.client.query(QUESTION, ["5"]))[0] is ErrorCode.EMPTY_MASK
