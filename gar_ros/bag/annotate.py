@@ -77,7 +77,7 @@ class Asking:
     def check(self, engine: GarEngine) -> None:
         """Raises GarError for what `engine` could never answer."""
         for question in self.questions or (None,):
-            engine.check_request(max(1, len(self.region_ids)), question, self.choices, self.max_tokens)
+            engine.parse(question, self.choices, max(1, len(self.region_ids)), self.max_tokens)
 
 
 @dataclass

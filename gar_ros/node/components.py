@@ -13,6 +13,7 @@ from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.depth import Places
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
@@ -20,6 +21,7 @@ from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.graph_topic import GraphTopic
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.outputs.visualization import Visual
+from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
@@ -54,18 +56,12 @@ class Components:
             self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
         self.keyframer = self._keyframer(engine, settings)
-        self.server = Server(
-            engine,
-            self.frames,
-            self.places,
-            self.worker,
-            settings,
-            lambda: int(clock.now().nanoseconds),
-            why_no_input,
-            self.keyframer,
-            self.tracks,
-        )
-        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
+        stand_in = self.keyframer.instead_of if self.keyframer else None
+        choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
+        keyframes = self.keyframer.keyframes if self.keyframer else None
+        encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
+        self.server = Server(engine, choice, encoded, self.places, self.worker, settings)
+        self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.graphs = GraphTopic(node, self.settings.graph.rate, self.frames, self.worker, self.visual.related)
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:

@@ -99,23 +99,22 @@ class Services:
 
     def _describe(self, server: Server, request: DescribeRegions.Request, response: DescribeRegions.Response) -> None:
         wanted = Request(**_common(request))
-        done: list[AnswerRecord] = []
-        try:
-            server.describe(wanted, done)
-        finally:  # a timeout doesn't take away the descriptions that are ready
-            answers = list(done)
-            for answered in answers:
-                self._on_answer(answered)
-            response.answers = [answer_message(answered) for answered in answers]
+        job = server.describe(wanted)
+        answers = []  # a timeout doesn't take away the descriptions that are ready
+        for answered in job.items():
+            self._on_answer(answered)
+            answers.append(answer_message(answered))
+        response.answers = answers
+        job.result()
 
     def _list(self, server: Server, request: ListRegions.Request, response: ListRegions.Response) -> None:
-        frame, age_ns, regions = server.listing(stamp_ns(request.stamp))
-        response.header = header_message(frame.frame_id, frame.stamp_ns)
-        response.age = duration_message(age_ns)
+        listing = server.listing(stamp_ns(request.stamp))
+        response.header = header_message(listing.frame.frame_id, listing.frame.stamp_ns)
+        response.age = duration_message(listing.age_ns)
         tracks = {track.id: (track, state) for track, state in self._tracks()}
-        here = [tracks.pop(region.id) for region, _ in regions if region.id in tracks]
+        here = [tracks.pop(region.id) for region, _ in listing.regions if region.id in tracks]
         response.tracks = [track_message(*one) for one in [*here, *tracks.values()]]
-        response.regions = [region_message(region, request.with_masks, extent) for region, extent in regions]
+        response.regions = [region_message(region, request.with_masks, extent) for region, extent in listing.regions]
 
     def _graph(self, server: Server, request: GetSceneGraph.Request, response: GetSceneGraph.Response) -> None:
         wanted = GraphRequest(
