@@ -85,7 +85,7 @@ class GarEngine:
     ) -> GarEngine:
         """Checks and loads an exported model folder.
 
-        provider, threads, allow_fallback, engines: see runtime/choose.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
+        provider, threads, allow_fallback, engines: see runtime/select.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)

@@ -83,7 +83,7 @@ READERS: dict[str, Callable[[Any], list[Found]]] = {VISION: found_by_vision, YOL
 
 
 class DetectedRegions:
-    """Regions of one image (see memory.frames.RegionSource)."""
+    """Regions of one image (see frame.RegionSource)."""
 
     def __init__(self, found: Sequence[Found], size: Size, stamp_ns: int, labels: RegionSource | None = None) -> None:
         """size: of the image. labels: where the masks are, by the same ids; None: the polygon or box is the region.

@@ -18,7 +18,7 @@ from gar_ros.region import Box, Region
 
 
 class MessageRegions:
-    """The regions of a RegionArray (see memory.frames.RegionSource)."""
+    """The regions of a RegionArray (see frame.RegionSource)."""
 
     def __init__(self, message: RegionArray) -> None:
         """Raises GarError INVALID_REQUEST for missing or repeated ids and malformed masks; looks at no pixel."""

@@ -35,7 +35,7 @@ class Tf2Poses(Poses):
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def find(self, frame_id: str, stamp_ns: int) -> Pose:
-        """See memory.places.PoseFinder."""
+        """See memory.depth.PoseFinder."""
         try:
             found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
         except self._failure as error:
