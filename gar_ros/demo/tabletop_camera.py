@@ -18,7 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from gar_ros.messages.convert import image_message, stamp_ns
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.timeline import DEMO_SEED, Timeline
 

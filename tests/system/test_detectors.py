@@ -15,8 +15,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import as_bytes
-from gar_ros.messages.images import image_array
+from gar_ros.messages.arrays import as_bytes
+from gar_ros.messages.encodings import image_array
 from tests.processes import ChildProcess, StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.detector_packages import sourced, write_packages
@@ -29,7 +29,7 @@ import sys, time
 import numpy as np, rclpy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from gar_ros.messages.convert import image_message
+from gar_ros.messages.images import image_message
 from tests.system.robot import labels_of, picture
 
 kind, ids = sys.argv[1], sys.argv[2].split(",")

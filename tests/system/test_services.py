@@ -10,8 +10,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, RegionOfInterest
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import region_of, stamp_ns
-from gar_ros.messages.images import image_array
+from gar_ros.messages.encodings import image_array
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.regions import region_of
 from gar_ros.msg import AnswerArray
 from gar_ros.msg import Region as RegionMessage
 from tests.system.conftest import GarStarter

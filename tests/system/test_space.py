@@ -13,8 +13,9 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from gar_ros.demo.tabletop_camera import camera_info
-from gar_ros.messages.convert import image_message, stamp_ns
-from gar_ros.messages.depth import coloured_cloud
+from gar_ros.messages.clouds import coloured_cloud
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
 from gar_ros.msg import RegionGeometry
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Mailbox, Robot, labelled_scene, wait_until

@@ -11,7 +11,9 @@ from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.tracks import TrackState
-from gar_ros.messages.convert import image_message, region_array_message, stamp_ns
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
+from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import Track, TrackArray
 from gar_ros.region import Region

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.messages.convert import answer_message
+from gar_ros.messages.answers import answer_message
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
 from gar_ros.serving.server import Server

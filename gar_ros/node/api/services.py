@@ -16,16 +16,9 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.tracks import Track, TrackState
-from gar_ros.messages.convert import (
-    answer_message,
-    duration_message,
-    graph_message,
-    header_message,
-    region_message,
-    region_of,
-    stamp_ns,
-    track_message,
-)
+from gar_ros.messages.answers import answer_message, graph_message, track_message
+from gar_ros.messages.headers import duration_message, header_message, stamp_ns
+from gar_ros.messages.regions import region_message, region_of
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY
 from gar_ros.region import Region

@@ -13,9 +13,10 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.camera import CameraModel
 from gar_ros.geometry.surface import CloudSurface, DepthSurface
 from gar_ros.memory.depth import Places
-from gar_ros.messages.convert import stamp_ns
-from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, check_cloud, cloud_points, depth_metres
-from gar_ros.messages.images import check_layout
+from gar_ros.messages.clouds import check_cloud, cloud_points
+from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, depth_metres
+from gar_ros.messages.encodings import check_layout
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, POINTS, Endpoint
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.settings import Settings

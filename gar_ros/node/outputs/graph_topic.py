@@ -10,7 +10,7 @@ from rclpy.timer import Timer
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import SceneGraph
-from gar_ros.messages.convert import graph_message
+from gar_ros.messages.answers import graph_message
 from gar_ros.node.endpoints import GRAPH
 from gar_ros.node.inputs.subscriptions import every
 from gar_ros.node.qos import publisher

@@ -6,7 +6,8 @@ from rclpy.node import Node
 from rclpy.timer import Timer
 
 from gar_ros.memory.tracks import TrackMemory, TrackState
-from gar_ros.messages.convert import header_message, track_message
+from gar_ros.messages.answers import track_message
+from gar_ros.messages.headers import header_message
 from gar_ros.msg import TrackArray
 from gar_ros.node.endpoints import TRACKS
 from gar_ros.node.inputs.subscriptions import every

@@ -24,8 +24,10 @@ from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 from gar_ros.memory.depth import Places
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation, SceneGraph
-from gar_ros.messages.convert import answer_message, header_message, image_message
-from gar_ros.messages.depth import coloured_cloud
+from gar_ros.messages.answers import answer_message
+from gar_ros.messages.clouds import coloured_cloud
+from gar_ros.messages.headers import header_message
+from gar_ros.messages.images import image_message
 from gar_ros.messages.markers import Markers, Placed, captions
 from gar_ros.msg import AnswerArray
 from gar_ros.node.endpoints import ANSWERS, CLOUD, MARKERS, OVERLAY
