@@ -27,7 +27,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     bench.engine = VideoEngine()
     bench.frames = FrameMemory(2, past=5, past_ns=S)
-    tracks = TrackMemory(DetectorIds(2 * S), trusted=1, lost_ns=2 * S, capacity=9, images=3)
+    tracks = TrackMemory(DetectorIds(2 * S), confirm_after=1, lost_ns=2 * S, capacity=9, images=3)
     bench.server = Server(
         bench.engine,  # type: ignore[arg-type]
         bench.frames,

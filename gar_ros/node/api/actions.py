@@ -95,7 +95,7 @@ class Actions:
         if server is None:
             raise GarError(self._refusal.code, self._refusal.message)
         listener = _Listener(goal, lambda: self._node.count_subscribers(self._feedback))
-        job = server.begin(query_of(goal.request), listener.hear)
+        job = server.begin(query_of(goal.request.question), listener.hear)
         listener.job = job
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
