@@ -26,10 +26,10 @@ TIMEOUT = 30.0
 """Seconds for a call that names no timeout."""
 
 GRACE = 1.0
-"""Seconds that a reply may travel beyond the node's own timeout."""
+"""Seconds beyond the node's own timeout within which its reply must arrive."""
 
 GRAPH_GRACE = 30.0
-"""Seconds that a scene graph may wait for the request before it, beyond its own timeout."""
+"""Seconds beyond its own timeout that a scene graph may take, since it can wait for the request before it."""
 
 
 class Limits(TypedDict, total=False):
