@@ -26,7 +26,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     bench.engine = VideoEngine()
     bench.frames = FrameMemory(2, past=5, past_ns=S)
-    tracks = bench.tracks = TrackMemory(DetectorIds(2 * S), trusted=1, lost_ns=2 * S, capacity=9, images=3)
+    tracks = bench.tracks = TrackMemory(DetectorIds(2 * S), confirm_after=1, lost_ns=2 * S, capacity=9, images=3)
     bench.serve()
     shown = [(5.0, "ab"), (4.0, "ab"), (3.0, "b"), (2.0, "b"), (1.0, "b"), (0.5, "b")]
     for number, (age, names) in enumerate(shown, 1):

@@ -94,7 +94,7 @@ class Actions:
         server = self._server
         if server is None:
             raise GarError(self._refusal.code, self._refusal.message)
-        job = server.begin(query_of(goal.request))
+        job = server.begin(query_of(goal.request.question))
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
             job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
