@@ -24,7 +24,7 @@ from gar_ros.messages.pairing import StampPairing
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
-from gar_ros.settings import REGIONS_TYPES
+from gar_ros.settings.groups import REGIONS_TYPES
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"

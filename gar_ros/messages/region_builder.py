@@ -16,7 +16,7 @@ _WAITING = 10
 
 
 class RegionBuilder:
-    """regions_type and masks: the parameters `regions_type` and `regions_masks`."""
+    """regions_type and masks: the parameters `input.regions_type` and `input.regions_masks`."""
 
     def __init__(self, regions_type: str, masks: str) -> None:
         self._type = regions_type

@@ -67,7 +67,7 @@ class Server:
         self._now_ns = now_ns
         self._why_no_input = why_no_input
         self._keyframer = keyframer
-        self._dialogues = DialogueMemory(settings().dialogue.kept, settings().dialogue.expiry)
+        self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
         self._past = Past(engine.prompts.max_regions, frames, tracks, settings, why_no_input)
         self._encoded = EncodedMemory(
             engine, settings().memory.encoded_kept, keyframer.keyframes if keyframer else None

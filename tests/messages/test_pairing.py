@@ -104,4 +104,4 @@ def test_says_how_far_the_nearest_stamps_are_apart(slop_ns: int | None, wanted: 
     reason = why(seen("/image", 0, 100 * MS), seen("/regions", 31 * MS, 175 * MS), slop_ns=slop_ns)
     assert wanted in reason
     assert "the nearest are 31.000 ms apart" in reason
-    assert ("set parameter 'sync' to 'approximate'" in reason) == (slop_ns is None)
+    assert ("set parameter 'sync.policy' to 'approximate'" in reason) == (slop_ns is None)

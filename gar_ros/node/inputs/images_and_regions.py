@@ -148,8 +148,12 @@ class Inputs:
                 self._last_array = now
             elif now - self._last_array < _ARRAY_SECONDS:
                 return  # a detector's message says more about its regions
-            self._frames.add(self._tracks.follow(frame_of(image, regions)))
+            frame = self._tracks.follow(frame_of(image, regions))
+            self._frames.add(frame)
             self.pairs += 1
+            self._node.get_logger().debug(
+                f"image {frame.stamp_ns} ns has its regions from {self._streams[endpoint].topic}"
+            )
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
         self._streams[endpoint].incompatible = policy
