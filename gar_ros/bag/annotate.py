@@ -24,7 +24,7 @@ from gar_ros.messages.images import image_message
 from gar_ros.messages.pairing import FramePairing, Input
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
-from gar_ros.settings import REGIONS_TYPES, InputSettings, SyncSettings
+from gar_ros.settings.groups import REGIONS_TYPES, InputSettings, SyncSettings
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"

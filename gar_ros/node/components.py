@@ -39,7 +39,7 @@ class Components:
         engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(now.memory.frames_kept, now.past.kept, round(1e9 / now.past.rate))
+        self.frames = FrameMemory(now.memory.frames_kept, now.past.images_kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
             _tracker(now),
             now.tracking.confirm_after,
@@ -50,7 +50,7 @@ class Components:
         self.track_topic = TrackTopic(node, self.tracks)
         self.poses = make_poses(node, self.settings.depth.target_frame)
         slop_ns = round(self.settings.depth.slop * 1e9)
-        self.places = Places(self.settings.depth.kept, slop_ns, self.poses.find)
+        self.places = Places(self.settings.depth.images_kept, slop_ns, self.poses.find)
         self.visual = Visual(node, self.settings, self.frames, self.places)
         self.worker = Worker(
             self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
@@ -68,7 +68,7 @@ class Components:
         now = self.settings
         if now.features.mode == "exact":
             return None
-        bounds = Bounds(now.features.per_region, now.features.memory * 2**20, round(now.features.max_age * 1e9))
+        bounds = Bounds(now.features.max_per_region, now.features.max_memory * 2**20, round(now.features.max_age * 1e9))
         most_tiles = engine.manifest.tiles.max_tiles
         return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
 
@@ -102,6 +102,6 @@ def _tracker(settings: Settings) -> Tracker:
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:
-        message = f"tracking: expected the package similari-trackers-rs for 'similari', got {error}"
+        message = f"tracking.method: expected the package similari-trackers-rs for 'similari', got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
     return AssociatedIds(settings.tracking.min_overlap, settings.tracking.max_idle)

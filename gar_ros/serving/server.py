@@ -55,7 +55,7 @@ class Server:
         """settings: the parameters as they are now."""
         self._engine, self._choice, self._encoded = engine, choice, encoded
         self._places, self._worker, self._settings = places, worker, settings
-        self._dialogues = DialogueMemory(settings().dialogue.kept, settings().dialogue.expiry)
+        self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
 
     def query(self, query: Query) -> AnswerRecord:
         """Waits for the answer. Raises GarError."""

@@ -140,7 +140,7 @@ def test_boxes_of_vision_msgs_are_regions(robot: Robot, detect: Any) -> None:
 
 
 def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:
-    detect("vision", ",", tracking="similari")
+    detect("vision", ",", **{"tracking.method": "similari"})
     robot.client.wait_until_ready(PATIENCE)
     assert {label for label, _ in masks(robot).values()} == {"red", "blue"}
     assert all(name.startswith("t") for name in masks(robot))
@@ -148,7 +148,7 @@ def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:
 
 def test_boxes_take_their_masks_from_a_label_image(robot: Robot, detect: Any) -> None:
     """Label 1 is the red square; 5 has no pixel: it can't be asked about, the other can."""
-    detect("vision", "1,5", "labels", regions_masks="instances")
+    detect("vision", "1,5", "labels", **{"input.regions_masks": "instances"})
     robot.client.wait_until_ready(PATIENCE)
     assert masks(robot) == {"1": ("red", 3600)}
     assert refusal(lambda: robot.client.query(QUESTION, ["5"]))[0] is ErrorCode.EMPTY_MASK
