@@ -134,12 +134,13 @@ class Bench:
         self.worker.accept()
         self.settings = Settings()
         self.tracks: TrackMemory | None = None
+        self.now_ns = NOW
         self.serve()
 
     def serve(self) -> None:
         """Makes the server from the other parts."""
         engine, settings = cast(GarEngine, self.engine), lambda: self.settings
-        choice = FrameChoice(self.frames, self.tracks, settings, lambda: NOW)
+        choice = FrameChoice(self.frames, self.tracks, settings, lambda: self.now_ns)
         self.server = Server(engine, choice, EncodedMemory(engine, 2), self.places, self.worker, settings)
 
     def describe(self, request: Request) -> list[AnswerRecord]:
