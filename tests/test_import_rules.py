@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "progress": set(),
     "region": {"errors"},
     "engine": {*VALUES},
-    "settings": {"engine"},
+    "settings": {"engine", "errors"},
     "geometry": {*VALUES},
     "memory": {*VALUES, "engine", "geometry"},
     "view": {*VALUES, "engine"},

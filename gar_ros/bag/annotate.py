@@ -24,7 +24,7 @@ from gar_ros.messages.images import image_message
 from gar_ros.messages.pairing import FramePairing, Input
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
-from gar_ros.settings import REGIONS_TYPES, InputSettings, SyncSettings
+from gar_ros.settings.groups import REGIONS_TYPES, InputSettings, SyncSettings
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"
@@ -75,7 +75,7 @@ class Asking:
     def check(self, engine: GarEngine) -> None:
         """Raises GarError for what `engine` could never answer."""
         for question in self.questions or (None,):
-            engine.check_request(max(1, len(self.region_ids)), question, self.choices, self.max_tokens)
+            engine.parse(question, self.choices, max(1, len(self.region_ids)), self.max_tokens)
 
 
 @dataclass

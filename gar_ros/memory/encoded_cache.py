@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gar_ros.frame import Frame
+from gar_ros.frame import Frame, askable
 from gar_ros.memory.fingerprint import fingerprint
 from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.region import Region
@@ -37,20 +37,16 @@ class EncodedMemory:
         regions: Sequence[Region],
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
-        all_regions: Sequence[Region] = (),
     ) -> EncodedFrame:
-        """Encodes the frame with these regions, or finds it. `raise_if_cancelled` may raise GarError to stop.
-
-        all_regions: the frame's regions; when these are among them, a keyframe of all serves.
-        """
+        """Encodes the frame with these regions, or finds it. `raise_if_cancelled` may raise GarError to stop."""
         key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(fingerprint, regions))
         if key not in self._kept:
             # Room first: two KV caches at once is what the capacity is there to prevent.
             while len(self._kept) >= self._capacity:
                 self._kept.popitem(last=False)
-            self._kept[key] = self._shared(
-                frame, regions, max_tiles, raise_if_cancelled, all_regions
-            ) or self._engine.encode(frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled)
+            self._kept[key] = self._shared(frame, regions, max_tiles, raise_if_cancelled) or self._engine.encode(
+                frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
+            )
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -60,10 +56,13 @@ class EncodedMemory:
         regions: Sequence[Region],
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
-        all_regions: Sequence[Region],
     ) -> EncodedFrame | None:
+        """From a keyframe of all the frame's regions, made where it lacks; None where regions aren't the frame's."""
+        if self._keyframes is None:
+            return None
+        all_regions = askable(frame)
         known = {region.id for region in all_regions}
-        if self._keyframes is None or not all(region.id in known for region in regions):
+        if not all(region.id in known for region in regions):
             return None
         found = self._keyframes.find(frame, regions, max_tiles)
         if found is None:

@@ -13,11 +13,11 @@ from gar_ros.region import Region
 
 
 class TrackState(IntEnum):
-    """As in Track.msg (a test compares both)."""
+    """Where an object is in its life; Track.msg has the same constants with their meanings (a test compares both)."""
 
     TENTATIVE = 0
-    ACTIVE = 1
-    OCCLUDED = 2
+    CONFIRMED = 1
+    COASTING = 2
     LOST = 3
 
 
@@ -45,7 +45,7 @@ class Tracker(Protocol):
         ...
 
     def clear(self) -> None:
-        """Stamps have started anew."""
+        """Ends all tracks after the clock jumped back; issued ids are never reused."""
         ...
 
 
@@ -101,11 +101,12 @@ class RenamedRegions:
 class TrackMemory:
     """All objects seen in this run, the newest `capacity` of them. Thread-safe."""
 
-    def __init__(self, tracker: Tracker, trusted: int, lost_ns: int, capacity: int, images: int) -> None:
-        """trusted: images that must have shown an object. lost_ns: without a sighting, by stamps. images: last images
-        of objects not in view, that are kept; several objects may share one."""
+    def __init__(self, tracker: Tracker, confirm_after: int, lost_ns: int, capacity: int, images: int) -> None:
+        """confirm_after: images that must show an object before it is CONFIRMED. lost_ns: nanoseconds, by stamps,
+        without a sighting after which it is LOST. capacity: number of objects remembered. images: number of last images
+        kept of objects out of view; several objects may share one."""
         self._tracker = tracker
-        self._trusted, self._lost_ns, self._capacity, self._images = trusted, lost_ns, capacity, images
+        self._confirm_after, self._lost_ns, self._capacity, self._images = confirm_after, lost_ns, capacity, images
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}
         self._newest: Frame | None = None
@@ -143,7 +144,7 @@ class TrackMemory:
             return max(showing, key=lambda one: one.stamp_ns, default=None)
 
     def clear(self) -> None:
-        """Stamps have started anew: objects seen until now are lost, and their ids don't come back."""
+        """Forgets all objects after the clock jumped back; issued ids are never reused."""
         with self._lock:
             self._tracker.clear()
             self._tracks.clear()
@@ -165,9 +166,9 @@ class TrackMemory:
     def _state(self, track: Track, newest_ns: int) -> TrackState:
         if newest_ns - track.last_ns > self._lost_ns:
             return TrackState.LOST
-        if track.frames < self._trusted:
+        if track.frames < self._confirm_after:
             return TrackState.TENTATIVE
-        return TrackState.ACTIVE if track.last_ns == newest_ns else TrackState.OCCLUDED
+        return TrackState.CONFIRMED if track.last_ns == newest_ns else TrackState.COASTING
 
     def _forget(self) -> None:
         """Tracks beyond the capacity, longest unseen first, and images beyond theirs."""

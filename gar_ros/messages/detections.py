@@ -16,7 +16,7 @@ from gar_ros.messages.images import Size
 from gar_ros.messages.regions import LazyRegions
 from gar_ros.msg import RegionArray
 from gar_ros.region import Box, Region
-from gar_ros.settings import REGIONS_TYPES
+from gar_ros.settings.groups import REGIONS_TYPES
 
 OWN, VISION, YOLO = REGIONS_TYPES
 
@@ -42,7 +42,7 @@ def message_type(name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError) as error:
-        message = f"regions_type: expected the package {package} to be installed for {name}, got {error}"
+        message = f"input.regions_type: expected the package {package} to be installed for {name}, got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
 
 

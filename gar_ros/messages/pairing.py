@@ -12,7 +12,7 @@ from gar_ros.frame import Frame, RegionSource
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size, frame_of
 from gar_ros.messages.region_builder import RegionBuilder
-from gar_ros.settings import InputSettings, SyncSettings
+from gar_ros.settings.groups import InputSettings, SyncSettings
 
 CLOCK_JUMP_NS = 1_000_000_000
 """A stamp that much before the newest one means that time has restarted (a bag loops, a simulator was reset)."""

@@ -13,6 +13,7 @@ from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.depth import Places
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
@@ -20,6 +21,7 @@ from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.graph_topic import GraphTopic
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.outputs.visualization import Visual
+from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
@@ -37,7 +39,7 @@ class Components:
         engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(now.memory.frames_kept, now.past.kept, round(1e9 / now.past.rate))
+        self.frames = FrameMemory(now.memory.frames_kept, now.past.images_kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
             _tracker(now),
             now.tracking.confirm_after,
@@ -48,31 +50,25 @@ class Components:
         self.track_topic = TrackTopic(node, self.tracks)
         self.poses = make_poses(node, self.settings.depth.target_frame)
         slop_ns = round(self.settings.depth.slop * 1e9)
-        self.places = Places(self.settings.depth.kept, slop_ns, self.poses.find)
+        self.places = Places(self.settings.depth.images_kept, slop_ns, self.poses.find)
         self.visual = Visual(node, self.settings, self.frames, self.places)
         self.worker = Worker(
             self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
         self.keyframer = self._keyframer(engine, settings)
-        self.server = Server(
-            engine,
-            self.frames,
-            self.places,
-            self.worker,
-            settings,
-            lambda: int(clock.now().nanoseconds),
-            why_no_input,
-            self.keyframer,
-            self.tracks,
-        )
-        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
+        stand_in = self.keyframer.instead_of if self.keyframer else None
+        choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
+        keyframes = self.keyframer.keyframes if self.keyframer else None
+        encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
+        self.server = Server(engine, choice, encoded, self.places, self.worker, settings)
+        self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.graphs = GraphTopic(node, self.settings.graph.rate, self.frames, self.worker, self.visual.related)
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
         now = self.settings
         if now.features.mode == "exact":
             return None
-        bounds = Bounds(now.features.per_region, now.features.memory * 2**20, round(now.features.max_age * 1e9))
+        bounds = Bounds(now.features.max_per_region, now.features.max_memory * 2**20, round(now.features.max_age * 1e9))
         most_tiles = engine.manifest.tiles.max_tiles
         return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
 
@@ -106,6 +102,6 @@ def _tracker(settings: Settings) -> Tracker:
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:
-        message = f"tracking: expected the package similari-trackers-rs for 'similari', got {error}"
+        message = f"tracking.method: expected the package similari-trackers-rs for 'similari', got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
     return AssociatedIds(settings.tracking.min_overlap, settings.tracking.max_idle)

@@ -29,12 +29,12 @@ from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.subscriptions import every
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
-from gar_ros.node.parameters import Parameters
+from gar_ros.node.parameters import Parameters, TakesPresentValues
 from gar_ros.serving.keyframer import LOOKS_PER_SECOND
 from gar_ros.serving.statistics import RequestStatistics
 
 
-class GarNode(LifecycleNode):
+class GarNode(TakesPresentValues, LifecycleNode):
     """configure loads the model, activate serves, deactivate stops and keeps, cleanup frees."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ def main() -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = GarNode()
     logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
-    logging.getLogger("gar_ros").setLevel(logging.INFO)
+    logging.getLogger("gar_ros").setLevel(logging.DEBUG)  # the ROS logger's level decides what is shown
     executor = Executor(int(node.get_parameter("request.queue_size").value))
     executor.add_node(node)
     failed = threading.Event()

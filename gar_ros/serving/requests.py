@@ -1,14 +1,15 @@
-"""What a caller asks for, and the limits of it. No ROS."""
+"""What a caller asks for, and within which limits."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
-from gar_ros.region import Region, check_count
+from gar_ros.region import Region
+from gar_ros.settings import Settings
 
 LONGEST_TEXT = 4096
 """Characters of a question, and of all its choices together."""
@@ -22,7 +23,7 @@ LONGEST_TIMEOUT = 3600.0
 
 @dataclass(frozen=True)
 class Request:
-    """Which regions of which image, and within which limits; 0: the node's default.
+    """Which regions of which image, and within which limits; 0: the node's default. No region_ids: all regions.
 
     stamp_ns: of the image, nanoseconds; 0: the newest. ago: the image so long before the newest instead, seconds.
     max_age, timeout: seconds.
@@ -34,6 +35,11 @@ class Request:
     max_tokens: int = 0
     max_age: float = 0.0
     timeout: float = 0.0
+
+    @property
+    def needs_regions(self) -> bool:
+        """Whether only an image in which a detector found regions can serve."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,32 @@ class Query(Request):
     dialogue: str = ""
     ad_hoc: tuple[Callable[[Frame], Region], ...] = ()
 
+    @property
+    def needs_regions(self) -> bool:
+        """See Request: regions that come with the question need no detector."""
+        return bool(self.region_ids)
+
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a request, the node's defaults filled in."""
+    """Of a request, the node's defaults filled in. timeout: seconds."""
 
     max_tokens: int
-    max_age: float
     timeout: float
     max_tiles: int
+
+
+def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
+    """model_tiles: the most tiles that the model takes. Raises GarError INVALID_REQUEST for a number out of range."""
+    check_number("timeout", request.timeout, LONGEST_TIMEOUT)
+    check_number("max_age", request.max_age, math.inf)
+    check_number("ago", request.ago, LONGEST_AGO)
+    check_number("max_tokens", request.max_tokens, MOST_TOKENS)
+    return Limits(
+        max_tokens=request.max_tokens or settings.request.max_tokens,
+        timeout=request.timeout or settings.request.timeout,
+        max_tiles=min(settings.request.max_tiles or model_tiles, model_tiles),
+    )
 
 
 def check_number(name: str, value: float, most: float) -> None:
@@ -67,21 +90,35 @@ def check_number(name: str, value: float, most: float) -> None:
         raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")
 
 
-def check_question(prompts: PromptBuilder, query: Query, count: int) -> None:
-    """Refuses what the model can't be asked. count: of the regions that the question can name. Raises GarError."""
+def check_texts(query: Query) -> None:
+    """Refuses longer texts and more choices than anybody means, before they become tokens."""
     if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
         raise GarError(
             ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
         )
-    if len(query.choices) > MOST_CHOICES or len(set(query.choices)) < len(query.choices):
+    different = len(set(query.choices))
+    if len(query.choices) > MOST_CHOICES or different < len(query.choices):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
-            f"{len(set(query.choices))} of them different",
+            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, {different} of them "
+            "different",
         )
-    check_count(count, prompts.max_regions)
-    prompts.question(query.question, count)
-    if query.choices:
-        prompts.choices(query.choices, count)
-    if count == 0:
-        raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
+
+
+def check_video(query: Query, most_images: int) -> None:
+    """Refuses a video of anything but one region that a detector named, or of more images than the model takes."""
+    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > most_images):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"keyframes: expected one region id and at most {most_images} images, got {len(query.region_ids)} ids, "
+            f"{len(query.ad_hoc)} regions with the request, and {query.keyframes} images",
+        )
+
+
+def check_continuation(query: Query) -> None:
+    """Refuses other regions or another image in a conversation that goes on."""
+    if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            "expected no regions, stamp, ago or keyframes in a dialogue that goes on: it has those of its start",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from gar_ros.errors import ErrorCode
 
+_log = logging.getLogger(__name__)
+
 WINDOW = 200
-"""AnswerRecord requests that latencies are taken from."""
+"""Answered requests that latencies are taken from."""
 
 
 class RequestStatistics:
@@ -23,6 +26,7 @@ class RequestStatistics:
 
     def add(self, code: ErrorCode, seconds: float) -> None:
         """One request that was replied to with `code`, `seconds` after it came."""
+        _log.debug("a request was replied to with %s after %.1f ms", code.name, seconds * 1e3)
         with self._lock:
             self._outcomes[code] += 1
             if code is ErrorCode.OK:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-class Job(Generic[T]):
-    """One piece of work for the model; finished exactly once, with a result or with an error."""
+class _End:
+    """Marks the end of a job's items."""
 
-    def __init__(self, work: Callable[[CancelCheck], T], timeout: float) -> None:
+
+class Job(Generic[Item, T]):
+    """One piece of work for the model: yields items, and is finished exactly once, with a result or with an error."""
+
+    def __init__(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> None:
         self._work = work
+        self._items: SimpleQueue[Item | _End] = SimpleQueue()
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._lock = threading.Lock()
@@ -26,10 +33,22 @@ class Job(Generic[T]):
         self._result: T
         self._error: BaseException | None = None
 
+    def items(self) -> Iterator[Item]:
+        """What the work yields, as it comes, until the job is finished; for one reader. `result` tells how it ended."""
+        while True:
+            try:
+                item = self._items.get(timeout=max(self._deadline - time.monotonic(), 0.0))
+            except Empty:
+                self._time_out()
+                return
+            if isinstance(item, _End):
+                return
+            yield item
+
     def result(self) -> T:
         """Waits for the end of the job, at most until its deadline. Raises what stopped it."""
         if not self._finished.wait(self._deadline - time.monotonic()):
-            self.stop(GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s"))
+            self._time_out()
         if self._error is not None:
             raise self._error
         return self._result
@@ -39,7 +58,7 @@ class Job(Generic[T]):
         with self._lock:
             if not self._finished.is_set():
                 self._error = error
-                self._finished.set()
+                self._finish()
 
     @property
     def finished(self) -> bool:
@@ -48,11 +67,25 @@ class Job(Generic[T]):
 
     def run(self) -> None:
         """Does the work in the caller's thread. Raises what `work` raises."""
-        result = self._work(self._check)
+        steps = self._work(self._check)
+        while True:
+            try:
+                item = next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                break
+            self._items.put(item)
         with self._lock:
             if not self._finished.is_set():
                 self._result = result
-                self._finished.set()
+                self._finish()
+
+    def _finish(self) -> None:
+        self._finished.set()
+        self._items.put(_End())
+
+    def _time_out(self) -> None:
+        self.stop(GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s"))
 
     def _check(self) -> None:
         if self._error is not None:
@@ -71,14 +104,23 @@ class Worker:
         self._queue_size = queue_size
         self._on_defect = on_defect
         self._changed = threading.Condition()
-        self._waiting: deque[Job[Any]] = deque()
-        self._running: Job[Any] | None = None
+        self._waiting: deque[Job[Any, Any]] = deque()
+        self._running: Job[Any, Any] | None = None
         self._accepting = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="gar_worker")
         self._thread.start()
 
-    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[T]:
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[Any, T]:
+        """Queues work without items; the rest as `stream`."""
+
+        def without_items(raise_if_cancelled: CancelCheck) -> Generator[Any, None, T]:
+            yield from ()
+            return work(raise_if_cancelled)
+
+        return self.stream(without_items, timeout)
+
+    def stream(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> Job[Item, T]:
         """Queues `work`. timeout: seconds from now to its result. Raises GarError QUEUE_FULL or NOT_ACTIVE at once."""
         job = Job(work, timeout)
         with self._changed:
@@ -88,7 +130,9 @@ class Worker:
             self._waiting = deque(other for other in self._waiting if not other.finished)
             if len(self._waiting) >= self._queue_size:
                 raise GarError(
-                    ErrorCode.QUEUE_FULL, f"{len(self._waiting)} waiting, which is all the queue takes; try again later"
+                    ErrorCode.QUEUE_FULL,
+                    f"the queue is full ({len(self._waiting)} of {self._queue_size} waiting); retry later or raise "
+                    "request.queue_size",
                 )
             self._waiting.append(job)
             self._changed.notify()
@@ -142,7 +186,7 @@ class Worker:
                 self._on_defect(error)
                 job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log"))
 
-    def _next(self) -> Job[Any] | None:
+    def _next(self) -> Job[Any, Any] | None:
         """Waits for the next job that somebody still wants; None when closing."""
         with self._changed:
             self._running = None

@@ -9,6 +9,7 @@ from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 
+from gar_ros.errors import ErrorCode
 from gar_ros.srv import ListRegions
 from tests.processes import ChildProcess, StartProcess, session_members
 from tests.ros import call, try_call
@@ -28,7 +29,7 @@ def test_one_command_gives_a_serving_node_in_its_namespace(ros_node: Node, play_
     assert ros_node.count_subscribers("/front/image_raw") == 1
     assert ros_node.count_subscribers("/robot/regions") == 1
     response = call(ros_node, ListRegions, "/robot/gar/list_regions", ListRegions.Request())
-    assert response.error_code == ListRegions.Response.NO_FRAME
+    assert response.error_code == ErrorCode.NO_FRAME
 
     assert launched.interrupt(timeout=START_SECONDS) == 0
     assert session_members(launched.pid) == []

@@ -106,4 +106,4 @@ def test_depth_that_can_not_be_used_costs_no_answer_and_the_log_says_why(robot: 
 
 def test_a_target_frame_without_tf2_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
     node = gar(**{"depth.target_frame": "base"})
-    node.wait_for_log("can't configure: parameter target_frame is 'base', which needs tf2_ros", PATIENCE)
+    node.wait_for_log("can't configure: parameter depth.target_frame is 'base', which needs tf2_ros", PATIENCE)

@@ -15,7 +15,7 @@ from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import Region as RegionMessage
-from gar_ros.msg import Track, TrackArray
+from gar_ros.msg import TrackArray
 from gar_ros.region import Region
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Mailbox, Robot, detected_scene, picture, refusal, wait_until
@@ -41,10 +41,6 @@ class Table:
 
 def states(robot: Robot) -> dict[str, int]:
     return {track.id: track.state for track in robot.client.list_regions().tracks}
-
-
-def test_the_message_has_the_states_of_the_code() -> None:
-    assert {name: getattr(Track, name) for name in TrackState.__members__} == dict(TrackState.__members__)
 
 
 def test_a_region_out_of_view_is_remembered_and_asked_about_in_its_last_image(robot: Robot, gar: GarStarter) -> None:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 
 Float = NDArray[np.float32]
@@ -56,7 +57,7 @@ class Request:
 
     def write(self, question: str, tokens: int) -> tuple[int, ...]:
         """Greedy ids of the answer, at most so many. Raises GarError."""
-        return self.engine.decoder.generate(*self.ask(question), tokens, never_cancelled).ids
+        return run_to_end(self.engine.decoder.generate(*self.ask(question), tokens, never_cancelled)).ids
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
         """The likeliest of these answers. Raises GarError."""
@@ -74,7 +75,7 @@ def usual_request(
     features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), never_cancelled)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
     convention = cast(RoiConvention, engine.manifest.roi_convention)
-    return Request(engine, grid, on_host(features), region_boxes(masks), convention, tuple(prefix))
+    return Request(engine, grid, on_host(features), mask_boxes(masks), convention, tuple(prefix))
 
 
 def oddities(usual: Request, size: tuple[int, int]) -> Iterator[tuple[str, Request]]:

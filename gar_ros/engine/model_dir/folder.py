@@ -40,7 +40,7 @@ class ModelDir:
 
     @classmethod
     def open(cls, path: str | Path) -> ModelDir:
-        """Reads the manifest and checks presence, size and SHA-256 of every file (of large ones once, see verified.py).
+        """Reads the manifest and checks presence, size and SHA-256 of every file (large ones: see hash_cache.py).
 
         Raises GarError BAD_MODEL naming the file and what is wrong with it.
         """

@@ -40,7 +40,7 @@ class Actions:
         self._server: Server | None = None
         self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
         self._on_answer: Callable[[AnswerRecord], None]
-        self._jobs: dict[bytes, Job[AnswerRecord]] = {}
+        self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
         self._action = ActionServer(
             node,
@@ -94,13 +94,24 @@ class Actions:
         server = self._server
         if server is None:
             raise GarError(self._refusal.code, self._refusal.message)
-        listener = _Listener(goal, lambda: self._node.count_subscribers(self._feedback))
-        job = server.begin(query_of(goal.request), listener.hear)
-        listener.job = job
+        job = server.begin(query_of(goal.request.question))
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
             job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
+        self._pass_on(goal, job)
         return job.result()
+
+    def _pass_on(self, goal: ServerGoalHandle, job: Job[str, AnswerRecord]) -> None:
+        """Publishes the text while it is written; gives the job up when all who listened are gone."""
+        text, listened = "", False
+        for tokens, added in enumerate(job.items(), 1):
+            text += added
+            listeners = self._node.count_subscribers(self._feedback)
+            if listened and listeners == 0:
+                job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
+            listened = listened or listeners > 0
+            if goal.is_active:
+                goal.publish_feedback(AskRegions.Feedback(text=text, added=added, generated_tokens=tokens))
 
     def _end(self, goal: ServerGoalHandle, result: AskRegions.Result, error: GarError) -> None:
         result.error_code, result.error_msg = int(error.code), error.message
@@ -112,28 +123,6 @@ class Actions:
             goal.canceled()
         else:
             goal.abort()
-
-
-class _Listener:
-    """Passes the text on as feedback; gives the job up when all who listened are gone."""
-
-    def __init__(self, goal: ServerGoalHandle, listeners: Callable[[], int]) -> None:
-        self.job: Job[AnswerRecord] | None = None
-        self._goal, self._listeners = goal, listeners
-        self._heard = False
-        self._text = ""
-
-    def hear(self, text: str, tokens: int) -> None:
-        """After each token, in the worker's thread."""
-        whole = text.rstrip("\N{REPLACEMENT CHARACTER}")  # the rest of a character comes with the next token
-        added = whole.removeprefix(self._text)
-        self._text = whole
-        listeners = self._listeners()
-        if self.job is not None and self._heard and listeners == 0:
-            self.job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
-        self._heard = self._heard or listeners > 0
-        if self._goal.is_active:
-            self._goal.publish_feedback(AskRegions.Feedback(text=whole, added=added, generated_tokens=tokens))
 
 
 def _key(goal: ServerGoalHandle) -> bytes:

@@ -11,7 +11,6 @@ from typing import Any
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
-from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
 from gar_ros.memory.answers import AnswerRecord
@@ -19,6 +18,7 @@ from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.messages.answers import answer_message, graph_message, track_message
 from gar_ros.messages.headers import duration_message, header_message, stamp_ns
 from gar_ros.messages.regions import region_message, region_of
+from gar_ros.msg import Question
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY
 from gar_ros.region import Region
@@ -86,29 +86,28 @@ class Services:
         return response
 
     def _query(self, server: Server, request: QueryRegions.Request, response: QueryRegions.Response) -> None:
-        answered = server.query(query_of(request))
+        answered = server.query(query_of(request.question))
         self._on_answer(answered)
         response.answer = answer_message(answered)
 
     def _describe(self, server: Server, request: DescribeRegions.Request, response: DescribeRegions.Response) -> None:
-        wanted = Request(**_common(request))
-        done: list[AnswerRecord] = []
-        try:
-            server.describe(wanted, done)
-        finally:  # a timeout doesn't take away the descriptions that are ready
-            answers = list(done)
-            for answered in answers:
-                self._on_answer(answered)
-            response.answers = [answer_message(answered) for answered in answers]
+        wanted = Request(**_common(request), max_tokens=request.max_tokens)
+        job = server.describe(wanted)
+        answers = []  # a timeout doesn't take away the descriptions that are ready
+        for answered in job.items():
+            self._on_answer(answered)
+            answers.append(answer_message(answered))
+        response.answers = answers
+        job.result()
 
     def _list(self, server: Server, request: ListRegions.Request, response: ListRegions.Response) -> None:
-        frame, age_ns, regions = server.listing(stamp_ns(request.stamp))
-        response.header = header_message(frame.frame_id, frame.stamp_ns)
-        response.age = duration_message(age_ns)
+        listing = server.listing(stamp_ns(request.stamp))
+        response.header = header_message(listing.frame.frame_id, listing.frame.stamp_ns)
+        response.age = duration_message(listing.age_ns)
         tracks = {track.id: (track, state) for track, state in self._tracks()}
-        here = [tracks.pop(region.id) for region, _ in regions if region.id in tracks]
+        here = [tracks.pop(region.id) for region, _ in listing.regions if region.id in tracks]
         response.tracks = [track_message(*one) for one in [*here, *tracks.values()]]
-        response.regions = [region_message(region, request.with_masks, extent) for region, extent in regions]
+        response.regions = [region_message(region, request.with_masks, extent) for region, extent in listing.regions]
 
     def _graph(self, server: Server, request: GetSceneGraph.Request, response: GetSceneGraph.Response) -> None:
         wanted = GraphRequest(
@@ -120,35 +119,33 @@ class Services:
         response.graph = graph_message(self._grapher.graph(wanted))
 
 
-def query_of(request: QueryRegions.Request | AskRegions.Goal) -> Query:
-    """The question of a service's or an action's caller."""
+def query_of(question: Question) -> Query:
+    """The query of a service's or an action's caller."""
     return Query(
-        **_common(request),
-        question=request.question,
-        ago=request.ago,
-        keyframes=request.keyframes,
-        dialogue=request.dialogue,
-        choices=tuple(request.choices),
-        ad_hoc=tuple(partial(_ad_hoc, number, region) for number, region in enumerate(request.regions)),
+        **_common(question),
+        max_tokens=question.max_tokens,
+        question=question.text,
+        ago=question.ago,
+        keyframes=question.keyframes,
+        dialogue=question.dialogue,
+        choices=tuple(question.choices),
+        ad_hoc=tuple(partial(_ad_hoc, index, region) for index, region in enumerate(question.regions)),
     )
 
 
-def _common(
-    request: QueryRegions.Request | AskRegions.Goal | DescribeRegions.Request | GetSceneGraph.Request,
-) -> dict[str, Any]:
-    """The fields of serving.Request that the request has."""
+def _common(request: Question | DescribeRegions.Request | GetSceneGraph.Request) -> dict[str, Any]:
+    """The fields of serving.Request that all three have."""
     return {
         "region_ids": tuple(request.region_ids),
         "stamp_ns": stamp_ns(request.stamp),
-        "max_tokens": getattr(request, "max_tokens", 0),
         "max_age": request.max_age,
         "timeout": request.timeout,
     }
 
 
-def _ad_hoc(number: int, message: RegionMessage, frame: Frame) -> Region:
-    """Region of a request; one without id gets its place in the request as id."""
-    message.id = message.id or f"request:{number}"
+def _ad_hoc(index: int, message: RegionMessage, frame: Frame) -> Region:
+    """The region that a caller added to the question; one without id is named after its index among them."""
+    message.id = message.id or f"request:{index}"
     return region_of(message, frame.size, frame.stamp_ns)
 
 

@@ -23,7 +23,7 @@ from gar_ros.settings import Settings
 
 
 class DepthInputs:
-    """Subscribes while it exists, as parameter `depth` says; measurements are remembered in `places`."""
+    """Subscribes while it exists, as parameter `depth.source` says; measurements are remembered in `places`."""
 
     def __init__(self, node: Node, settings: Settings, places: Places) -> None:
         self._logger = node.get_logger()

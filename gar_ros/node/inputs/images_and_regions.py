@@ -88,6 +88,8 @@ class Inputs:
             for frame in arrival.pairs:
                 self._frames.add(self._tracks.follow(frame))
                 self.pairs += 1
+                topic = self._streams[kind].topic
+                self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions; last came {topic}")
 
     def _forget(self) -> None:
         """Stamps have started anew."""

@@ -60,7 +60,7 @@ class Subscriptions:
 
     def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
         newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
-        with refused_policies(endpoint):
+        with refused_policies(endpoint.name):
             return self._node.create_subscription(
                 endpoint.type,
                 endpoint.name,

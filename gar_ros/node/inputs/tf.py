@@ -35,12 +35,12 @@ class Tf2Poses(Poses):
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def find(self, frame_id: str, stamp_ns: int) -> Pose:
-        """See memory.places.PoseFinder."""
+        """See memory.depth.PoseFinder."""
         try:
             found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
         except self._failure as error:
             raise GarError(
-                ErrorCode.NO_FRAME, f"no transformation to target_frame '{self._target}': {error}"
+                ErrorCode.NO_FRAME, f"no transformation to depth.target_frame '{self._target}': {error}"
             ) from error
         turn, move = found.rotation, found.translation
         return Pose(self._target, rotation_matrix(turn.x, turn.y, turn.z, turn.w), np.array([move.x, move.y, move.z]))
@@ -51,7 +51,7 @@ class Tf2Poses(Poses):
 
 
 def make_poses(node: Node, target: str) -> Poses:
-    """target: parameter `target_frame`. Raises GarError INVALID_REQUEST when it is set and tf2 is not installed."""
+    """target: depth.target_frame. Raises GarError INVALID_REQUEST when it is set and tf2 is not installed."""
     if not target:
         return Poses()
     try:
@@ -59,8 +59,8 @@ def make_poses(node: Node, target: str) -> Poses:
     except ImportError as error:
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"parameter target_frame is '{target}', which needs tf2_ros (apt install ros-${{ROS_DISTRO}}-tf2-ros-py): "
-            f"{error}",
+            f"parameter depth.target_frame is '{target}', which needs tf2_ros "
+            f"(apt install ros-${{ROS_DISTRO}}-tf2-ros-py): {error}",
         ) from error
 
 

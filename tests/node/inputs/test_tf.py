@@ -46,7 +46,7 @@ def test_without_a_target_frame_places_stay_where_they_are() -> None:
 
 def test_a_target_frame_without_tf2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
-    with pytest.raises(GarError, match="target_frame is 'base', which needs tf2_ros") as raised:
+    with pytest.raises(GarError, match=r"depth\.target_frame is 'base', which needs tf2_ros") as raised:
         make_poses(None, "base")  # type: ignore[arg-type]
     assert raised.value.code is ErrorCode.INVALID_REQUEST
 
@@ -58,6 +58,6 @@ def test_poses_come_from_tf2_at_the_surface_s_time(monkeypatch: pytest.MonkeyPat
     assert pose is not None
     assert pose.frame_id == "base"
     np.testing.assert_allclose(pose.rotation @ [1, 0, 0] + pose.translation, [1, 3, 3], atol=1e-9)
-    with pytest.raises(GarError, match="no transformation to target_frame 'base': lens is not connected"):
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base': lens is not connected"):
         poses.find("lens", 0)
     poses.close()
