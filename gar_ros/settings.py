@@ -245,6 +245,19 @@ class OverlaySettings:
 
 
 @dataclass(frozen=True)
+class BondSettings:
+    """The bond to Nav2's lifecycle manager."""
+
+    heartbeat_period: float = _parameter(
+        0.0,
+        "heartbeats to Nav2's lifecycle manager while active, needs bondpy; 0: no bond, for a manager with "
+        "bond_timeout 0.0",
+        "s",
+        (0.0, 10.0),
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """The parameters' values: a parameter `group.name` is the field `name` of the group."""
 
@@ -266,6 +279,7 @@ class Settings:
     depth: DepthSettings = field(default_factory=DepthSettings)
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
     overlay: OverlaySettings = field(default_factory=OverlaySettings)
+    bond: BondSettings = field(default_factory=BondSettings)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,8 @@ from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.messages.regions import LabelRegions
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.inputs.health import Stream, why_unpaired
-from gar_ros.node.inputs.subscriptions import Subscriptions, every
+from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.timers import every
 from gar_ros.settings import Settings
 
 CLOCK_JUMP_NS = 1_000_000_000
@@ -36,11 +38,18 @@ _ARRAY_SECONDS = 2.0
 
 
 class Inputs:
-    """Subscribes while it exists. Callbacks check, pair and remember messages; pixels are converted when needed."""
+    """Subscribes until its lifetime ends. Callbacks pair and remember messages; pixels are converted when needed."""
 
     def __init__(
-        self, node: Node, settings: Settings, frames: FrameMemory, places: Places, tracks: TrackMemory
+        self,
+        node: Node,
+        settings: Settings,
+        frames: FrameMemory,
+        places: Places,
+        tracks: TrackMemory,
+        lifetime: ExitStack,
     ) -> None:
+        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._tracks = tracks
         self._last_array = -math.inf  # monotonic seconds
         self._node = node
@@ -70,13 +79,8 @@ class Inputs:
             self._regions: partial(self._on_detections, self._regions),
             INSTANCES: partial(self._on_detections, INSTANCES),
         }
-        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
-        self._timer = every(node, settings.input.check_period, self._warn)
-
-    def close(self) -> None:
-        """Unsubscribes."""
-        self._node.destroy_timer(self._timer)
-        self._subscriptions.close()
+        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
+        every(node, settings.input.check_period, self._warn, lifetime)
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""
