@@ -119,6 +119,8 @@ class RegionClient:
             raise GarError(ErrorCode.NOT_ACTIVE, "no action ask_regions: is the gar node running?")
         hear: Any = None if on_text is None else (lambda message: on_text(message.feedback.added))
         handle = self._wait(self._ask.send_goal_async(goal, feedback_callback=hear), deadline, "ask_regions")
+        if not handle.accepted:
+            raise GarError(ErrorCode.NOT_ACTIVE, "the goal was not accepted: the gar node is shutting down")
         result = handle.get_result_async()
         cancelled = False
         while not result.done() and time.monotonic() < deadline:
