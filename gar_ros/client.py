@@ -116,6 +116,8 @@ class RegionClient:
         hear: Any = None if on_token is None else (lambda message: on_token(message.feedback.added))
         sent = self._ask.send_goal_async(AskRegions.Goal(question=question), feedback_callback=hear)
         handle = self._wait(sent, deadline, "ask_regions")
+        if not handle.accepted:
+            raise GarError(ErrorCode.NOT_ACTIVE, "the goal was not accepted: the gar node is shutting down")
         result = handle.get_result_async()
         cancelled = False
         while not result.done() and time.monotonic() < deadline:

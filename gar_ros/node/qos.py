@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
@@ -22,12 +22,17 @@ SUBSCRIBED = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, Q
 """Reliability follows the publishers: see `given_reliability`."""
 
 
-def publisher(node: Node, endpoint: Endpoint, latched: bool = False) -> Publisher:
-    """Newest message only, unless overridden. latched: late subscribers get it too. Raises GarError INVALID_REQUEST."""
+def publisher(node: Node, endpoint: Endpoint, lifetime: ExitStack, latched: bool = False) -> Publisher:
+    """A publisher until `lifetime` ends, of the newest message only unless overridden.
+
+    latched: late subscribers get it too. Raises GarError INVALID_REQUEST for an override that is no policy.
+    """
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
     profile = QoSProfile(depth=1, durability=durability)
     with refused_policies(endpoint.name):
-        return node.create_publisher(endpoint.type, endpoint.name, profile, qos_overriding_options=PUBLISHED)
+        made = node.create_publisher(endpoint.type, endpoint.name, profile, qos_overriding_options=PUBLISHED)
+        lifetime.callback(node.destroy_publisher, made)
+        return made
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.settings.declare import AT_START, parameter
 from gar_ros.settings.groups import (
+    BondSettings,
     DepthSettings,
     DiagnosticsSettings,
     DialogueSettings,
@@ -53,6 +54,7 @@ class Settings:
     depth: DepthSettings = field(default_factory=DepthSettings)
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
     overlay: OverlaySettings = field(default_factory=OverlaySettings)
+    bond: BondSettings = field(default_factory=BondSettings)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:

@@ -256,3 +256,16 @@ class OverlaySettings:
     """The topic ~/overlay."""
 
     rate: float = parameter(5.0, "highest rate of pictures on ~/overlay; 0: none", "Hz", (0.0, 60.0))
+
+
+@dataclass(frozen=True)
+class BondSettings:
+    """The bond to Nav2's lifecycle manager."""
+
+    heartbeat_period: float = parameter(
+        0.0,
+        "time between heartbeats to Nav2's lifecycle manager while the node is active, needs bondpy; 0: no bond, for a "
+        "manager with bond_timeout 0.0",
+        "s",
+        (0.0, 10.0),
+    )

@@ -9,7 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import rclpy
 from lifecycle_msgs.msg import Transition
+from rclpy.action.client import ActionClient
+from rclpy.task import Future
 
+from gar_ros.action import AskRegions
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Answer
@@ -89,6 +92,65 @@ def test_deactivating_ends_a_goal_with_one_result(robot: Robot, gar: GarStarter)
         error = call.exception(PATIENCE)
         assert isinstance(error, GarError) and error.code is ErrorCode.CANCELLED
         assert refusal(lambda: robot.client.stream(QUESTION, ["1"]))[0] is ErrorCode.NOT_ACTIVE
+
+
+def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: GarStarter) -> None:
+    node = gar(**{"request.queue_size": 4})
+    heard = threading.Event()
+    with robot.publishing(labelled_scene), ThreadPoolExecutor(8) as planners:
+        robot.client.wait_until_ready(PATIENCE)
+        calls = [
+            planners.submit(
+                robot.client.stream, QUESTION, ["1"], lambda _: heard.set(), max_tokens=LONG, timeout=PATIENCE
+            )
+            for _ in range(4)
+        ]
+        assert heard.wait(PATIENCE)
+        assert node.interrupt(PATIENCE) == 0
+        errors = [call.exception(PATIENCE) for call in calls]
+        assert [error.code for error in errors if isinstance(error, GarError)] == [ErrorCode.CANCELLED] * 4
+    assert "Traceback" not in node.log
+
+
+def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robot: Robot, gar: GarStarter) -> None:
+    node = gar()
+    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    goal = AskRegions.Goal(question=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE)
+    results: list[Future] = []
+
+    def fetch(sent: Future) -> None:
+        if sent.result().accepted:
+            results.append(sent.result().get_result_async())
+
+    ended = threading.Event()
+
+    def insist() -> None:
+        while not ended.wait(0.01):
+            client.send_goal_async(goal).add_done_callback(fetch)
+
+    with robot.publishing(labelled_scene), ThreadPoolExecutor(1) as planner:
+        robot.client.wait_until_ready(PATIENCE)
+        insisting = planner.submit(insist)
+        wait_until(lambda: len(results) > 20, lambda: "goals are accepted")
+        assert node.interrupt(PATIENCE) == 0
+        ended.set()
+        insisting.result(PATIENCE)
+        wait_until(lambda: all(result.done() for result in results), lambda: "every accepted goal has its result")
+    codes = {ErrorCode(result.result().result.error_code) for result in results}
+    assert codes <= {ErrorCode.CANCELLED, ErrorCode.QUEUE_FULL, ErrorCode.NOT_ACTIVE} and ErrorCode.CANCELLED in codes
+    assert "Traceback" not in node.log
+
+
+def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot: Robot, gar: GarStarter) -> None:
+    node = gar()
+    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    goal = AskRegions.Goal(question=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE)
+    with robot.publishing(labelled_scene):
+        robot.client.wait_until_ready(PATIENCE)
+        sent = client.send_goal_async(goal)
+        wait_until(sent.done)
+        assert sent.result().accepted
+        assert node.interrupt(PATIENCE) == 0
 
 
 def test_a_planner_that_dies_takes_nothing_with_it(robot: Robot, gar: GarStarter, start_process: StartProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -23,9 +24,10 @@ from gar_ros.settings import Settings
 
 
 class DepthInputs:
-    """Subscribes while it exists, as parameter `depth.source` says; measurements are remembered in `places`."""
+    """Subscribes until its lifetime ends, as parameter `depth.source` says; `places` remembers the measurements."""
 
-    def __init__(self, node: Node, settings: Settings, places: Places) -> None:
+    def __init__(self, node: Node, settings: Settings, places: Places, lifetime: ExitStack) -> None:
+        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._logger = node.get_logger()
         self._places = places
         self._camera: CameraModel | None = None
@@ -35,11 +37,7 @@ class DepthInputs:
             callbacks = {CAMERA_INFO: self._checked(self._on_camera), DEPTH: self._checked(self._on_depth)}
         elif settings.depth.source == "points":
             callbacks = {POINTS: self._checked(self._on_points)}
-        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
-
-    def close(self) -> None:
-        """Unsubscribes."""
-        self._subscriptions.close()
+        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
 
     def _checked(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """A message that can't be used is told once and changes nothing else."""

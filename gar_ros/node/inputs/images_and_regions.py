@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -18,18 +19,26 @@ from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.inputs.health import Stream, why_unpaired
-from gar_ros.node.inputs.subscriptions import Subscriptions, every
+from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.timers import every
 from gar_ros.settings import Settings
 
 _INPUTS = {Input.IMAGE: IMAGE, Input.REGIONS: REGIONS, Input.INSTANCES: INSTANCES}
 
 
 class Inputs:
-    """Subscribes while it exists. Callbacks check, pair and remember messages; pixels are converted when needed."""
+    """Subscribes until its lifetime ends. Callbacks pair and remember messages; pixels are converted when needed."""
 
     def __init__(
-        self, node: Node, settings: Settings, frames: FrameMemory, places: Places, tracks: TrackMemory
+        self,
+        node: Node,
+        settings: Settings,
+        frames: FrameMemory,
+        places: Places,
+        tracks: TrackMemory,
+        lifetime: ExitStack,
     ) -> None:
+        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._node, self._settings = node, settings
         self._frames, self._places, self._tracks = frames, places, tracks
         endpoints = {**_INPUTS, Input.REGIONS: REGIONS._replace(type=message_type(settings.input.regions_type))}
@@ -49,13 +58,8 @@ class Inputs:
         callbacks: dict[Endpoint, Callable[[Any], None]] = {
             endpoint: partial(self._on_message, kind) for endpoint, kind in self._kinds.items()
         }
-        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
-        self._timer = every(node, settings.input.check_period, self._warn)
-
-    def close(self) -> None:
-        """Unsubscribes."""
-        self._node.destroy_timer(self._timer)
-        self._subscriptions.close()
+        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
+        every(node, settings.input.check_period, self._warn, lifetime)
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,10 +31,11 @@ class FakeTf2:
 
     class TransformListener:
         def __init__(self, buffer: Any, node: Any) -> None:
-            self.unregistered = False
+            self._node = node
+            node.append(self)
 
         def unregister(self) -> None:
-            self.unregistered = True
+            self._node.remove(self)
 
 
 def test_a_quarter_turn_about_z() -> None:
@@ -41,23 +43,26 @@ def test_a_quarter_turn_about_z() -> None:
 
 
 def test_without_a_target_frame_places_stay_where_they_are() -> None:
-    assert make_poses(None, "").find("lens", 0) is None  # type: ignore[arg-type]
+    assert make_poses(None, "", ExitStack()).find("lens", 0) is None  # type: ignore[arg-type]
 
 
 def test_a_target_frame_without_tf2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
     with pytest.raises(GarError, match=r"depth\.target_frame is 'base', which needs tf2_ros") as raised:
-        make_poses(None, "base")  # type: ignore[arg-type]
+        make_poses(None, "base", ExitStack())  # type: ignore[arg-type]
     assert raised.value.code is ErrorCode.INVALID_REQUEST
 
 
 def test_poses_come_from_tf2_at_the_surface_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf2)
-    poses = make_poses(None, "base")  # type: ignore[arg-type]
+    lifetime, listeners = ExitStack(), list[Any]()
+    poses = make_poses(listeners, "base", lifetime)  # type: ignore[arg-type]
+    assert len(listeners) == 1
     pose = poses.find("lens", 10**9)
     assert pose is not None
     assert pose.frame_id == "base"
     np.testing.assert_allclose(pose.rotation @ [1, 0, 0] + pose.translation, [1, 3, 3], atol=1e-9)
     with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base': lens is not connected"):
         poses.find("lens", 0)
-    poses.close()
+    lifetime.close()
+    assert listeners == []
