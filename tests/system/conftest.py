@@ -14,6 +14,11 @@ from tests.system.robot import Robot, start_gar
 GarStarter = Callable[..., ChildProcess]
 
 
+@pytest.fixture(autouse=True)
+def own_domain(ros_domain: int) -> None:
+    """No process of these tests hears another test's camera, or a robot's in the same network."""
+
+
 @pytest.fixture
 def robot(ros_node: Node) -> Iterator[Robot]:
     """Everything around the `gar` node."""
