@@ -1,0 +1,53 @@
+"""Packages that a robot doesn't have, and the tests that need them: skipped where one is absent, which is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+NEEDED_BY = {
+    "mujoco": (
+        "bag",
+        "bench/test_tabletop_scenes.py",
+        "bench/test_tabletop_score.py",
+        "demo",
+        "geometry/test_tabletop.py",
+        "sim",
+        "system/test_camera.py",
+        "system/test_clear_table.py",
+        "system/test_demo.py",
+        "system/test_replayed_bag.py",
+    ),
+    "pycocotools": ("bench", "system/test_photographs.py"),
+    "rosbags": ("bag", "system/test_replayed_bag.py"),
+    "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
+    "torch": ("export", "tools/test_quirks.py"),
+}
+"""Package -> folders and files of tests that can't be imported without it."""
+
+
+def absent_packages(path: Path) -> list[str]:
+    """The packages that these tests need and that are not installed. path: folder or file below `tests`."""
+    name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    return [package for package, tests in NEEDED_BY.items() if name in tests and find_spec(package) is None]
+
+
+class WithoutPackages(pytest.File):
+    """Tests that are skipped before anything in them is imported."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        pytest.skip(f"{self.path.relative_to(TESTS)} needs {' and '.join(absent_packages(self.path))} (make test)")
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Instead of a folder with its conftest.py."""
+    return WithoutPackages.from_parent(parent, path=path) if absent_packages(path) else None
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Instead of one file."""
+    return WithoutPackages.from_parent(parent, path=module_path) if absent_packages(module_path) else None
