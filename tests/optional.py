@@ -1,7 +1,8 @@
-"""Packages that a robot doesn't have, and the tests that need them: skipped where one is absent, which is named."""
+"""Packages that only some machines have: what is skipped without them, and processes that can't see them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-NEEDED_BY = {
+NEEDED_BY: dict[str, tuple[str, ...]] = {
     "mujoco": (
         "bag",
         "bench/test_tabletop_scenes.py",
@@ -27,7 +28,7 @@ NEEDED_BY = {
     "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
-"""Package -> folders and files of tests that can't be imported without it."""
+"""Package -> folders and files of tests that can't be imported without it. Robots have none of the first three."""
 
 
 def absent_packages(path: Path) -> list[str]:
@@ -36,7 +37,19 @@ def absent_packages(path: Path) -> list[str]:
     return [package for package, tests in NEEDED_BY.items() if name in tests and find_spec(package) is None]
 
 
-class WithoutPackages(pytest.File):
+def without_packages(folder: Path, *packages: str) -> dict[str, str]:
+    """Environment of a child process that can't import these packages, whether they are installed or not.
+
+    folder: where modules are written that fail as absent ones do.
+    """
+    for package in packages:
+        (folder / package).mkdir(parents=True)
+        failure = f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')\n"
+        (folder / package / "__init__.py").write_text(failure)
+    return {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}
+
+
+class Skipped(pytest.File):
     """Tests that are skipped before anything in them is imported."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
@@ -45,9 +58,9 @@ class WithoutPackages(pytest.File):
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Instead of a folder with its conftest.py."""
-    return WithoutPackages.from_parent(parent, path=path) if absent_packages(path) else None
+    return Skipped.from_parent(parent, path=path) if absent_packages(path) else None
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Instead of one file."""
-    return WithoutPackages.from_parent(parent, path=module_path) if absent_packages(module_path) else None
+    return Skipped.from_parent(parent, path=module_path) if absent_packages(module_path) else None
