@@ -21,6 +21,10 @@ from gar_ros.planning import HOLDS_DOWN, pddl_facts, pick_order
 from gar_ros.sim.contact import YES, rests_in, rests_on
 from gar_ros.sim.timeline import Timeline
 
+PROBABLE = 0.2
+"""Least probability of a relation that the order respects. To pick a thing later than necessary costs nothing, too soon
+lets something fall: so relations that are less probable than not count as well."""
+
 
 def main() -> int:
     """Prints the order; 0 when it could be made and, with --seed, is right."""
@@ -29,8 +33,10 @@ def main() -> int:
     node = rclpy.create_node("clear_table")
     try:
         client = RegionClient(node, options.gar)
-        client.wait_until_ready(options.wait)
-        graph = client.scene_graph(predicates=HOLDS_DOWN, max_pairs=1000, timeout=options.timeout)
+        image = client.wait_until_ready(options.wait).header
+        graph = client.scene_graph(
+            predicates=HOLDS_DOWN, threshold=PROBABLE, max_pairs=1000, stamp=image.stamp, timeout=options.timeout
+        )
     except GarError as error:
         print(f"{error.code.name}: {error.message}", flush=True)
         return 1

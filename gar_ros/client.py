@@ -150,16 +150,17 @@ class RegionClient:
         request = ListRegions.Request(stamp=stamp or Time(), with_masks=with_masks)
         return self._call(self._list, request, timeout)
 
-    def wait_until_ready(self, timeout: float) -> None:
-        """Returns when the node serves and has a fresh image with regions; else raises why not after `timeout` s.
+    def wait_until_ready(self, timeout: float) -> ListRegions.Response:
+        """The newest image's regions, as soon as the node serves and has a fresh image with regions.
 
-        Call it first: DDS can drop replies to a client that the node has only just discovered.
+        Raises GarError that says why not after `timeout` seconds. Call it first: DDS can drop replies to a client that
+        the node has only just discovered. A request with the `header.stamp` of what is returned is about that image,
+        however long it waits.
         """
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.list_regions(timeout=min(1.0, timeout))
-                return
+                return self.list_regions(timeout=min(1.0, timeout))
             except GarError:
                 if time.monotonic() > deadline:
                     raise

@@ -113,7 +113,7 @@ def golden_engine(golden_export: ByName) -> OpenEngine:
 def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:
     """Exports in a process of its own: torch's Triton crashes where ROS's libraries were loaded before."""
     if find_spec("torch") is None:
-        pytest.skip("torch exports the golden checkpoints")
+        pytest.skip("torch is not installed, which exports the golden checkpoints (make test)")
     out = tmp_path_factory.mktemp("exported") / checkpoint.name
     command = [sys.executable, "-m", "gar_ros.cli.main", "export", "--checkpoint", str(checkpoint), "--out", str(out)]
     command += ["--precision", precision]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from gar_ros.frame import Sighting
 
-association = pytest.importorskip("gar_ros.memory.similari", reason="similari has no wheel for this Python")
+pytest.importorskip("similari", reason="similari-trackers-rs is not installed (no wheels for Python 3.13)")
+association = importlib.import_module("gar_ros.memory.similari")
 
 
 def cup(at: int) -> Sighting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,11 @@ from tests.processes import ChildProcess, StartProcess
 from tests.system.robot import Robot, start_gar
 
 GarStarter = Callable[..., ChildProcess]
+
+
+@pytest.fixture(autouse=True)
+def own_domain(ros_domain: int) -> None:
+    """No process of these tests hears another test's camera, or a robot's in the same network."""
 
 
 @pytest.fixture
@@ -24,10 +29,11 @@ def robot(ros_node: Node) -> Iterator[Robot]:
 
 @pytest.fixture
 def gar(start_process: StartProcess, golden_model_dir: Path) -> GarStarter:
-    """`gar(name=value, ...)` starts a node with the golden random model, two tiles an image, and these parameters."""
+    """`gar(env=None, name=value, ...)` starts a node with the golden random model, two tiles an image, and these
+    parameters; env: on top of this process's."""
 
-    def start(**parameters: object) -> ChildProcess:
+    def start(env: Mapping[str, str] | None = None, **parameters: object) -> ChildProcess:
         given = {"model": golden_model_dir, "request.max_tiles": 1, "runtime.threads": 1, **parameters}
-        return start_gar(start_process, None, **given)
+        return start_gar(start_process, env, **given)
 
     return start

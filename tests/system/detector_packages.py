@@ -1,9 +1,12 @@
-"""vision_msgs and yolo_msgs as far as detectors fill them, built from their field layout; PyPI has neither."""
+"""vision_msgs and yolo_msgs as far as detectors fill them, built from their field layout where they are absent."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+from tests.system.colcon import prepended
 
 MESSAGES = {
     "vision_msgs": {
@@ -59,22 +62,22 @@ _PACKAGE = """<?xml version="1.0"?>
 """
 
 
-def write_packages(folder: Path) -> None:
-    """Writes both packages' sources."""
-    for name, messages in MESSAGES.items():
+def write_packages(folder: Path, names: Iterable[str]) -> None:
+    """Writes the sources of these packages."""
+    for name in names:
         package = folder / name
         (package / "msg").mkdir(parents=True)
         (package / "CMakeLists.txt").write_text(_CMAKE.format(name=name))
         (package / "package.xml").write_text(_PACKAGE.format(name=name))
-        for message, fields in messages.items():
+        for message, fields in MESSAGES[name].items():
             (package / f"msg/{message}.msg").write_text(fields)
 
 
-def sourced(install: Path, library_path: str, python_path: str) -> dict[str, str]:
+def sourced(install: Path, python_path: str) -> dict[str, str]:
     """What `source install/setup.sh` of a merged install space sets."""
     (packages,) = install.glob("lib/python*/site-packages")
     return {
-        "AMENT_PREFIX_PATH": f"{install}:{sys.prefix}",
-        "LD_LIBRARY_PATH": f"{install / 'lib'}:{library_path}",
+        "AMENT_PREFIX_PATH": f"{install}:{prepended(sys.prefix, 'AMENT_PREFIX_PATH')}",
+        "LD_LIBRARY_PATH": prepended(install / "lib", "LD_LIBRARY_PATH"),
         "PYTHONPATH": f"{packages}:{python_path}",
     }

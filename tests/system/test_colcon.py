@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rclpy.node import Node
 
 from tests.processes import StartProcess
 from tests.ros import call
+from tests.system.colcon import build_environment, colcon_program, prepended
 
 BUILD_SECONDS = 600.0
 
@@ -29,11 +29,8 @@ def robot_venv(tmp_path: Path) -> Path:
 @pytest.fixture
 def install(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: StartProcess) -> Path:
     """The install space of the checkout's package, built while `robot_venv` is active."""
-    colcon = Path(sys.prefix) / "bin/colcon"
-    if not colcon.is_file():
-        pytest.skip("colcon is not installed (requirements/dev.lock)")
     build = start_process(
-        colcon,
+        colcon_program(),
         f"--log-base={tmp_path / 'log'}",
         "build",
         f"--paths={checkout}",
@@ -44,13 +41,7 @@ def install(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: Sta
         f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
         f"-DPython3_EXECUTABLE={sys.executable}",
         "-DBUILD_TESTING=OFF",
-        env={
-            "AMENT_PREFIX_PATH": sys.prefix,
-            "CMAKE_PREFIX_PATH": sys.prefix,
-            "COLCON_HOME": str(tmp_path),
-            "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
-            "VIRTUAL_ENV": str(robot_venv),
-        },
+        env={**build_environment(tmp_path), "VIRTUAL_ENV": str(robot_venv)},
     )
     assert build.wait(BUILD_SECONDS) == 0, build.log
     return tmp_path / "install/gar_ros"
@@ -66,9 +57,9 @@ def test_installed_executables_run_in_the_active_venv(
 
     (packages,) = install.glob("lib/python*/site-packages")
     sourced = {  # what install/setup.bash sets
-        "AMENT_PREFIX_PATH": f"{install}:{sys.prefix}",
-        "LD_LIBRARY_PATH": f"{install / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
-        "PYTHONPATH": str(packages),
+        "AMENT_PREFIX_PATH": f"{install}:{prepended(sys.prefix, 'AMENT_PREFIX_PATH')}",
+        "LD_LIBRARY_PATH": prepended(install / "lib", "LD_LIBRARY_PATH"),
+        "PYTHONPATH": prepended(packages, "PYTHONPATH"),
     }
     script = tmp_path / "where.py"
     script.write_text("import gar_ros.errors, gar_export.config as c; print(gar_ros.errors.__file__, c.__file__)")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.demo.tabletop_camera import camera_info
 from gar_ros.messages.clouds import coloured_cloud
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 from gar_ros.msg import RegionGeometry
+from tests.optional import without_packages
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Mailbox, Robot, labelled_scene, wait_until
 
-K = np.array([[300.0, 0.0, 160.0], [0.0, 300.0, 120.0], [0.0, 0.0, 1.0]])
+K = [300.0, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]
 LEFT_X = (69.5 - 160) / 300  # metres at 1 m: the red square covers columns 40 to 99
 Y = (109.5 - 120) / 300
 
@@ -35,7 +37,7 @@ def metres() -> np.ndarray:
 
 def scene_with_depth(header: Header) -> list[tuple[str, Any]]:
     depth = ("depth", image_message(metres(), "32FC1", header))
-    return [("camera_info", camera_info(K, 320, 240, header)), depth, *labelled_scene(header)]
+    return [("camera_info", CameraInfo(header=header, width=320, height=240, k=K)), depth, *labelled_scene(header)]
 
 
 def scene_with_cloud(header: Header) -> list[tuple[str, Any]]:
@@ -104,6 +106,25 @@ def test_depth_that_can_not_be_used_costs_no_answer_and_the_log_says_why(robot: 
         assert robot.client.query("<Prompt0>?", ["1"], max_tokens=1).geometries[0].points == 0
 
 
-def test_a_target_frame_without_tf2_fails_configure_with_its_reason(robot: Robot, gar: GarStarter) -> None:
-    node = gar(**{"depth.target_frame": "base"})
+def test_places_come_in_the_target_frame(robot: Robot, gar: GarStarter) -> None:
+    """By the real tf2, of a camera that is turned by a quarter about its axis and moved."""
+    tf2_ros = pytest.importorskip("tf2_ros", reason="tf2_ros is not installed (apt: ros-jazzy-tf2-ros-py)")
+    mounted = TransformStamped(header=Header(frame_id="base"), child_frame_id="camera")
+    mounted.transform.translation = Vector3(x=1.0, y=2.0, z=3.0)
+    mounted.transform.rotation = Quaternion(z=0.5**0.5, w=0.5**0.5)
+    tf2_ros.StaticTransformBroadcaster(robot.node).sendTransform(mounted)
+    gar(**{"depth.target_frame": "base"})
+    with robot.publishing(scene_with_depth):
+        robot.client.wait_until_ready(PATIENCE)
+        wait_until(lambda: geometries(robot)["1"].points > 0)
+        geometry = geometries(robot)["1"]
+    assert geometry.header.frame_id == "base"
+    place = (geometry.centroid.x, geometry.centroid.y, geometry.centroid.z)
+    assert place == pytest.approx((1 - Y, 2 + LEFT_X, 4), abs=1e-3)
+
+
+def test_a_target_frame_without_tf2_fails_configure_with_its_reason(
+    robot: Robot, gar: GarStarter, tmp_path: Path
+) -> None:
+    node = gar(without_packages(tmp_path / "absent", "tf2_ros"), **{"depth.target_frame": "base"})
     node.wait_for_log("can't configure: parameter depth.target_frame is 'base', which needs tf2_ros", PATIENCE)

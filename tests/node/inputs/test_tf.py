@@ -1,19 +1,27 @@
-"""Transformations by tf2. PyPI has no tf2: a stand-in with the calls that are used is what answers here."""
+"""Transformations by tf2: by the real one where it is installed (PyPI has none), and by a stand-in everywhere."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
+from geometry_msgs.msg import Quaternion, TransformStamped, Vector3
+from rclpy.node import Node
+from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.messages.headers import stamp_message
 from gar_ros.node.inputs.tf import make_poses, rotation_matrix
 
 HALF = 0.5**0.5
+S = 10**9
+PATIENCE = 60.0  # seconds
 
 
 class FakeTf2:
@@ -66,3 +74,35 @@ def test_poses_come_from_tf2_at_the_surface_s_time(monkeypatch: pytest.MonkeyPat
         poses.find("lens", 0)
     lifetime.close()
     assert listeners == []
+
+
+def test_the_real_tf2_gives_the_pose_at_the_surface_s_time(ros_node: Node) -> None:
+    """The lens moves by two metres between 1 s and 3 s."""
+    tf2_ros = pytest.importorskip("tf2_ros", reason="tf2_ros is not installed (apt: ros-jazzy-tf2-ros-py)")
+    lifetime = ExitStack()
+    poses = make_poses(ros_node, "base", lifetime)
+    broadcaster = tf2_ros.TransformBroadcaster(ros_node)
+    moves = [lens_at(1 * S, 1.0), lens_at(3 * S, 3.0)]
+    deadline = time.monotonic() + PATIENCE
+    pose = None
+    while pose is None and time.monotonic() < deadline:
+        broadcaster.sendTransform(moves)
+        rclpy.spin_once(ros_node, timeout_sec=0.1)
+        with suppress(GarError):  # until both have arrived
+            pose = poses.find("lens", 2 * S)
+    assert pose is not None
+    assert pose.frame_id == "base"
+    np.testing.assert_allclose(pose.rotation @ [1, 0, 0] + pose.translation, [2, 3, 3], atol=1e-9)
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base'") as raised:
+        poses.find("lens", 4 * S)
+    assert raised.value.code is ErrorCode.NO_FRAME
+    lifetime.close()
+    assert ros_node.get_subscriptions_info_by_topic("/tf") == []
+
+
+def lens_at(stamp_ns: int, x: float) -> TransformStamped:
+    """base <- lens, turned by a quarter about z."""
+    moved = TransformStamped(header=Header(stamp=stamp_message(stamp_ns), frame_id="base"), child_frame_id="lens")
+    moved.transform.translation = Vector3(x=x, y=2.0, z=3.0)
+    moved.transform.rotation = Quaternion(z=HALF, w=HALF)
+    return moved
