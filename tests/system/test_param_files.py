@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -131,16 +130,6 @@ def test_another_value_is_refused_where_it_can_not_take_effect(robot: Robot, gar
     before = client.values()
     assert set(client.set(others)) == set(others)
     assert client.values() == before
-
-
-@pytest.fixture
-def ros2(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The real command line tools."""
-    program = shutil.which("ros2")
-    if program is None:
-        pytest.skip("the program ros2 (apt: ros-jazzy-ros2param) is not on PATH")
-    monkeypatch.delenv("_ROS_WHEELS_BOOTSTRAP_COMPLETE", raising=False)
-    return program
 
 
 def test_the_real_ros2_param_dumps_and_loads(
