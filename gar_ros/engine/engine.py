@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from gar_ros.engine.language import Language
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.prompt import PromptBuilder, Question
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
 from gar_ros.engine.runtime.select import DEFAULT_ENGINES, Engines, open_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
@@ -195,6 +194,6 @@ class GarEngine:
 
     def _replay(self, tiles: Rows, regions: Sequence[Region], grid: Grid) -> Rows:
         """Replay tokens (R, g * g, H) of R regions from an image's tiles (tiles_h * tiles_w, g * g, H)."""
-        convention = cast(RoiConvention, self.manifest.roi_convention)
-        wy, wx = replay_weights(region_boxes(regions), grid, self.manifest.sizes.grid, convention)
+        manifest = self.manifest
+        wy, wx = replay_weights(region_boxes(regions), grid, manifest.sizes.grid, manifest.roi_convention)
         return self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])

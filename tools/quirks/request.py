@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +73,7 @@ def usual_request(
     pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
     features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), never_cancelled)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
-    convention = cast(RoiConvention, engine.manifest.roi_convention)
+    convention = engine.manifest.roi_convention
     return Request(engine, grid, on_host(features), mask_boxes(masks), convention, tuple(prefix))
 
 
