@@ -115,7 +115,7 @@ def test_a_bad_parameter_fails_configure_with_its_reason(robot: Robot, gar: GarS
     node = gar(**{"sync.policy": "fuzzy", "autostart": "false"})
     robot.wait_for_state("unconfigured")
     assert not robot.transition(Transition.TRANSITION_CONFIGURE)
-    assert "sync: expected one of exact, approximate, got 'fuzzy'" in node.log
+    assert "sync.policy: expected one of exact, approximate, got 'fuzzy'" in node.log
     assert robot.set_parameter("sync.policy", "exact") == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
 
