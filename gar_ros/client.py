@@ -106,15 +106,18 @@ class RegionClient:
     ) -> Answer:
         """The answer as of `query`, by the action.
 
-        on_token: called with the text that each token adds, in the thread that spins the node. cancel: setting it ends
-        the work between two tokens, and this call with CANCELLED.
+        on_token: called with the text that each token adds, in the thread that spins the node, and, before this call
+        returns, with what did not come that way: joined it is the answer's text. A closed question has no such text.
+        cancel: setting it ends the work between two tokens, and this call with CANCELLED.
         """
         question = _question(text, region_ids, options)
         deadline = time.monotonic() + question.timeout + GRACE
         if not self._ask.wait_for_server(question.timeout):
             raise GarError(ErrorCode.NOT_ACTIVE, "no action ask_regions: is the gar node running?")
-        hear: Any = None if on_token is None else (lambda message: on_token(message.feedback.added))
-        sent = self._ask.send_goal_async(AskRegions.Goal(question=question), feedback_callback=hear)
+        heard = _Text(on_token)
+        sent = self._ask.send_goal_async(
+            AskRegions.Goal(question=question), feedback_callback=lambda message: heard.grow(message.feedback.text)
+        )
         handle = self._wait(sent, deadline, "ask_regions")
         if not handle.accepted:
             raise GarError(ErrorCode.NOT_ACTIVE, "the goal was not accepted: the gar node is shutting down")
@@ -125,7 +128,10 @@ class RegionClient:
             if cancel is not None and cancel.is_set() and not cancelled:
                 cancelled = True
                 handle.cancel_goal_async()
-        return _checked(self._wait(result, deadline, "ask_regions").result).answer
+        answer: Answer = _checked(self._wait(result, deadline, "ask_regions").result).answer
+        if not question.choices:
+            heard.grow(answer.text)
+        return answer
 
     def describe(self, region_ids: Sequence[str] = (), **options: Unpack[DescribeOptions]) -> list[Answer]:
         """One description for each region; for all regions of the image when none is named."""
@@ -193,6 +199,23 @@ class RegionClient:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         done.wait(seconds)
+
+
+class _Text:
+    """A text that grows. DDS may drop feedback and deliver it after the result; no part is passed on twice."""
+
+    def __init__(self, on_token: Callable[[str], None] | None) -> None:
+        """on_token: called with each new part."""
+        self._on_token = on_token
+        self._text = ""
+        self._lock = threading.Lock()
+
+    def grow(self, text: str) -> None:
+        """Takes the whole text so far; a shorter one came late and has nothing new."""
+        with self._lock:
+            if self._on_token is not None and len(text) > len(self._text):
+                added, self._text = text[len(self._text) :], text
+                self._on_token(added)
 
 
 def _question(text: str, region_ids: Sequence[str], options: QuestionOptions) -> Question:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from gar_ros.action import AskRegions
 from gar_ros.client import TIMEOUT, DescribeOptions, GraphOptions, QuestionOptions, RegionClient
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.msg import Question, Region
+from gar_ros.msg import Answer, Question, Region
 from gar_ros.node.endpoints import ASK, DESCRIBE, GET_GRAPH, QUERY, Endpoint
 from gar_ros.srv import DescribeRegions, GetSceneGraph, QueryRegions
 
@@ -39,11 +39,16 @@ GRAPH: GraphOptions = {"threshold": 1, "max_pairs": 6, "stamp": Time(sec=7), "ma
 
 
 class Recorder:
-    """A node named gar that keeps the requests it receives and refuses each with `reply`."""
+    """A node named gar that keeps the requests it receives and replies to each with `reply`.
+
+    Goals get `feedback`, texts so far, and the result's `text`.
+    """
 
     def __init__(self) -> None:
         self.received: list[Any] = []
         self.reply = ErrorCode.OK
+        self.feedback: Sequence[str] = ()
+        self.text = ""
         self._node = rclpy.create_node("gar")
         for endpoint in (QUERY, DESCRIBE, GET_GRAPH):
             self._node.create_service(endpoint.type, endpoint.name, self._serve)
@@ -65,8 +70,10 @@ class Recorder:
         return response
 
     def _execute(self, goal: ServerGoalHandle) -> Any:
+        for text in self.feedback:
+            goal.publish_feedback(AskRegions.Feedback(text=text))
         goal.succeed()
-        return self._serve(goal.request, AskRegions.Result())
+        return self._serve(goal.request, AskRegions.Result(answer=Answer(text=self.text)))
 
 
 @pytest.fixture
@@ -151,6 +158,23 @@ def test_a_misspelt_argument_is_named_before_anything_is_sent(ros_node: Node, ca
 def test_the_asyncio_client_takes_the_same_arguments(call: str) -> None:
     ours, theirs = (inspect.signature(getattr(client, call)) for client in (RegionClient, AsyncRegionClient))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("feedback", [[], ["a", "a yellow"], ["a", "a yellow", "a yellow mug"], ["", "a yellow mug"]])
+def test_the_parts_are_the_answers_text_whatever_feedback_is_lost(
+    ros_node: Node, gar: Recorder, feedback: list[str]
+) -> None:
+    gar.feedback, gar.text = feedback, "a yellow mug"
+    parts: list[str] = []
+    assert RegionClient(ros_node).stream("What?", on_token=parts.append).text == "a yellow mug"
+    assert "".join(parts) == "a yellow mug" and "" not in parts
+
+
+def test_the_text_of_a_closed_question_is_not_passed_on(ros_node: Node, gar: Recorder) -> None:
+    gar.text = "yes"
+    parts: list[str] = []
+    assert RegionClient(ros_node).stream("Red?", on_token=parts.append, choices=["yes", "no"]).text == "yes"
+    assert parts == []
 
 
 @pytest.mark.parametrize("endpoint", [QUERY, ASK, DESCRIBE, GET_GRAPH])
