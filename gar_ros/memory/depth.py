@@ -22,7 +22,7 @@ Raises GarError when the transformation is not known.
 """
 
 
-class Places:
+class DepthMemory:
     """Depth measurements and the extents of regions in the one nearest in time. Thread-safe.
 
     capacity: of the newest measurements, and of those that were used for a frame, which outlive them.

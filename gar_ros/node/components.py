@@ -12,7 +12,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
@@ -50,8 +50,8 @@ class Components:
         self.track_topic = TrackTopic(node, self.tracks)
         self.poses = make_poses(node, self.settings.depth.target_frame)
         slop_ns = round(self.settings.depth.slop * 1e9)
-        self.places = Places(self.settings.depth.images_kept, slop_ns, self.poses.find)
-        self.visual = Visual(node, self.settings, self.frames, self.places)
+        self.depth = DepthMemory(self.settings.depth.images_kept, slop_ns, self.poses.find)
+        self.visual = Visual(node, self.settings, self.frames, self.depth)
         self.worker = Worker(
             self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
@@ -60,7 +60,7 @@ class Components:
         choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
         keyframes = self.keyframer.keyframes if self.keyframer else None
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
-        self.server = Server(engine, choice, encoded, self.places, self.worker, settings)
+        self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.graphs = GraphTopic(node, self.settings.graph.rate, self.frames, self.worker, self.visual.related)
 

@@ -136,8 +136,8 @@ class GarNode(TakesPresentValues, LifecycleNode):
         configured = self._configured
         if configured is None:
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
-        self._inputs = Inputs(self, configured.settings, configured.frames, configured.places, configured.tracks)
-        self._depth = DepthInputs(self, configured.settings, configured.places)
+        self._inputs = Inputs(self, configured.settings, configured.frames, configured.depth, configured.tracks)
+        self._depth = DepthInputs(self, configured.settings, configured.depth)
         configured.worker.accept()
         configured.visual.start()
         if configured.keyframer is not None:

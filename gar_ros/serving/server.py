@@ -13,7 +13,7 @@ from gar_ros.engine.prompt import Question
 from gar_ros.frame import Frame
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.dialogues import NEW, DialogueMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.region import Region
@@ -48,13 +48,13 @@ class Server:
         engine: GarEngine,
         choice: FrameChoice,
         encoded: EncodedMemory,
-        places: Places,
+        depth: DepthMemory,
         worker: Worker,
         settings: Callable[[], Settings],
     ) -> None:
         """settings: the parameters as they are now."""
         self._engine, self._choice, self._encoded = engine, choice, encoded
-        self._places, self._worker, self._settings = places, worker, settings
+        self._depth, self._worker, self._settings = depth, worker, settings
         self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
 
     def query(self, query: Query) -> AnswerRecord:
@@ -76,7 +76,7 @@ class Server:
 
         def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
             chosen = self._choice.renew(requested)
-            self._places.surface(chosen.frame)  # kept while the model thinks
+            self._depth.surface(chosen.frame)  # kept while the model thinks
             encoded = self._encode(chosen, limits, raise_if_cancelled)
             conversation = yield from encoded.stream(question, limits.max_tokens, raise_if_cancelled)
             record = self._record(chosen, chosen.regions, question, conversation.answer, arrival_ns)
@@ -92,7 +92,7 @@ class Server:
 
         def work(raise_if_cancelled: CancelCheck) -> Generator[AnswerRecord, None, None]:
             chosen = self._choice.renew(requested)
-            self._places.surface(chosen.frame)
+            self._depth.surface(chosen.frame)
             for region in chosen.regions:
                 encoded = self._encoded.get(chosen.frame, [region], limits.max_tiles, raise_if_cancelled)
                 answer = encoded.ask(question, max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
@@ -103,7 +103,7 @@ class Server:
     def listing(self, stamp_ns: int) -> Listing:
         """Of the image of this stamp, 0: the newest. Raises GarError."""
         chosen = self._choice.choose(Request(stamp_ns=stamp_ns))
-        placed = tuple((region, self._places.extent(chosen.frame, region)) for region in chosen.regions)
+        placed = tuple((region, self._depth.extent(chosen.frame, region)) for region in chosen.regions)
         return Listing(chosen.frame, chosen.age_ns, placed)
 
     def _go_on(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
@@ -151,6 +151,6 @@ class Server:
             frame_id=chosen.frame.frame_id,
             age_ns=chosen.age_ns,
             latency_ns=time.monotonic_ns() - arrival_ns,
-            extents=tuple(self._places.extent(chosen.frame, region) for region in regions),
+            extents=tuple(self._depth.extent(chosen.frame, region) for region in regions),
             stamps_ns=tuple(frame.stamp_ns for frame, _ in chosen.video),
         )

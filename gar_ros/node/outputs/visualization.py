@@ -21,7 +21,7 @@ from visualization_msgs.msg import MarkerArray
 from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation, SceneGraph
 from gar_ros.messages.answers import answer_message
@@ -51,11 +51,11 @@ class _Drawing:
 class Visual:
     """Publishes while it exists; draws only what has subscribers, once `start` was called."""
 
-    def __init__(self, node: Node, settings: Settings, frames: FrameMemory, places: Places) -> None:
+    def __init__(self, node: Node, settings: Settings, frames: FrameMemory, depth: DepthMemory) -> None:
         self._node = node
         self._settings = settings
         self._frames = frames
-        self._places = places
+        self._depth = depth
         self._markers = Markers(_LIFETIME, z_up=bool(settings.depth.target_frame))
         self._answers = AnswerMemory(settings.memory.answers_kept)
         self._publishing = threading.Lock()
@@ -137,7 +137,7 @@ class Visual:
         if self._drawn is not None and self._drawn[0] is not frame:
             self._before = self._drawn[0]
         candidates = (one for one in (frame, self._before) if one is not None)
-        return next((one for one in candidates if self._places.surface(one) is not None), None)
+        return next((one for one in candidates if self._depth.surface(one) is not None), None)
 
     def _overlay(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> Image:
         picture = draw_overlay(frame.image, regions, answers)
@@ -145,7 +145,7 @@ class Visual:
 
     def _in_space(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
-        placed = [Placed(region.id, texts[region.id], self._places.extent(frame, region)) for region in regions]
+        placed = [Placed(region.id, texts[region.id], self._depth.extent(frame, region)) for region in regions]
         return self._markers.update(placed, self._relations(frame))
 
     def _relations(self, frame: Frame) -> tuple[Relation, ...]:
@@ -156,10 +156,10 @@ class Visual:
         return graph.relations
 
     def _cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
-        surface = self._places.surface(frame)
+        surface = self._depth.surface(frame)
         if surface is None:  # forgotten meanwhile
             return coloured_cloud(np.empty((0, 3)), np.empty((0, 3), np.uint8), _header(frame))
-        points = [self._places.points(surface, region) for region in regions]
+        points = [self._depth.points(surface, region) for region in regions]
         colours = [
             np.tile(np.array(region_colour(region.id), np.uint8), (len(found), 1))
             for region, found in zip(regions, points, strict=True)
