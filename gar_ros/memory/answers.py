@@ -45,11 +45,11 @@ class AnswerMemory:
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[str, tuple[str, ...]], AnswerRecord] = OrderedDict()
 
-    def add(self, answered: AnswerRecord) -> None:
+    def add(self, record: AnswerRecord) -> None:
         """Replaces the earlier answer to the same question about the same regions."""
-        key = (answered.question, answered.region_ids)
+        key = (record.question, record.region_ids)
         with self._lock:
-            self._answers[key] = answered
+            self._answers[key] = record
             self._answers.move_to_end(key)
             while len(self._answers) > self._capacity:
                 self._answers.popitem(last=False)
@@ -61,13 +61,13 @@ class AnswerMemory:
 
     def captions(self) -> dict[str, str]:
         """What the newest answer says of each region, by the region that is <Prompt0>."""
-        return {answered.region_ids[0]: _caption(answered) for answered in self.all()}
+        return {record.region_ids[0]: _caption(record) for record in self.all()}
 
 
-def _caption(answered: AnswerRecord) -> str:
+def _caption(record: AnswerRecord) -> str:
     """The answer, with its question where nobody could read it alone ("no: Is 3 inside 5?"); prompts by region id."""
-    text, question = (_with_ids(part, answered.region_ids) for part in (answered.answer.text, answered.question))
-    alone = len(answered.region_ids) == 1 and answered.answer.text.lower() not in ("yes", "no")
+    text, question = (_with_ids(part, record.region_ids) for part in (record.answer.text, record.question))
+    alone = len(record.region_ids) == 1 and record.answer.text.lower() not in ("yes", "no")
     return text if alone else f"{text}: {question}"
 
 

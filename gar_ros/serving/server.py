@@ -66,7 +66,7 @@ class Server:
         arrival_ns, limits = time.monotonic_ns(), self._limits(query)
         check_texts(query)
         if query.dialogue not in ("", NEW):
-            return self._go_on(query, limits, arrival_ns)
+            return self._next_turn(query, limits, arrival_ns)
         check_video(query, self._engine.prompts.max_regions)
         count = len(query.region_ids) + len(query.ad_hoc)
         question = self._engine.parse(
@@ -106,7 +106,7 @@ class Server:
         placed = tuple((region, self._depth.extent(chosen.frame, region)) for region in chosen.regions)
         return Listing(chosen.frame, chosen.age_ns, placed)
 
-    def _go_on(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
+    def _next_turn(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
         """Another turn of a conversation, on its image and regions."""
         check_continuation(query)
         count = self._dialogues.get(query.dialogue).prompts
@@ -115,17 +115,17 @@ class Server:
         def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
             dialogue = self._dialogues.get(query.dialogue)  # another turn may have come before
             conversation = yield from dialogue.encoded.stream(
-                question, limits.max_tokens, raise_if_cancelled, after=dialogue.turns
+                question, limits.max_tokens, raise_if_cancelled, after=dialogue.conversation
             )
             record = replace(
-                dialogue.answered,
+                dialogue.record,
                 answer=conversation.answer,
                 question=question.text,
                 choices=question.choices,
-                age_ns=self._choice.age_ns(dialogue.answered.stamp_ns),
+                age_ns=self._choice.age_ns(dialogue.record.stamp_ns),
                 latency_ns=time.monotonic_ns() - arrival_ns,
             )
-            self._dialogues.go_on(query.dialogue, conversation, record)
+            self._dialogues.add_turn(query.dialogue, conversation, record)
             return record
 
         return self._worker.stream(work, limits.timeout)

@@ -1,4 +1,4 @@
-"""DepthMemory in space: depth in, geometry in answers and lists, boxes and points for rviz."""
+"""Places in space: depth in, geometry in answers and lists, boxes and points for rviz."""
 
 from __future__ import annotations
 

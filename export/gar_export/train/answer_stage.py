@@ -210,7 +210,7 @@ def _kept_outputs(model: GarModel, layers: tuple[int, ...]) -> Iterator[dict[int
 
 
 def _last_crops(prefix: Tensor, crop_tokens: tuple[int, ...]) -> Tensor:
-    """DepthMemory in the prefix of each region's last crop token, in the order of the regions."""
+    """Places in the prefix of each region's last crop token, in the order of the regions."""
     ends = [int((prefix == token).nonzero().max()) for token in crop_tokens if bool((prefix == token).any())]
     return torch.tensor(ends)
 
