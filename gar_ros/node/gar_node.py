@@ -30,7 +30,7 @@ from gar_ros.node.inputs.subscriptions import every
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
-from gar_ros.serving.keyframer import LOOKS_PER_SECOND
+from gar_ros.serving.keyframer import CHECKS_PER_SECOND
 from gar_ros.serving.statistics import RequestStatistics
 
 
@@ -141,7 +141,7 @@ class GarNode(TakesPresentValues, LifecycleNode):
         configured.worker.accept()
         configured.visual.start()
         if configured.keyframer is not None:
-            self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
+            self._looking = every(self, 1 / CHECKS_PER_SECOND, configured.keyframer.make_if_due)
         configured.graphs.start(configured.grapher)
         configured.track_topic.start()
         self._replies.serve(configured.server, configured.grapher, configured.tracks.tracks, configured.visual.answered)

@@ -13,10 +13,10 @@ from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
-LONGEST = 60.0
-"""Seconds for one keyframe; nobody waits for it."""
-LOOKS_PER_SECOND = 10.0
-"""How often the newest image is looked at, whatever the camera's rate."""
+TIMEOUT = 60.0
+"""Seconds after which a keyframe is given up."""
+CHECKS_PER_SECOND = 10.0
+"""How often `make_if_due` is called, whatever the rate of the camera."""
 
 
 class Keyframer:
@@ -38,7 +38,7 @@ class Keyframer:
         self._schedule = KeyframeSchedule(period, now.keyframe.min_overlap) if period else None
         self._newest: Frame | None = None
 
-    def look(self) -> None:
+    def make_if_due(self) -> None:
         """Lets the newest image become a keyframe if it should and the model is free; never waits."""
         frame = self._frames.newest(with_regions=True)
         if frame is None or self._schedule is None or not self._worker.idle:
@@ -60,7 +60,7 @@ class Keyframer:
             self._newest = frame
 
         try:
-            self._worker.submit(work, LONGEST)
+            self._worker.submit(work, TIMEOUT)
         except GarError:  # deactivated meanwhile
             return
         self._schedule.made(frame.stamp_ns, boxes)
