@@ -47,22 +47,22 @@ class Group:
 
 
 def nearest_pairs(boxes: Mapping[str, Box], limit: int) -> list[Pair]:
-    """Both orders of every two regions, those whose box centres are nearest first; at most `limit` ordered pairs."""
-    two = itertools.combinations(boxes, 2)
-    near = sorted(two, key=lambda pair: math.dist(_centre(boxes[pair[0]]), _centre(boxes[pair[1]])))
+    """Ordered pairs of regions, at most `limit`: every two regions in both orders, nearest box centres first."""
+    unordered = itertools.combinations(boxes, 2)
+    near = sorted(unordered, key=lambda pair: math.dist(_centre(boxes[pair[0]]), _centre(boxes[pair[1]])))
     return [ordered for pair in near for ordered in (pair, pair[::-1])][:limit]
 
 
-def shared_prompts(pairs: Sequence[Pair], most: int) -> list[Group]:
-    """Few groups of at most `most` regions that hold all pairs, each pair in one of them; greedy, nearest pairs first.
+def shared_prompts(pairs: Sequence[Pair], max_regions: int) -> list[Group]:
+    """Few groups of at most `max_regions` regions (2 or more), so that each pair is in exactly one group.
 
-    most: 2 or more.
+    Greedy: a group begins with the first pair that is left and takes the region that completes most of the others.
     """
     left = dict.fromkeys(pairs)
     groups = []
     while left:
         chosen = list(next(iter(left)))
-        while len(chosen) < most:
+        while len(chosen) < max_regions:
             gains = {other: _inside(left, {*chosen, other}) for other in _regions_of(left) if other not in chosen}
             best = max(gains, key=gains.__getitem__, default=None)
             if best is None or gains[best] == _inside(left, set(chosen)):

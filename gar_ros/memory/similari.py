@@ -8,8 +8,8 @@ from similari import BoundingBox, PositionalMetricType, Sort
 
 from gar_ros.frame import Sighting
 
-_WHOLE = 1.0  # confidence where the detector gave none
-_LEAST = 0.05  # confidence that SORT still follows
+_FULL_CONFIDENCE = 1.0  # confidence where the detector gave none
+_MIN_CONFIDENCE = 0.05  # confidence that SORT still follows
 
 
 class AssociatedIds:
@@ -49,7 +49,7 @@ class AssociatedIds:
             bbox_history=1,
             max_idle_epochs=self._idle,
             method=PositionalMetricType.iou(threshold=self._overlap),
-            min_confidence=_LEAST,
+            min_confidence=_MIN_CONFIDENCE,
         )
 
 
@@ -57,6 +57,6 @@ def _box(one: Sighting) -> object:
     if one.box is None:
         raise ValueError(f"region '{one.detector_id}': expected a box to associate, got none")
     x0, y0, x1, y1 = one.box
-    known = one.score == one.score and one.score > _LEAST
-    confidence = min(one.score, _WHOLE) if known else _WHOLE
+    known = one.score == one.score and one.score > _MIN_CONFIDENCE
+    confidence = min(one.score, _FULL_CONFIDENCE) if known else _FULL_CONFIDENCE
     return BoundingBox.new_with_confidence(x0, y0, x1 - x0, y1 - y0, confidence).as_xyaah()

@@ -11,13 +11,13 @@ from gar_ros.frame import Frame
 from gar_ros.region import Region
 from gar_ros.settings import Settings
 
-LONGEST_TEXT = 4096
+MAX_CHARACTERS = 4096
 """Characters of a question, and of all its choices together."""
-MOST_CHOICES = 64
-MOST_TOKENS = 1024
-LONGEST_AGO = 1e5
+MAX_CHOICES = 64
+MAX_TOKENS = 1024
+MAX_AGO = 1e5
 """Seconds."""
-LONGEST_TIMEOUT = 3600.0
+MAX_TIMEOUT = 3600.0
 """Seconds."""
 
 
@@ -73,10 +73,10 @@ class Limits:
 
 def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
     """model_tiles: the most tiles that the model takes. Raises GarError INVALID_REQUEST for a number out of range."""
-    check_number("timeout", request.timeout, LONGEST_TIMEOUT)
+    check_number("timeout", request.timeout, MAX_TIMEOUT)
     check_number("max_age", request.max_age, math.inf)
-    check_number("ago", request.ago, LONGEST_AGO)
-    check_number("max_tokens", request.max_tokens, MOST_TOKENS)
+    check_number("ago", request.ago, MAX_AGO)
+    check_number("max_tokens", request.max_tokens, MAX_TOKENS)
     return Limits(
         max_tokens=request.max_tokens or settings.request.max_tokens,
         timeout=request.timeout or settings.request.timeout,
@@ -84,33 +84,33 @@ def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
     )
 
 
-def check_number(name: str, value: float, most: float) -> None:
+def check_number(name: str, value: float, maximum: float) -> None:
     """Refuses what is no default (0) and out of range."""
-    if not 0 <= value <= most:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")
+    if not 0 <= value <= maximum:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {maximum:g}, got {value:g}")
 
 
 def check_texts(query: Query) -> None:
     """Refuses longer texts and more choices than anybody means, before they become tokens."""
-    if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
+    if max(len(query.question), sum(map(len, query.choices))) > MAX_CHARACTERS:
         raise GarError(
-            ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
+            ErrorCode.QUESTION_TOO_LONG, f"expected at most {MAX_CHARACTERS} characters in question and choices"
         )
     different = len(set(query.choices))
-    if len(query.choices) > MOST_CHOICES or different < len(query.choices):
+    if len(query.choices) > MAX_CHOICES or different < len(query.choices):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, {different} of them "
+            f"expected at most {MAX_CHOICES} different choices, got {len(query.choices)}, {different} of them "
             "different",
         )
 
 
-def check_video(query: Query, most_images: int) -> None:
+def check_video(query: Query, max_images: int) -> None:
     """Refuses a video of anything but one region that a detector named, or of more images than the model takes."""
-    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > most_images):
+    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > max_images):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"keyframes: expected one region id and at most {most_images} images, got {len(query.region_ids)} ids, "
+            f"keyframes: expected one region id and at most {max_images} images, got {len(query.region_ids)} ids, "
             f"{len(query.ad_hoc)} regions with the request, and {query.keyframes} images",
         )
 

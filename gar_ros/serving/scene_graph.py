@@ -14,12 +14,12 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
 from gar_ros.serving.frame_choice import FrameChoice, check_different
-from gar_ros.serving.requests import LONGEST_TEXT, MOST_CHOICES, Request, check_number, limits_of
+from gar_ros.serving.requests import MAX_CHARACTERS, MAX_CHOICES, Request, check_number, limits_of
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
 YES_NO = ("yes", "no")
-MOST_PAIRS = 10_000
+MAX_PAIRS = 10_000
 GRACE = 30.0
 """Seconds beyond the timeout that the request may wait for the one before it; nothing is scored in them."""
 
@@ -59,7 +59,7 @@ class Grapher:
         arrival, settings = time.monotonic(), self._settings()
         limits = limits_of(request, settings, self._engine.manifest.tiles.max_tiles)
         check_number("threshold", request.threshold, 1.0)
-        check_number("max_pairs", request.max_pairs, MOST_PAIRS)
+        check_number("max_pairs", request.max_pairs, MAX_PAIRS)
         check_different(request.region_ids)
         predicates = _checked(request.predicates) or settings.graph.predicates
         threshold = request.threshold or settings.graph.threshold
@@ -116,11 +116,11 @@ class Grapher:
 
 def _checked(predicates: Sequence[str]) -> tuple[str, ...]:
     stripped = tuple(text.strip() for text in predicates)
-    if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MOST_CHOICES:
+    if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MAX_CHOICES:
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different predicates, none empty, got {list(predicates)[:MOST_CHOICES]}",
+            f"expected at most {MAX_CHOICES} different predicates, none empty, got {list(predicates)[:MAX_CHOICES]}",
         )
-    if sum(map(len, stripped)) > LONGEST_TEXT:
-        raise GarError(ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters of predicates")
+    if sum(map(len, stripped)) > MAX_CHARACTERS:
+        raise GarError(ErrorCode.QUESTION_TOO_LONG, f"expected at most {MAX_CHARACTERS} characters of predicates")
     return stripped

@@ -18,7 +18,7 @@ from gar_ros.view.text import Font, drawable, font_for, shorten, wrap
 
 FILL_OPACITY = 0.18  # low: an object's own colour must stay recognisable
 _PLATE = (18, 18, 18, 215)  # RGBA behind captions: white text on it is readable on any picture
-_LONGEST_ID = 14  # characters
+_MAX_ID_CHARACTERS = 14  # characters
 
 
 class _Style(NamedTuple):
@@ -118,8 +118,8 @@ def _measure(region_id: str, caption: str, style: _Style, image_size: tuple[int,
     pad = max(1, em // 4)
     id_font, font = font_for(region_id, em), font_for(caption, em)
     id_text = drawable(region_id, id_font)
-    if len(id_text) > _LONGEST_ID:  # the end of a track id tells more than its middle
-        id_text = id_text[: _LONGEST_ID // 2] + "…" + id_text[-(_LONGEST_ID // 2 - 1) :]
+    if len(id_text) > _MAX_ID_CHARACTERS:  # the end of a track id tells more than its middle
+        id_text = id_text[: _MAX_ID_CHARACTERS // 2] + "…" + id_text[-(_MAX_ID_CHARACTERS // 2 - 1) :]
     id_text = shorten(id_text, id_font.getlength, image_size[0] - 2 * pad)
     badge_width = round(id_font.getlength(id_text)) + 2 * pad
     room = min(12 * em, image_size[0] - badge_width - 2 * pad)
