@@ -67,9 +67,7 @@ class DetectorIds:
     def __init__(self, lost_ns: int) -> None:
         """lost_ns: nanoseconds without a sighting, by stamps, after which an id stands for another object."""
         self._lost_ns = lost_ns
-        self._known: dict[
-            str, tuple[int, str, int]
-        ] = {}  # detector's id -> times it was given to an object, label, last stamp
+        self._known: dict[str, tuple[int, str, int]] = {}  # detector's id -> count of its objects, label, last stamp
 
     def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
         """See Tracker."""
@@ -132,9 +130,10 @@ class TrackMemory:
         sightings = source.sightings(self._tracker.needs_boxes)
         with self._lock:
             track_ids = self._tracker.track_ids(frame.stamp_ns, sightings)
-            detector_ids = {id: sighting.detector_id for id, sighting in zip(track_ids, sightings, strict=True)}
-            if any(id != detector_id for id, detector_id in detector_ids.items()):
-                frame = replace(frame, regions=RenamedRegions(source, detector_ids))
+            detector_ids = [sighting.detector_id for sighting in sightings]
+            if track_ids != detector_ids:
+                mapping = dict(zip(track_ids, detector_ids, strict=True))
+                frame = replace(frame, regions=RenamedRegions(source, mapping))
             for track_id, sighting in zip(track_ids, sightings, strict=True):
                 self._update(track_id, sighting, frame)
             self._newest = frame
