@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
 from gar_ros.view.colours import region_colour, text_colour_on
-from gar_ros.view.labels import Spot, place_labels
+from gar_ros.view.labels import Spot, arrange_labels
 from gar_ros.view.text import Font, drawable, font_for, shorten, wrap
 
 FILL_OPACITY = 0.18  # low: an object's own colour must stay recognisable
@@ -107,7 +107,7 @@ def _fit_labels(
         too_much = sum(label.size[0] * label.size[1] for label in labels) > image_size[0] * image_size[1]
         if too_much and style is not _STYLES[-1]:
             continue
-        spots = place_labels(regions, [label.size for label in labels], image_size)
+        spots = arrange_labels(regions, [label.size for label in labels], image_size)
         if all(spot.free for spot in spots):
             break
     return labels, spots
