@@ -51,10 +51,10 @@ class Grapher:
         self._engine, self._choice, self._encoded = engine, choice, encoded
         self._worker, self._settings = worker, settings
 
-    def graph(self, request: GraphRequest, give_way: Callable[[], bool] = lambda: False) -> SceneGraph:
+    def graph(self, request: GraphRequest, should_stop: Callable[[], bool] = lambda: False) -> SceneGraph:
         """Waits for the graph; what could not be scored within the timeout is counted as skipped. Raises GarError.
 
-        give_way: asked between questions; True ends the work with what was scored until then.
+        should_stop: asked between questions; True ends the work with what was scored until then.
         """
         arrival, settings = time.monotonic(), self._settings()
         limits = limits_of(request, settings, self._engine.manifest.tiles.max_tiles)
@@ -66,7 +66,7 @@ class Grapher:
         requested = self._choice.choose(request)
 
         def over() -> bool:
-            return time.monotonic() > arrival + limits.timeout or give_way()
+            return time.monotonic() > arrival + limits.timeout or should_stop()
 
         def work(raise_if_cancelled: CancelCheck) -> SceneGraph:
             chosen = self._choice.renew(requested)

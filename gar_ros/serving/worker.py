@@ -145,7 +145,7 @@ class Worker:
             return self._running is None and not self._waiting
 
     @property
-    def wanted(self) -> bool:
+    def has_waiting(self) -> bool:
         """Somebody waits for the model: work nobody waits for should end."""
         return self.waiting > 0
 
