@@ -251,7 +251,9 @@ def test_a_stamp_that_is_not_kept_is_told_those_that_are(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=0.5))
     code, message = refusal(lambda: bench.ask("a", stamp_ns=5))
     assert code is ErrorCode.NO_FRAME
-    assert message == "no image with regions of stamp 0.000000005 is kept; newest first: 999.500000000"
+    assert message == (
+        "expected the stamp of an image with regions that is kept (newest first: 999.500000000), got 0.000000005"
+    )
 
 
 def test_a_dead_camera_gives_stale_frame_with_the_age(bench: Bench) -> None:
