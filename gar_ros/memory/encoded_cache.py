@@ -1,4 +1,4 @@
-"""Encoded frames that may be asked about again."""
+"""A cache of encoded frames, so that further questions about them cost no vision pass."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _Key = tuple[object, ...]
 
 
 class EncodedMemory:
-    """The last few encoded (frame, regions): further questions about them reuse features and KV cache.
+    """The encoded frames used last, by frame and regions. Further questions reuse their features and KV cache.
 
-    Belongs to one thread, the one that owns the engine.
+    Not thread-safe: only the thread that uses the engine may call it.
     """
 
     def __init__(self, engine: GarEngine, capacity: int, keyframes: KeyframeMemory | None = None) -> None:
-        """keyframes: asked first, and given what it lacks; None: every choice of regions is encoded for itself."""
+        """capacity: number of encoded frames kept. keyframes: where frames are looked up, and added when missing, so
+        that all regions of a frame share one vision pass; None: each choice of regions is encoded by itself."""
         self._engine = engine
         self._capacity = capacity
         self._keyframes = keyframes
@@ -38,10 +39,13 @@ class EncodedMemory:
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
     ) -> EncodedFrame:
-        """Encodes the frame with these regions, or finds it. `raise_if_cancelled` may raise GarError to stop."""
+        """The frame encoded with these regions, <PromptN> being regions[N]; from the cache where it is there.
+
+        raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode` does.
+        """
         key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(fingerprint, regions))
         if key not in self._kept:
-            # Room first: two KV caches at once is what the capacity is there to prevent.
+            # Evict before encoding: the capacity also bounds the memory that is taken meanwhile.
             while len(self._kept) >= self._capacity:
                 self._kept.popitem(last=False)
             self._kept[key] = self._shared(frame, regions, max_tiles, raise_if_cancelled) or self._engine.encode(
@@ -57,7 +61,7 @@ class EncodedMemory:
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
     ) -> EncodedFrame | None:
-        """From a keyframe of all the frame's regions, made where it lacks; None where regions aren't the frame's."""
+        """The frame encoded by way of a keyframe, made when missing; None when a region isn't one of the frame's."""
         if self._keyframes is None:
             return None
         all_regions = askable(frame)

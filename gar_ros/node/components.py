@@ -13,7 +13,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
@@ -31,7 +31,7 @@ from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.timers import every
 from gar_ros.serving.frame_choice import FrameChoice
-from gar_ros.serving.keyframer import LOOKS_PER_SECOND, Keyframer
+from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
 from gar_ros.serving.worker import Worker
@@ -60,10 +60,10 @@ class Components:
             now.tracking.images_kept,
         )
         poses = make_poses(node, now.depth.target_frame, lifetime)
-        self.places = Places(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
+        self.depth = DepthMemory(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
-        space = SpaceTopics(node, now, self.frames, self.places, self.answers.captions, lifetime)
+        space = SpaceTopics(node, now, self.frames, self.depth, self.answers.captions, lifetime)
         self.worker = Worker(
             now.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
@@ -73,7 +73,7 @@ class Components:
         choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
         keyframes = self.keyframer.keyframes if self.keyframer else None
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
-        self.server = Server(engine, choice, encoded, self.places, self.worker, settings)
+        self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime),
@@ -118,12 +118,12 @@ class Activity:
         Raises GarError INVALID_REQUEST for a QoS override that is no policy.
         """
         settings = components.settings
-        self._inputs = Inputs(node, settings, components.frames, components.places, components.tracks, lifetime)
-        DepthInputs(node, settings, components.places, lifetime)
+        self._inputs = Inputs(node, settings, components.frames, components.depth, components.tracks, lifetime)
+        DepthInputs(node, settings, components.depth, lifetime)
         lifetime.callback(components.cancel)
         components.worker.accept()
         if components.keyframer is not None:
-            every(node, 1 / LOOKS_PER_SECOND, components.keyframer.look, lifetime)
+            every(node, 1 / CHECKS_PER_SECOND, components.keyframer.make_if_due, lifetime)
         for output in components.outputs:
             output.start(lifetime)
         tracks, on_answer = components.tracks.tracks, components.answers.publish

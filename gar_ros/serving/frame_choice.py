@@ -1,4 +1,4 @@
-"""Which image and which of its regions a request speaks of: the newest, by stamp, ago, out of view, keyframe, video."""
+"""Chooses the image and the regions that a request is about: newest, by stamp, ago, out of view, keyframe, video."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from gar_ros.serving.requests import Query, Request
 from gar_ros.settings import Settings
 
 Why = Literal["newest", "stamp", "ago", "out of view", "keyframe"]
-"""What made it this image: it is the newest, the request named its stamp or how long ago, it is the last one that
-showed the regions, or it is a keyframe that serves instead of an image that is a little newer."""
+"""Why an image was chosen: it is the newest; the request named its stamp, or how long ago it was; it is the last one
+that showed regions which are out of view; it is a keyframe that serves instead of an image that is a little newer."""
 
 StandIn = Callable[[Frame, Sequence[str]], Frame]
-"""Of an image and region ids: the keyframe that serves instead of the image, else the image."""
+"""Called with an image and region ids. Returns a keyframe that serves instead of the image, or the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """What a request speaks of. regions: in prompt order. age_ns: from the image's stamp to now.
+    """The image and the regions that a request is about.
 
-    video: the images of a video and the only region in each, oldest first, the last one `frame`; else empty.
+    regions: in prompt order. age_ns: time from the image's stamp to the choice, nanoseconds. why: why this image.
+    video: for a video its images with the one region in each, oldest first and `frame` last; else empty.
     """
 
     request: Request
@@ -39,7 +40,7 @@ class Chosen:
 
 
 class FrameChoice:
-    """Chooses among the images that are kept, and keeps what it chose. Thread-safe."""
+    """Chooses among the remembered images and makes the memory keep what was chosen. Thread-safe."""
 
     def __init__(
         self,
@@ -49,13 +50,14 @@ class FrameChoice:
         now_ns: Callable[[], int],
         stand_in: StandIn | None = None,
     ) -> None:
-        """tracks: where regions out of view are remembered. settings: the parameters as they are now. now_ns: the time
-        in which images are stamped, nanoseconds."""
+        """tracks: where regions that are out of view are looked up; None: nowhere. settings: returns the current
+        parameters. now_ns: returns the time on the clock that stamps images, nanoseconds. stand_in: finds keyframes
+        that may serve instead of the newest image; None: there are none."""
         self._frames, self._tracks, self._settings, self._now_ns = frames, tracks, settings, now_ns
         self._stand_in = stand_in
 
     def choose(self, request: Request) -> Chosen:
-        """The image and the regions of a request: those it names and brings, or all that can be asked about.
+        """The image that a request is about, with the regions that it names or brings; without any, all regions.
 
         Raises GarError NO_FRAME, STALE_FRAME, UNKNOWN_REGION, EMPTY_MASK, INVALID_REQUEST.
         """
@@ -73,20 +75,20 @@ class FrameChoice:
         return Chosen(request, frame, tuple(regions or askable(frame)), self.age_ns(frame.stamp_ns), why, video)
 
     def renew(self, chosen: Chosen) -> Chosen:
-        """The same at a later moment: by then another image is the newest. Raises as `choose` does."""
+        """The choice made again, since another image may be the newest by now. Raises GarError as `choose` does."""
         if chosen.why in ("stamp", "ago"):
             return replace(chosen, age_ns=self.age_ns(chosen.frame.stamp_ns))
         return self.choose(chosen.request)
 
     def age_ns(self, stamp_ns: int) -> int:
-        """From an image's stamp to now, nanoseconds."""
+        """The time from an image's stamp to now, nanoseconds."""
         return self._now_ns() - stamp_ns
 
     def _image(self, request: Request) -> tuple[Frame, Why]:
         why: Why
         if request.ago:
             if request.stamp_ns:
-                raise GarError(ErrorCode.INVALID_REQUEST, "expected a stamp or ago, got both")
+                raise GarError(ErrorCode.INVALID_REQUEST, "expected either stamp or ago, got both: leave one of them 0")
             frame, why = self._ago(request.ago), "ago"
         elif request.stamp_ns:
             frame, why = self._stamped(request), "stamp"
@@ -114,16 +116,16 @@ class FrameChoice:
     def _stamped(self, request: Request) -> Frame:
         found = self._frames.at(request.stamp_ns, request.needs_regions)
         if found is None:
-            kept = ", ".join(map(_seconds, self._frames.stamps(request.needs_regions)[:10]))
+            kept = ", ".join(map(_seconds, self._frames.stamps(request.needs_regions)[:10])) or "none"
             raise GarError(
                 ErrorCode.NO_FRAME,
-                f"no image{_with_regions(request)} of stamp {_seconds(request.stamp_ns)} is kept; newest first: "
-                f"{kept or 'none'}",
+                f"expected the stamp of an image{_with_regions(request)} that is kept (newest first: {kept}), "
+                f"got {_seconds(request.stamp_ns)}",
             )
         return found
 
     def _ago(self, ago: float) -> Frame:
-        """The image with regions nearest to `ago` seconds before the newest."""
+        """The image with regions that is nearest to `ago` seconds before the newest one."""
         kept = self._frames.history()
         if not kept:
             raise GarError(ErrorCode.NO_FRAME, "no image with regions has arrived yet")
@@ -133,12 +135,13 @@ class FrameChoice:
             ages = ", ".join(f"{(kept[-1].stamp_ns - frame.stamp_ns) / 1e9:.2f}" for frame in kept[::-1][:20])
             raise GarError(
                 ErrorCode.NO_FRAME,
-                f"expected an image {ago:g} s before the newest, within {slop:g} s; kept are those {ages} s before it",
+                f"no image is within past.slop ({slop:g} s) of {ago:g} s before the newest; kept are those {ages} s "
+                "before it",
             )
         return nearest
 
     def _video(self, last: Frame, region: Region, count: int) -> tuple[tuple[Frame, Region], ...]:
-        """The last `count` kept images that show the region, up to `last`; fewer where not so many are kept."""
+        """The newest kept images that show the region, up to `last`, with the region; at most `count`, oldest first."""
         shown = [
             (frame, frame.regions.region(region.id))
             for frame in self._frames.past()
@@ -147,7 +150,7 @@ class FrameChoice:
         return (*shown[1 - count :], (last, region))
 
     def _check_age(self, frame: Frame, max_age: float, what: str) -> None:
-        """max_age: seconds. what: the image in words."""
+        """Raises GarError STALE_FRAME for an image older than `max_age` seconds. what: names the image in the error."""
         age = self.age_ns(frame.stamp_ns) / 1e9
         if age > max_age:
             raise GarError(ErrorCode.STALE_FRAME, f"{what} is {age:.2f} s old, but max_age is {max_age:g} s")
@@ -160,13 +163,13 @@ class FrameChoice:
 
 
 def check_different(ids: Sequence[str]) -> None:
-    """Refuses a region that is named twice."""
+    """Raises GarError INVALID_REQUEST for a region id that is named twice."""
     if len(set(ids)) < len(ids):
         raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {list(ids)}")
 
 
 def _check_known(ids: Sequence[str], frame: Frame) -> None:
-    """Names the ids there are, not too many of them."""
+    """Raises GarError UNKNOWN_REGION for an id that the frame lacks; the error lists the ids that it has."""
     known = _ids(frame)
     for region_id in ids:
         if region_id not in known:

@@ -1,4 +1,4 @@
-"""What a caller asks for, and within which limits."""
+"""Requests as values, their limits, and the checks that need no model."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from gar_ros.frame import Frame
 from gar_ros.region import Region
 from gar_ros.settings import Settings
 
-LONGEST_TEXT = 4096
-"""Characters of a question, and of all its choices together."""
-MOST_CHOICES = 64
-MOST_TOKENS = 1024
-LONGEST_AGO = 1e5
-"""Seconds."""
-LONGEST_TIMEOUT = 3600.0
-"""Seconds."""
+MAX_CHARACTERS = 4096
+"""Largest number of characters of a question, and of all its choices together."""
+MAX_CHOICES = 64
+MAX_TOKENS = 1024
+MAX_AGO = 1e5  # seconds
+MAX_TIMEOUT = 3600.0  # seconds
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which regions of which image, and within which limits; 0: the node's default. No region_ids: all regions.
+    """Which regions of which image a request is about, and within which limits. A limit of 0 is the node's default.
 
-    stamp_ns: of the image, nanoseconds; 0: the newest. ago: the image so long before the newest instead, seconds.
-    max_age, timeout: seconds.
+    region_ids: empty for all regions. stamp_ns: the image's stamp, nanoseconds; 0 for the newest image. ago: age of the
+    image relative to the newest, seconds; 0 when it is not chosen so. max_tokens: length of the answer. max_age:
+    largest age of the image, seconds. timeout: time until the answer, seconds.
     """
 
     region_ids: tuple[str, ...] = ()
@@ -38,16 +37,17 @@ class Request:
 
     @property
     def needs_regions(self) -> bool:
-        """Whether only an image in which a detector found regions can serve."""
+        """Whether the request needs an image in which a detector has found regions."""
         return True
 
 
 @dataclass(frozen=True)
 class Query(Request):
-    """One question. ad_hoc: regions that came with the request, as functions that make them for an image.
+    """One question.
 
-    keyframes: 2 or more ask about the only region through so many kept images, as a video. dialogue: "new" or the id
-    of a conversation; empty: a question for itself.
+    choices: empty for an open question. keyframes: 2 or more ask about the one region in as many past images, as a
+    video. dialogue: "new" or the id of a conversation; empty for a question that is not part of one. ad_hoc: regions
+    that come with the request, as functions that make the region for an image.
     """
 
     question: str = ""
@@ -58,13 +58,17 @@ class Query(Request):
 
     @property
     def needs_regions(self) -> bool:
-        """See Request: regions that come with the question need no detector."""
+        """See Request. Regions that come with the question need no detector."""
         return bool(self.region_ids)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a request, the node's defaults filled in. timeout: seconds."""
+    """The limits of a request with the node's defaults filled in.
+
+    max_tokens: length of the answer. timeout: seconds from the request's arrival to its answer. max_tiles: number of
+    tiles of the image, without the thumbnail.
+    """
 
     max_tokens: int
     timeout: float
@@ -72,11 +76,14 @@ class Limits:
 
 
 def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
-    """model_tiles: the most tiles that the model takes. Raises GarError INVALID_REQUEST for a number out of range."""
-    check_number("timeout", request.timeout, LONGEST_TIMEOUT)
+    """The limits of a request. model_tiles: largest number of tiles that the model takes.
+
+    Raises GarError INVALID_REQUEST for a number out of range.
+    """
+    check_number("timeout", request.timeout, MAX_TIMEOUT)
     check_number("max_age", request.max_age, math.inf)
-    check_number("ago", request.ago, LONGEST_AGO)
-    check_number("max_tokens", request.max_tokens, MOST_TOKENS)
+    check_number("ago", request.ago, MAX_AGO)
+    check_number("max_tokens", request.max_tokens, MAX_TOKENS)
     return Limits(
         max_tokens=request.max_tokens or settings.request.max_tokens,
         timeout=request.timeout or settings.request.timeout,
@@ -84,41 +91,45 @@ def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
     )
 
 
-def check_number(name: str, value: float, most: float) -> None:
-    """Refuses what is no default (0) and out of range."""
-    if not 0 <= value <= most:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")
+def check_number(name: str, value: float, maximum: float) -> None:
+    """Raises GarError INVALID_REQUEST for a number outside 0..maximum and for NaN; `name` names it in the error."""
+    if not 0 <= value <= maximum:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {maximum:g}, got {value:g}")
 
 
 def check_texts(query: Query) -> None:
-    """Refuses longer texts and more choices than anybody means, before they become tokens."""
-    if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
+    """Raises GarError QUESTION_TOO_LONG or INVALID_REQUEST for texts and choices beyond the limits above."""
+    characters = (len(query.question), sum(map(len, query.choices)))
+    if max(characters) > MAX_CHARACTERS:
         raise GarError(
-            ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
+            ErrorCode.QUESTION_TOO_LONG,
+            f"expected at most {MAX_CHARACTERS} characters in the question, and as many in all choices together, got "
+            f"{characters[0]} and {characters[1]}",
         )
     different = len(set(query.choices))
-    if len(query.choices) > MOST_CHOICES or different < len(query.choices):
+    if len(query.choices) > MAX_CHOICES or different < len(query.choices):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, {different} of them "
+            f"expected at most {MAX_CHOICES} different choices, got {len(query.choices)}, {different} of them "
             "different",
         )
 
 
-def check_video(query: Query, most_images: int) -> None:
-    """Refuses a video of anything but one region that a detector named, or of more images than the model takes."""
-    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > most_images):
+def check_video(query: Query, max_images: int) -> None:
+    """Raises GarError INVALID_REQUEST for a video of other than one detected region or of more than `max_images`."""
+    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > max_images):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"keyframes: expected one region id and at most {most_images} images, got {len(query.region_ids)} ids, "
-            f"{len(query.ad_hoc)} regions with the request, and {query.keyframes} images",
+            f"keyframes: expected at most {max_images} images and the id of one detected region, got {query.keyframes} "
+            f"images, {len(query.region_ids)} region ids and {len(query.ad_hoc)} regions that came with the request",
         )
 
 
 def check_continuation(query: Query) -> None:
-    """Refuses other regions or another image in a conversation that goes on."""
+    """Raises GarError INVALID_REQUEST for a further turn that names an image or regions."""
     if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            "expected no regions, stamp, ago or keyframes in a dialogue that goes on: it has those of its start",
+            "expected no regions, stamp, ago or keyframes: a dialogue that goes on keeps the image and regions of its "
+            "first question",
         )

@@ -13,7 +13,7 @@ from gar_ros.engine.prompt import Question
 from gar_ros.frame import Frame
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.dialogues import NEW, DialogueMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.region import Region
@@ -33,7 +33,10 @@ from gar_ros.settings import Settings
 
 @dataclass(frozen=True)
 class Listing:
-    """The regions that can be asked about, with their places in space. age_ns: from the image's stamp to now."""
+    """The regions of an image that can be asked about.
+
+    age_ns: time from the image's stamp to now, nanoseconds. regions: each with its place in space.
+    """
 
     frame: Frame
     age_ns: int
@@ -41,32 +44,35 @@ class Listing:
 
 
 class Server:
-    """Answers requests from what is remembered. Called from many threads; the worker's does the model's work."""
+    """Answers requests from what is remembered. Thread-safe; the model's work is done in the worker's thread."""
 
     def __init__(
         self,
         engine: GarEngine,
         choice: FrameChoice,
         encoded: EncodedMemory,
-        places: Places,
+        depth: DepthMemory,
         worker: Worker,
         settings: Callable[[], Settings],
     ) -> None:
-        """settings: the parameters as they are now."""
+        """settings: returns the current parameters."""
         self._engine, self._choice, self._encoded = engine, choice, encoded
-        self._places, self._worker, self._settings = places, worker, settings
+        self._depth, self._worker, self._settings = depth, worker, settings
         self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
 
     def query(self, query: Query) -> AnswerRecord:
-        """Waits for the answer. Raises GarError."""
+        """The answer to a question; waits for it. Raises GarError as `begin` does, or what stopped the model."""
         return self.begin(query).result()
 
     def begin(self, query: Query) -> Job[str, AnswerRecord]:
-        """Queues a question. The job's items are what each token adds to a free text. Raises GarError."""
+        """The queued job of a question: its items are what each token adds to a free text, its result is the answer.
+
+        Raises GarError at once when the request can't be answered or the queue is full.
+        """
         arrival_ns, limits = time.monotonic_ns(), self._limits(query)
         check_texts(query)
         if query.dialogue not in ("", NEW):
-            return self._go_on(query, limits, arrival_ns)
+            return self._next_turn(query, limits, arrival_ns)
         check_video(query, self._engine.prompts.max_regions)
         count = len(query.region_ids) + len(query.ad_hoc)
         question = self._engine.parse(
@@ -76,7 +82,7 @@ class Server:
 
         def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
             chosen = self._choice.renew(requested)
-            self._places.surface(chosen.frame)  # kept while the model thinks
+            self._depth.surface(chosen.frame)  # counts as used from now on, so it is still there when the answer is
             encoded = self._encode(chosen, limits, raise_if_cancelled)
             conversation = yield from encoded.stream(question, limits.max_tokens, raise_if_cancelled)
             record = self._record(chosen, chosen.regions, question, conversation.answer, arrival_ns)
@@ -85,14 +91,17 @@ class Server:
         return self._worker.stream(work, limits.timeout)
 
     def describe(self, request: Request) -> Job[AnswerRecord, None]:
-        """Queues a description of each region. The job's items are the answers, in the order asked. Raises GarError."""
+        """The queued job of a description of each region: its items are the answers, in the order of the regions.
+
+        Raises GarError as `begin` does.
+        """
         arrival_ns, limits = time.monotonic_ns(), self._limits(request)
         question = self._engine.parse(None, (), 1, limits.max_tokens)
         requested = self._choice.choose(request)
 
         def work(raise_if_cancelled: CancelCheck) -> Generator[AnswerRecord, None, None]:
             chosen = self._choice.renew(requested)
-            self._places.surface(chosen.frame)
+            self._depth.surface(chosen.frame)
             for region in chosen.regions:
                 encoded = self._encoded.get(chosen.frame, [region], limits.max_tiles, raise_if_cancelled)
                 answer = encoded.ask(question, max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
@@ -101,31 +110,34 @@ class Server:
         return self._worker.stream(work, limits.timeout)
 
     def listing(self, stamp_ns: int) -> Listing:
-        """Of the image of this stamp, 0: the newest. Raises GarError."""
+        """The regions of the image of this stamp in nanoseconds; 0 for the newest image.
+
+        Raises GarError as `FrameChoice.choose` does.
+        """
         chosen = self._choice.choose(Request(stamp_ns=stamp_ns))
-        placed = tuple((region, self._places.extent(chosen.frame, region)) for region in chosen.regions)
+        placed = tuple((region, self._depth.extent(chosen.frame, region)) for region in chosen.regions)
         return Listing(chosen.frame, chosen.age_ns, placed)
 
-    def _go_on(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
-        """Another turn of a conversation, on its image and regions."""
+    def _next_turn(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
+        """The queued job of a further question of a conversation, about the image and regions of the first one."""
         check_continuation(query)
         count = self._dialogues.get(query.dialogue).prompts
         question = self._engine.parse(query.question, query.choices, count, limits.max_tokens, turn=True)
 
         def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
-            dialogue = self._dialogues.get(query.dialogue)  # another turn may have come before
+            dialogue = self._dialogues.get(query.dialogue)  # read again: another turn may have ended meanwhile
             conversation = yield from dialogue.encoded.stream(
-                question, limits.max_tokens, raise_if_cancelled, after=dialogue.turns
+                question, limits.max_tokens, raise_if_cancelled, after=dialogue.conversation
             )
             record = replace(
-                dialogue.answered,
+                dialogue.record,
                 answer=conversation.answer,
                 question=question.text,
                 choices=question.choices,
-                age_ns=self._choice.age_ns(dialogue.answered.stamp_ns),
+                age_ns=self._choice.age_ns(dialogue.record.stamp_ns),
                 latency_ns=time.monotonic_ns() - arrival_ns,
             )
-            self._dialogues.go_on(query.dialogue, conversation, record)
+            self._dialogues.add_turn(query.dialogue, conversation, record)
             return record
 
         return self._worker.stream(work, limits.timeout)
@@ -151,6 +163,6 @@ class Server:
             frame_id=chosen.frame.frame_id,
             age_ns=chosen.age_ns,
             latency_ns=time.monotonic_ns() - arrival_ns,
-            extents=tuple(self._places.extent(chosen.frame, region) for region in regions),
+            extents=tuple(self._depth.extent(chosen.frame, region) for region in regions),
             stamps_ns=tuple(frame.stamp_ns for frame, _ in chosen.video),
         )

@@ -1,4 +1,4 @@
-"""What was asked and how long it took."""
+"""Counts of requests by outcome, and how long answers took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gar_ros.errors import ErrorCode
 _log = logging.getLogger(__name__)
 
 WINDOW = 200
-"""Answered requests that latencies are taken from."""
+"""Number of newest answers whose latencies are kept."""
 
 
 class RequestStatistics:
@@ -25,7 +25,7 @@ class RequestStatistics:
         self._seconds: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, code: ErrorCode, seconds: float) -> None:
-        """One request that was replied to with `code`, `seconds` after it came."""
+        """Counts a request that was replied to with `code`, `seconds` after its arrival."""
         _log.debug("a request was replied to with %s after %.1f ms", code.name, seconds * 1e3)
         with self._lock:
             self._outcomes[code] += 1
@@ -33,12 +33,12 @@ class RequestStatistics:
                 self._seconds.append(seconds)
 
     def outcomes(self) -> dict[ErrorCode, int]:
-        """How many requests had each outcome."""
+        """The number of requests by outcome."""
         with self._lock:
             return dict(self._outcomes)
 
     def latency(self) -> tuple[float, float]:
-        """Median and 95th percentile of the newest answers, seconds; NaN without one."""
+        """Median and 95th percentile of the latencies of the newest answers, seconds; NaN before the first answer."""
         with self._lock:
             seconds = list(self._seconds)
         if not seconds:

@@ -145,7 +145,7 @@ def test_a_graph_that_takes_too_long_is_partial(bench: Bench) -> None:
 
 def test_a_graph_nobody_asked_for_gives_way(bench: Bench) -> None:
     bench.show("abcd")
-    graph = bench.grapher.graph(GraphRequest(), give_way=lambda: len(bench.engine.asked) == 5)
+    graph = bench.grapher.graph(GraphRequest(), should_stop=lambda: len(bench.engine.asked) == 5)
     assert graph.asked == 5
 
 

@@ -25,7 +25,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, Sighting
 from gar_ros.geometry.surface import CloudSurface
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
@@ -129,7 +129,7 @@ class Bench:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.frames = FrameMemory(8)
-        self.places = Places(8, slop_ns=0)
+        self.depth = DepthMemory(8, slop_ns=0)
         self.worker = Worker(2, lambda error: None)
         self.worker.accept()
         self.settings = Settings()
@@ -141,7 +141,7 @@ class Bench:
         """Makes the server from the other parts."""
         engine, settings = cast(GarEngine, self.engine), lambda: self.settings
         choice = FrameChoice(self.frames, self.tracks, settings, lambda: self.now_ns)
-        self.server = Server(engine, choice, EncodedMemory(engine, 2), self.places, self.worker, settings)
+        self.server = Server(engine, choice, EncodedMemory(engine, 2), self.depth, self.worker, settings)
 
     def describe(self, request: Request) -> list[AnswerRecord]:
         """The descriptions of all regions."""
@@ -252,7 +252,9 @@ def test_a_stamp_that_is_not_kept_is_told_those_that_are(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=0.5))
     code, message = refusal(lambda: bench.ask("a", stamp_ns=5))
     assert code is ErrorCode.NO_FRAME
-    assert message == "no image with regions of stamp 0.000000005 is kept; newest first: 999.500000000"
+    assert message == (
+        "expected the stamp of an image with regions that is kept (newest first: 999.500000000), got 0.000000005"
+    )
 
 
 def test_a_dead_camera_gives_stale_frame_with_the_age(bench: Bench) -> None:
@@ -366,7 +368,7 @@ def test_answers_and_lists_say_where_their_regions_were(bench: Bench) -> None:
     bench.frames.add(shown)
     assert not bench.server.query(Query(region_ids=("a",), question="?")).extents[0].known
     grid = np.full((4, 4, 3), (1.0, 2.0, 3.0), np.float32)
-    bench.places.add(CloudSurface(shown.stamp_ns, "lens", lambda: np.kron(grid, np.ones((3, 3, 1), np.float32))))
+    bench.depth.add(CloudSurface(shown.stamp_ns, "lens", lambda: np.kron(grid, np.ones((3, 3, 1), np.float32))))
     (extent,) = bench.server.query(Query(region_ids=("a",), question="?")).extents
     assert (extent.frame_id, extent.centroid) == ("lens", (1.0, 2.0, 3.0))
     ((region, listed),) = bench.server.listing(0).regions

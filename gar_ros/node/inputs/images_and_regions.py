@@ -12,7 +12,7 @@ from typing import Any
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
@@ -34,13 +34,13 @@ class Inputs:
         node: Node,
         settings: Settings,
         frames: FrameMemory,
-        places: Places,
+        depth: DepthMemory,
         tracks: TrackMemory,
         lifetime: ExitStack,
     ) -> None:
         """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._node, self._settings = node, settings
-        self._frames, self._places, self._tracks = frames, places, tracks
+        self._frames, self._depth, self._tracks = frames, depth, tracks
         endpoints = {**_INPUTS, Input.REGIONS: REGIONS._replace(type=message_type(settings.input.regions_type))}
         if settings.input.image_transport == "compressed":
             # As image_transport names it: after the base topic's remapping.
@@ -100,7 +100,7 @@ class Inputs:
         topic = self._streams[Input.IMAGE].topic
         self._node.get_logger().warning(f"stamps on {topic} went back in time: starting over")
         self._frames.clear()
-        self._places.clear()
+        self._depth.clear()
         self._tracks.clear()
         for stream in self._streams.values():
             stream.stamps_ns = []

@@ -49,7 +49,7 @@ class GraphTopic(PeriodicOutput):
         if frame is None or frame.stamp_ns == self._stamp_ns or not wanted:
             return
         try:
-            graph = self._grapher.graph(GraphRequest(), give_way=lambda: self._worker.wanted)
+            graph = self._grapher.graph(GraphRequest(), should_stop=lambda: self._worker.has_waiting)
         except GarError as error:
             if error.code not in _QUIET:
                 self._node.get_logger().warning(f"{GRAPH.name}: {error.message}", throttle_duration_sec=10.0)

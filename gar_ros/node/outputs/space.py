@@ -12,7 +12,7 @@ from visualization_msgs.msg import MarkerArray
 
 from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation, SceneGraph
 from gar_ros.messages.clouds import coloured_cloud
@@ -38,7 +38,7 @@ class SpaceTopics(PeriodicOutput):
         node: Node,
         settings: Settings,
         frames: FrameMemory,
-        places: Places,
+        depth: DepthMemory,
         answers: Callable[[], dict[str, str]],
         lifetime: ExitStack,
     ) -> None:
@@ -47,7 +47,7 @@ class SpaceTopics(PeriodicOutput):
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
         super().__init__(node, settings.overlay.rate)
-        self._frames, self._places, self._answers = frames, places, answers
+        self._frames, self._depth, self._answers = frames, depth, answers
         self._max_age = settings.request.max_age
         self._markers = Markers(_MARKER_SECONDS, z_up=bool(settings.depth.target_frame))
         self._drawings = (
@@ -86,11 +86,11 @@ class SpaceTopics(PeriodicOutput):
         if self._drawn is not None and self._drawn[0] is not frame:
             self._before = self._drawn[0]
         candidates = (one for one in (frame, self._before) if one is not None)
-        return next((one for one in candidates if self._places.surface(one) is not None), None)
+        return next((one for one in candidates if self._depth.surface(one) is not None), None)
 
     def _draw_markers(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
-        placed = [Placed(region.id, texts[region.id], self._places.extent(frame, region)) for region in regions]
+        placed = [Placed(region.id, texts[region.id], self._depth.extent(frame, region)) for region in regions]
         return self._markers.update(placed, self._relations(frame))
 
     def _relations(self, frame: Frame) -> tuple[Relation, ...]:
@@ -101,11 +101,11 @@ class SpaceTopics(PeriodicOutput):
         return graph.relations
 
     def _draw_cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
-        surface = self._places.surface(frame)
+        surface = self._depth.surface(frame)
         if surface is None:  # forgotten meanwhile
             header = header_message(frame.frame_id, frame.stamp_ns)
             return coloured_cloud(np.empty((0, 3)), np.empty((0, 3), np.uint8), header)
-        points = [self._places.points(surface, region) for region in regions]
+        points = [self._depth.points(surface, region) for region in regions]
         colours = [
             np.tile(np.array(region_colour(region.id), np.uint8), (len(found), 1))
             for region, found in zip(regions, points, strict=True)
