@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from gar_ros.bag.files import BagReader, BagWriter, Recorded
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.prompt import Question
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
@@ -72,10 +73,10 @@ class Asking:
     max_tokens: int = 64
     max_tiles: int | None = None
 
-    def check(self, engine: GarEngine) -> None:
-        """Raises GarError for what `engine` could never answer."""
-        for question in self.questions or (None,):
-            engine.parse(question, self.choices, max(1, len(self.region_ids)), self.max_tokens)
+    def parse(self, engine: GarEngine) -> list[Question]:
+        """The questions of every image. Raises GarError for what `engine` could never answer."""
+        count = max(1, len(self.region_ids))
+        return [engine.parse(text, self.choices, count, self.max_tokens) for text in self.questions or (None,)]
 
 
 @dataclass
@@ -98,9 +99,11 @@ class Annotator:
         topics: Topics,
         types: dict[str, str],
         asking: Asking,
+        questions: Sequence[Question],
         progress: Callable[[int], None] = lambda stamp: None,
     ) -> None:
         self._engine, self._writer, self._asking, self._progress = engine, writer, asking, progress
+        self._questions = questions
         self.count = Count()
         detections = types.get(topics.regions, OWN)
         masks = "instances" if topics.regions and topics.instances else "own"
@@ -147,21 +150,24 @@ class Annotator:
             self._last_ns = stamp
 
     def _answer(self, frame: Frame, regions: list[Region]) -> None:
-        answers = AnswerMemory(len(regions) * max(1, len(self._asking.questions)))
+        answers = AnswerMemory(len(regions) * len(self._questions))
         for chosen in self._chosen(regions):
             start = time.monotonic_ns()
             encoded = self._engine.encode(frame.image, chosen, self._asking.max_tiles)
-            for question in self._asking.questions or ("",):
-                if question:
-                    answer = encoded.ask(question, self._asking.choices, self._asking.max_tokens)
-                else:
-                    answer = encoded.describe(self._asking.max_tokens)
-                ids = tuple(region.id for region in chosen)
-                latency = time.monotonic_ns() - start
-                extents = tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen)
-                choices = self._asking.choices if question else ()
+            for question in self._questions:
+                answer = encoded.ask(question, max_tokens=self._asking.max_tokens)
                 answers.add(
-                    AnswerRecord(answer, question, ids, choices, frame.stamp_ns, frame.frame_id, 0, latency, extents)
+                    AnswerRecord(
+                        answer=answer,
+                        question=question.text,
+                        region_ids=tuple(region.id for region in chosen),
+                        choices=question.choices,
+                        stamp_ns=frame.stamp_ns,
+                        frame_id=frame.frame_id,
+                        age_ns=0,
+                        latency_ns=time.monotonic_ns() - start,
+                        extents=tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen),
+                    )
                 )
         header = header_message(frame.frame_id, frame.stamp_ns)
         messages = [answer_message(one) for one in answers.all()]
@@ -189,14 +195,16 @@ def annotate(
     engine: GarEngine,
     topics: Topics,
     asking: Asking,
+    questions: Sequence[Question],
     with_input: bool,
     progress: Callable[[int], None] = lambda stamp: None,
 ) -> Count:
-    """Answers about all images of `reader`. topics: resolved. with_input: the bag's messages are copied.
+    """Answers about all images of `reader`. topics: resolved. questions: of `asking`, parsed. with_input: the bag's
+    messages are copied.
 
     Raises GarError INVALID_REQUEST.
     """
-    annotator = Annotator(engine, writer, topics, reader.types(), asking, progress)
+    annotator = Annotator(engine, writer, topics, reader.types(), asking, questions, progress)
     for message in reader.messages():
         if with_input:
             writer.copy(message)
