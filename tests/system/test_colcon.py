@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 
-from tests.processes import StartProcess
+from tests.processes import ChildProcess, StartProcess
 from tests.ros import call
 
 BUILD_SECONDS = 600.0
+
+Colcon = Callable[..., ChildProcess]
 
 
 @pytest.fixture
@@ -27,32 +31,44 @@ def robot_venv(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def install(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: StartProcess) -> Path:
-    """The install space of the checkout's package, built while `robot_venv` is active."""
-    colcon = Path(sys.prefix) / "bin/colcon"
-    if not colcon.is_file():
+def colcon(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: StartProcess) -> Colcon:
+    """`colcon(verb, *arguments)` runs one of its verbs on the checkout while `robot_venv` is active."""
+    program = Path(sys.prefix) / "bin/colcon"
+    if not program.is_file():
         pytest.skip("colcon is not installed (requirements/dev.lock)")
-    build = start_process(
-        colcon,
-        f"--log-base={tmp_path / 'log'}",
+    bases = {name: f"--{name}-base={tmp_path / name}" for name in ("build", "install")}
+    given = {
+        "build": [f"--paths={checkout}", *bases.values(), "--symlink-install"],
+        "test": [f"--paths={checkout}", *bases.values()],
+        "test-result": [f"--test-result-base={tmp_path / 'build'}"],
+    }
+    environment = {
+        "AMENT_PREFIX_PATH": sys.prefix,
+        "CMAKE_PREFIX_PATH": sys.prefix,
+        "COLCON_HOME": str(tmp_path),
+        "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(robot_venv),
+    }
+
+    def run(verb: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
+        command = [program, f"--log-base={tmp_path / 'log'}", verb, *given[verb], *arguments]
+        child = start_process(*command, env={**environment, **(env or {})})
+        child.wait(BUILD_SECONDS)
+        return child
+
+    return run
+
+
+@pytest.fixture
+def install(tmp_path: Path, checkout: Path, colcon: Colcon) -> Path:
+    """The install space of the checkout's package."""
+    build = colcon(
         "build",
-        f"--paths={checkout}",
-        f"--build-base={tmp_path / 'build'}",
-        f"--install-base={tmp_path / 'install'}",
-        "--symlink-install",
         "--cmake-args",
         f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
         f"-DPython3_EXECUTABLE={sys.executable}",
-        "-DBUILD_TESTING=OFF",
-        env={
-            "AMENT_PREFIX_PATH": sys.prefix,
-            "CMAKE_PREFIX_PATH": sys.prefix,
-            "COLCON_HOME": str(tmp_path),
-            "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
-            "VIRTUAL_ENV": str(robot_venv),
-        },
     )
-    assert build.wait(BUILD_SECONDS) == 0, build.log
+    assert build.wait(0) == 0, build.log
     return tmp_path / "install/gar_ros"
 
 
@@ -82,3 +98,24 @@ def test_installed_executables_run_in_the_active_venv(
     state = call(ros_node, GetState, "/gar/get_state", GetState.Request(), timeout=60)
     assert state.current_state.label == "unconfigured"
     assert node.interrupt(timeout=60) == 0, node.log
+
+
+def test_the_tests_of_a_robot_run_and_their_failures_count(install: Path, colcon: Colcon, tmp_path: Path) -> None:
+    """All rooms but the engine's, which takes minutes where its golden data is."""
+    tests = colcon("test", "--return-code-on-test-failure", "--ctest-args", "-E", "engine")
+    assert tests.wait(0) == 0, tests.log
+    result = colcon("test-result", "--all")
+    assert result.wait(0) == 0, result.log
+    (summary,) = re.findall(r"Summary: (\d+) tests, (\d+) errors, (\d+) failures, \d+ skipped", result.log)
+    count, errors, failures = map(int, summary)
+    assert count > 100
+    assert errors == failures == 0
+    for room in ("memory", "messages", "node", "planning", "serving", "settings"):
+        assert f"/{room}.xunit.xml: " in result.log
+
+    (tmp_path / "spoiler.py").write_text("def pytest_runtest_call(item):\n    assert False, 'as the test wants'\n")
+    spoilt = {"PYTEST_ADDOPTS": "-p spoiler", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    colcon("test", "--ctest-args", "-R", "planning", env=spoilt)
+    result = colcon("test-result", "--verbose")
+    assert result.wait(0) == 1
+    assert "as the test wants" in result.log
