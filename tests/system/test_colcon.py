@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 
-from tests.processes import ChildProcess, StartProcess
+from tests.processes import ChildProcess, StartProcess, process_starter
 from tests.ros import call
 
 BUILD_SECONDS = 600.0
@@ -20,47 +20,55 @@ BUILD_SECONDS = 600.0
 Colcon = Callable[..., ChildProcess]
 
 
-@pytest.fixture
-def robot_venv(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of everything that colcon writes; built once."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def robot_venv(workspace: Path) -> Path:
     """A venv whose interpreter is not the one that colcon and CMake use."""
-    python = tmp_path / "robot_venv/bin/python3"
+    python = workspace / "robot_venv/bin/python3"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    return tmp_path / "robot_venv"
+    return workspace / "robot_venv"
 
 
-@pytest.fixture
-def colcon(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: StartProcess) -> Colcon:
+@pytest.fixture(scope="module")
+def colcon(workspace: Path, checkout: Path, robot_venv: Path) -> Iterator[Colcon]:
     """`colcon(verb, *arguments)` runs one of its verbs on the checkout while `robot_venv` is active."""
     program = Path(sys.prefix) / "bin/colcon"
     if not program.is_file():
         pytest.skip("colcon is not installed (requirements/dev.lock)")
-    bases = {name: f"--{name}-base={tmp_path / name}" for name in ("build", "install")}
+    bases = {name: f"--{name}-base={workspace / name}" for name in ("build", "install")}
     given = {
         "build": [f"--paths={checkout}", *bases.values(), "--symlink-install"],
         "test": [f"--paths={checkout}", *bases.values()],
-        "test-result": [f"--test-result-base={tmp_path / 'build'}"],
+        "test-result": [f"--test-result-base={workspace / 'build'}"],
     }
     environment = {
         "AMENT_PREFIX_PATH": sys.prefix,
         "CMAKE_PREFIX_PATH": sys.prefix,
-        "COLCON_HOME": str(tmp_path),
+        "COLCON_HOME": str(workspace),
         "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
         "VIRTUAL_ENV": str(robot_venv),
     }
 
-    def run(verb: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
-        command = [program, f"--log-base={tmp_path / 'log'}", verb, *given[verb], *arguments]
-        child = start_process(*command, env={**environment, **(env or {})})
-        child.wait(BUILD_SECONDS)
-        return child
+    with process_starter(workspace) as start_process:
 
-    return run
+        def run(verb: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
+            command = [program, f"--log-base={workspace / 'log'}", verb, *given[verb], *arguments]
+            child = start_process(*command, env={**environment, **(env or {})})
+            child.wait(BUILD_SECONDS)
+            return child
+
+        yield run
 
 
-@pytest.fixture
-def install(tmp_path: Path, checkout: Path, colcon: Colcon) -> Path:
+@pytest.fixture(scope="module")
+def install(workspace: Path, checkout: Path, colcon: Colcon) -> Path:
     """The install space of the checkout's package."""
     build = colcon(
         "build",
@@ -69,7 +77,7 @@ def install(tmp_path: Path, checkout: Path, colcon: Colcon) -> Path:
         f"-DPython3_EXECUTABLE={sys.executable}",
     )
     assert build.wait(0) == 0, build.log
-    return tmp_path / "install/gar_ros"
+    return workspace / "install/gar_ros"
 
 
 def test_installed_executables_run_in_the_active_venv(
