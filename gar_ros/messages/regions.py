@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from weakref import WeakValueDictionary
 
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
@@ -102,16 +103,20 @@ def _point(place: Vec3) -> Point:
 
 
 class LazyRegions(ABC):
-    """Regions of one image that are built when they are first asked for, each once (see gar_ros.frame.RegionSource)."""
+    """Regions of one image that are built when they are asked for, each once as long as somebody holds it.
+
+    Not for as long as the image is kept: masks are large (see gar_ros.frame.RegionSource).
+    """
 
     def __init__(self) -> None:
-        self._built: dict[str, Region] = {}
+        self._built: WeakValueDictionary[str, Region] = WeakValueDictionary()
 
     def region(self, region_id: str) -> Region:
         """The region of one of the ids. Raises GarError EMPTY_MASK."""
-        if region_id not in self._built:
-            self._built[region_id] = self._build(region_id)
-        return self._built[region_id]
+        region = self._built.get(region_id)
+        if region is None:
+            region = self._built[region_id] = self._build(region_id)
+        return region
 
     @abstractmethod
     def _build(self, region_id: str) -> Region:

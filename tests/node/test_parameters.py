@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.node.parameters import Parameters
+from gar_ros.node.parameters import Parameters, TakesPresentValues
 from gar_ros.settings import Settings
 
 
@@ -28,7 +28,7 @@ def context(ros_domain: int) -> Iterator[Context]:
 def declared(context: Context, **overrides: Any) -> tuple[Node, Parameters]:
     """A node started with these overrides and its parameters."""
     given = [Parameter(name, value=value) for name, value in overrides.items()]
-    node = Node("gar", context=context, parameter_overrides=given, start_parameter_services=False)
+    node = TakesPresentValues("gar", context=context, parameter_overrides=given, start_parameter_services=False)
     return node, Parameters(node)
 
 
@@ -97,6 +97,44 @@ def test_while_configured_only_some_parameters_change(context: Context) -> None:
     assert "only change while the node is unconfigured" in refused.reason
     assert node.set_parameters([Parameter("request.max_age", value=9.0)])[0].successful
     assert parameters.read() == Settings.of({"request.max_age": 9.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "present", "other"),
+    [
+        ("request.queue_size", 8, 9),  # read-only
+        ("autostart", True, False),
+        ("start_type_description_service", True, False),  # ROS's own
+        ("memory.frames_kept", 10, 11),  # locked while configured
+        ("features.max_age", 60, 61),  # a float without its point
+        ("model", "", "~/gar"),
+    ],
+)
+def test_the_present_value_is_accepted_where_another_is_refused(
+    context: Context, name: str, present: Any, other: Any
+) -> None:
+    node, parameters = declared(context)
+    parameters.locked = True
+    assert node.set_parameters_atomically([Parameter(name, value=present)]).successful
+    refused = node.set_parameters_atomically([Parameter(name, value=other)])
+    assert not refused.successful
+    assert name in refused.reason
+
+
+def test_what_changes_is_set_beside_what_does_not(context: Context) -> None:
+    node, parameters = declared(context)
+    parameters.locked = True
+    given = {"request.queue_size": 8, "memory.frames_kept": 10, "request.timeout": 5.0, "graph.predicates": ["inside"]}
+    assert node.set_parameters_atomically([Parameter(name, value=value) for name, value in given.items()]).successful
+    assert parameters.read() == Settings.of(given)
+    both = [Parameter("request.timeout", value=6.0), Parameter("request.queue_size", value=9)]
+    assert not node.set_parameters_atomically(both).successful
+    assert parameters.read().request.timeout == 5.0
+
+
+def test_another_type_is_another_value(context: Context) -> None:
+    node, _ = declared(context)
+    assert not node.set_parameters_atomically([Parameter("autostart", value=1)]).successful
 
 
 def test_every_parameter_describes_itself(context: Context) -> None:

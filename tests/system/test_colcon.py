@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 
-from tests.processes import StartProcess
+from tests.processes import ChildProcess, StartProcess, process_starter
 from tests.ros import call
 from tests.system.colcon import build_environment, colcon_program, prepended
 
 BUILD_SECONDS = 600.0
 
+Colcon = Callable[..., ChildProcess]
 
-@pytest.fixture
-def robot_venv(tmp_path: Path) -> Path:
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of everything that colcon writes; built once."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def robot_venv(workspace: Path) -> Path:
     """A venv whose interpreter is not the one that colcon and CMake use."""
-    python = tmp_path / "robot_venv/bin/python3"
+    python = workspace / "robot_venv/bin/python3"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    return tmp_path / "robot_venv"
+    return workspace / "robot_venv"
 
 
-@pytest.fixture
-def install(tmp_path: Path, checkout: Path, robot_venv: Path, start_process: StartProcess) -> Path:
-    """The install space of the checkout's package, built while `robot_venv` is active."""
-    build = start_process(
-        colcon_program(),
-        f"--log-base={tmp_path / 'log'}",
+@pytest.fixture(scope="module")
+def colcon(workspace: Path, checkout: Path, robot_venv: Path) -> Iterator[Colcon]:
+    """`colcon(verb, *arguments)` runs one of its verbs on the checkout while `robot_venv` is active."""
+    program = colcon_program()
+    bases = {name: f"--{name}-base={workspace / name}" for name in ("build", "install")}
+    given = {
+        "build": [f"--paths={checkout}", *bases.values(), "--symlink-install"],
+        "test": [f"--paths={checkout}", *bases.values()],
+        "test-result": [f"--test-result-base={workspace / 'build'}"],
+    }
+    environment = {**build_environment(workspace), "VIRTUAL_ENV": str(robot_venv)}
+
+    with process_starter(workspace) as start_process:
+
+        def run(verb: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
+            command = [program, f"--log-base={workspace / 'log'}", verb, *given[verb], *arguments]
+            child = start_process(*command, env={**environment, **(env or {})})
+            child.wait(BUILD_SECONDS)
+            return child
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+def install(workspace: Path, checkout: Path, colcon: Colcon) -> Path:
+    """The install space of the checkout's package."""
+    build = colcon(
         "build",
-        f"--paths={checkout}",
-        f"--build-base={tmp_path / 'build'}",
-        f"--install-base={tmp_path / 'install'}",
-        "--symlink-install",
         "--cmake-args",
         f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
         f"-DPython3_EXECUTABLE={sys.executable}",
-        "-DBUILD_TESTING=OFF",
-        env={**build_environment(tmp_path), "VIRTUAL_ENV": str(robot_venv)},
     )
-    assert build.wait(BUILD_SECONDS) == 0, build.log
-    return tmp_path / "install/gar_ros"
+    assert build.wait(0) == 0, build.log
+    return workspace / "install/gar_ros"
 
 
 def test_installed_executables_run_in_the_active_venv(
@@ -73,3 +98,24 @@ def test_installed_executables_run_in_the_active_venv(
     state = call(ros_node, GetState, "/gar/get_state", GetState.Request(), timeout=60)
     assert state.current_state.label == "unconfigured"
     assert node.interrupt(timeout=60) == 0, node.log
+
+
+def test_the_tests_of_a_robot_run_and_their_failures_count(install: Path, colcon: Colcon, tmp_path: Path) -> None:
+    """All rooms but the engine's, which takes minutes where its golden data is."""
+    tests = colcon("test", "--return-code-on-test-failure", "--ctest-args", "-E", "engine")
+    assert tests.wait(0) == 0, tests.log
+    result = colcon("test-result", "--all")
+    assert result.wait(0) == 0, result.log
+    (summary,) = re.findall(r"Summary: (\d+) tests, (\d+) errors, (\d+) failures, \d+ skipped", result.log)
+    count, errors, failures = map(int, summary)
+    assert count > 100
+    assert errors == failures == 0
+    for room in ("memory", "messages", "node", "planning", "serving", "settings"):
+        assert f"/{room}.xunit.xml: " in result.log
+
+    (tmp_path / "spoiler.py").write_text("def pytest_runtest_call(item):\n    assert False, 'as the test wants'\n")
+    spoilt = {"PYTEST_ADDOPTS": "-p spoiler", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    colcon("test", "--ctest-args", "-R", "planning", env=spoilt)
+    result = colcon("test-result", "--verbose")
+    assert result.wait(0) == 1
+    assert "as the test wants" in result.log

@@ -31,7 +31,8 @@ GIVEN: dict[str, Any] = {"runtime.provider": "cpu", "runtime.threads": 1, "graph
 def unusual(name: str, model: Path) -> Any:
     """A value that is not the parameter's default, as far as a node can start with it."""
     parameter = PARAMETERS[name]
-    default, limits, choices = parameter.default, parameter.metadata["limits"], parameter.metadata["choices"]
+    default: Any = parameter.default
+    limits, choices = parameter.metadata["limits"], parameter.metadata["choices"]
     if name in AS_BY_DEFAULT or name in GIVEN:
         return GIVEN.get(name, default)
     if parameter.metadata["path"]:

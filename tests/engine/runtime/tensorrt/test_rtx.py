@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import onnx
 import pytest
 
 from gar_ros.cli.main import main
@@ -18,6 +17,7 @@ from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 
 pytest.importorskip("tensorrt_rtx")
+onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module", params=["golden_fp16_model_dir", "golden_8b_fp16_model_dir", "tiny_fp16_model_dir"])
