@@ -114,7 +114,7 @@ def test_the_tests_of_a_robot_run_and_their_failures_count(install: Path, colcon
         assert f"/{room}.xunit.xml: " in result.log
 
     (tmp_path / "spoiler.py").write_text("def pytest_runtest_call(item):\n    assert False, 'as the test wants'\n")
-    spoilt = {"PYTEST_ADDOPTS": "-p spoiler", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    spoilt = {"PYTEST_ADDOPTS": "-p spoiler", "PYTHONPATH": prepended(tmp_path, "PYTHONPATH")}
     colcon("test", "--ctest-args", "-R", "planning", env=spoilt)
     result = colcon("test-result", "--verbose")
     assert result.wait(0) == 1
