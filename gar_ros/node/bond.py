@@ -6,6 +6,7 @@ import importlib
 from contextlib import ExitStack
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from gar_ros.errors import ErrorCode, GarError
@@ -13,6 +14,8 @@ from gar_ros.errors import ErrorCode, GarError
 _TOPIC = "bond"
 _NEVER = 10 * 365 * 86400.0
 """Seconds until silence of the manager breaks the bond: Nav2's own servers don't listen for it either."""
+_LAST_WORD = Duration(seconds=0.5)
+"""How long the end of the bond may take to reach the manager."""
 
 
 class NoBond:
@@ -58,8 +61,9 @@ def make_bond(period: float) -> NoBond:
 
 def _end(node: Node, bond: Any) -> None:
     """bondpy (4.0) leaves its timers running, and its destroyed topics in the node's lists."""
-    started = hasattr(bond, "thread")
-    if started:
+    if hasattr(bond, "thread"):  # it was started
+        bond.break_bond()
+        bond.pub.wait_for_all_acked(_LAST_WORD)  # what a destroyed publisher has not sent is lost
         bond.shutdown()
         bond.thread.join()
         node.destroy_subscription(bond.sub)

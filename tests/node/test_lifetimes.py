@@ -167,7 +167,8 @@ def test_a_node_that_is_destroyed_leaves_no_thread_in_any_state(
 def test_without_bondpy_a_node_that_shall_bond_is_not_configured(
     node: GarNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bondpy", None)
+    for module in ("bondpy", "bondpy.bondpy"):
+        monkeypatch.setitem(sys.modules, module, None)
     node.set_parameters([rclpy.parameter.Parameter("bond.heartbeat_period", value=0.25)])
     assert node.trigger_configure() is TransitionCallbackReturn.FAILURE
     assert "bond.heartbeat_period is 0.25 s, which needs bondpy" in node.health().message
