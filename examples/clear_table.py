@@ -15,7 +15,7 @@ from rclpy.utilities import remove_ros_args
 
 from gar_ros.client import RegionClient
 from gar_ros.errors import GarError
-from gar_ros.messages.convert import stamp_ns
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.msg import SceneGraph
 from gar_ros.planning import HOLDS_DOWN, pddl_facts, pick_order
 from gar_ros.sim.contact import YES, rests_in, rests_on

@@ -7,14 +7,18 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
+from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from gar_ros.client import RegionClient
+from gar_ros.client import DescribeOptions, GraphOptions, QuestionOptions, RegionClient
 from gar_ros.msg import Answer, SceneGraph
 from gar_ros.srv import ListRegions
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack of its own
+    from typing_extensions import Unpack
 
 
 class AsyncRegionClient:
@@ -46,39 +50,43 @@ class AsyncRegionClient:
             await asyncio.to_thread(self._thread.join)
             executor.remove_node(self._node)
 
-    async def query(self, question: str, region_ids: Sequence[str] = (), **limits: Any) -> Answer:
-        """One question about one or several regions."""
-        return await asyncio.to_thread(self._client.query, question, region_ids, **limits)
+    async def query(self, text: str, region_ids: Sequence[str] = (), **options: Unpack[QuestionOptions]) -> Answer:
+        """The answer to one question about one or several regions."""
+        return await asyncio.to_thread(self._client.query, text, region_ids, **options)
 
-    async def describe(self, region_ids: Sequence[str] = (), **limits: Any) -> list[Answer]:
+    async def describe(self, region_ids: Sequence[str] = (), **options: Unpack[DescribeOptions]) -> list[Answer]:
         """One description for each region."""
-        return await asyncio.to_thread(self._client.describe, region_ids, **limits)
+        return await asyncio.to_thread(self._client.describe, region_ids, **options)
 
     async def scene_graph(
-        self, region_ids: Sequence[str] = (), predicates: Sequence[str] = (), **limits: Any
+        self, region_ids: Sequence[str] = (), predicates: Sequence[str] = (), **options: Unpack[GraphOptions]
     ) -> SceneGraph:
         """The relations that hold between regions."""
-        return await asyncio.to_thread(self._client.scene_graph, region_ids, predicates, **limits)
+        return await asyncio.to_thread(self._client.scene_graph, region_ids, predicates, **options)
 
-    async def list_regions(self, **limits: Any) -> ListRegions.Response:
-        """The regions that can be asked about."""
-        return await asyncio.to_thread(self._client.list_regions, **limits)
+    async def list_regions(
+        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = 5.0
+    ) -> ListRegions.Response:
+        """The regions that can be asked about, with the header and age of their image."""
+        return await asyncio.to_thread(self._client.list_regions, stamp=stamp, with_masks=with_masks, timeout=timeout)
 
     async def wait_until_ready(self, timeout: float) -> None:
         """Returns when the node serves and has a fresh image with regions."""
         await asyncio.to_thread(self._client.wait_until_ready, timeout)
 
-    async def stream(self, question: str, region_ids: Sequence[str] = (), **limits: Any) -> AsyncIterator[str | Answer]:
-        """What is added to the text while it is written, then the Answer. Leaving the loop early cancels the work."""
+    async def stream(
+        self, text: str, region_ids: Sequence[str] = (), **options: Unpack[QuestionOptions]
+    ) -> AsyncIterator[str | Answer]:
+        """Yields the text that each token adds, then the Answer. Leaving the loop early cancels the work."""
         loop, cancel = asyncio.get_running_loop(), threading.Event()
         parts: asyncio.Queue[str | Answer | None] = asyncio.Queue()
 
-        def hear(added: str) -> None:
+        def on_token(added: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, added)
 
         def ask() -> Answer:
             try:
-                return self._client.stream(question, region_ids, hear, cancel, **limits)
+                return self._client.stream(text, region_ids, on_token, cancel, **options)
             finally:
                 loop.call_soon_threadsafe(parts.put_nowait, None)
 
@@ -89,5 +97,5 @@ class AsyncRegionClient:
             yield await work
         finally:
             cancel.set()
-            with suppress(Exception):  # told already, or nobody wants to know any more
+            with suppress(Exception):  # was raised above already, or the caller has left the loop
                 await asyncio.shield(work)

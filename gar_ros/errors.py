@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """What went wrong, as in `error_code` of every service response (a test compares both)."""
+    """What came of a request; ErrorCode.msg has the same constants with their meanings (a test compares both)."""
 
     OK = 0
     NOT_ACTIVE = 1

@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 _UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the name's ending, the writer's process
 
 
@@ -19,8 +21,7 @@ def shipped_paths(name: str) -> list[Path]:
 
 def user_cache_folder() -> Path:
     """`gar_ros` in the user's cache folder (XDG base directories). Raises RuntimeError for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "gar_ros"
+    return user_cache_path("gar_ros")
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:

@@ -31,10 +31,10 @@ class Relation(Protocol):
 def pick_order(
     region_ids: Sequence[str], relations: Iterable[Relation], holds_down: Collection[str] = HOLDS_DOWN
 ) -> list[str]:
-    """All regions, each after those that lie on or in it; otherwise in the given order.
+    """All region ids, each after those that lie on or in it; otherwise in the given order.
 
-    Of relations that contradict each other (A on B on A), the least probable of the circle is not believed. Relations
-    of other regions are ignored.
+    holds_down: predicates whose subject is picked before its object. Where relations contradict each other (A on B on
+    A), the least probable one of the cycle is dropped. Relations with other regions are ignored.
     """
     before: dict[tuple[str, str], float] = {}  # (picked first, picked later)
     for one in relations:
@@ -45,12 +45,12 @@ def pick_order(
         try:
             return _sorted(region_ids, before)
         except CycleError as error:
-            circle = error.args[1]
-            del before[min(pairwise(circle), key=before.__getitem__)]
+            cycle = error.args[1]
+            del before[min(pairwise(cycle), key=before.__getitem__)]
 
 
 def pddl_facts(region_ids: Sequence[str], relations: Iterable[Relation], kind: str = "region") -> str:
-    """The graph as the `:objects` and `:init` parts of a PDDL problem, objects typed `kind`, one fact a line.
+    """The `:objects` and `:init` parts of a PDDL problem that state the graph, one fact a line. kind: their type.
 
     Raises ValueError when two ids or predicates would get the same PDDL name.
     """
@@ -64,7 +64,7 @@ def pddl_facts(region_ids: Sequence[str], relations: Iterable[Relation], kind: s
 
 
 def _sorted(region_ids: Sequence[str], before: Collection[tuple[str, str]]) -> list[str]:
-    """Topological order; of what may come next, the first in `region_ids`. Raises CycleError."""
+    """The ids in topological order; among those that may come next, the first in `region_ids`. Raises CycleError."""
     sorter = TopologicalSorter({region: [first for first, later in before if later == region] for region in region_ids})
     sorter.prepare()
     order: list[str] = []
@@ -79,7 +79,7 @@ def _sorted(region_ids: Sequence[str], before: Collection[tuple[str, str]]) -> l
 
 
 def _names(texts: Iterable[str], prefix: str) -> dict[str, str]:
-    """PDDL names, which are letters, digits, - and _."""
+    """A PDDL name, made of letters, digits, - and _, for each text."""
     names = {text: prefix + re.sub(r"[^a-z0-9_-]+", "_", text.lower()).strip("_") for text in texts}
     if len(set(names.values())) < len(names):
         raise ValueError(f"expected texts that differ as PDDL names, got {sorted(names)}")

@@ -18,13 +18,24 @@ from launch_ros.substitutions import FindPackageShare
 if TYPE_CHECKING:
     from launch import LaunchContext
 
+NODE = "gar"
+BOOLEANS = ["true", "false", "True", "False"]
+AS_IN_FILE = "; empty: as in params_file"
+RESPAWN_DELAY = 2.0  # seconds
+PARAMETERS = {
+    "model": ("model", "model folder", None),
+    "provider": ("runtime.provider", "what runs the model: auto, cpu, cuda, tensorrt or tensorrt-ort", None),
+    "autostart": ("autostart", "configure and activate the node at start", BOOLEANS),
+    "use_sim_time": ("use_sim_time", "time of a simulator or a bag, from /clock", BOOLEANS),
+}
+"""Launch arguments that set a parameter: its name, what it is, and its choices."""
 TOPICS = {
     "image": "camera image (sensor_msgs/Image)",
     "regions": "regions on the image (gar_ros/RegionArray)",
     "instances": "or regions as an instance-label image (sensor_msgs/Image mono8, mono16 or 32SC1)",
     "depth": "depth registered to the image (sensor_msgs/Image 32FC1 or 16UC1)",
     "camera_info": "camera of image and depth (sensor_msgs/CameraInfo)",
-    "points": "instead of depth: organised cloud (sensor_msgs/PointCloud2), with parameter depth: points",
+    "points": "instead of depth: organised cloud (sensor_msgs/PointCloud2), with parameter depth.source: points",
 }
 
 
@@ -34,9 +45,22 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument("params_file", default_value=params_file, description="parameters of the node"),
-            DeclareLaunchArgument("model", default_value="", description="model folder; empty: as in params_file"),
-            DeclareLaunchArgument("autostart", default_value="", description="true or false; empty: as in params_file"),
+            *(
+                DeclareLaunchArgument(
+                    name, default_value="", description=what + AS_IN_FILE, choices=choices and ["", *choices]
+                )
+                for name, (_, what, choices) in PARAMETERS.items()
+            ),
             DeclareLaunchArgument("namespace", default_value="", description="namespace of node and topics"),
+            DeclareLaunchArgument(
+                "log_level",
+                default_value="info",
+                description="which messages of the node are shown",
+                choices=["debug", "info", "warn", "error", "fatal"],
+            ),
+            DeclareLaunchArgument(
+                "respawn", default_value="false", description="start the node again when it ends", choices=BOOLEANS
+            ),
             *(DeclareLaunchArgument(name, default_value=name, description=what) for name, what in TOPICS.items()),
             OpaqueFunction(function=gar_node),
         ]
@@ -45,21 +69,34 @@ def generate_launch_description() -> LaunchDescription:
 
 def gar_node(context: LaunchContext) -> list[Node]:
     """The node, with the parameters that were given on the command line winning over the file."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ("model", "autostart")}
+
+    def value(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    # PushRosNamespace leaves the namespace of an including launch file here.
+    logger = logger_name(LaunchConfiguration("ros_namespace", default="").perform(context), value("namespace"))
     overrides: dict[str, str | bool] = {}
-    if given["model"]:
-        overrides["model"] = given["model"]
-    if given["autostart"]:
-        overrides["autostart"] = given["autostart"].lower() == "true"
+    for argument, (parameter, _, choices) in PARAMETERS.items():
+        if given := value(argument):
+            overrides[parameter] = given.lower() == "true" if choices else given
     return [
         Node(
             package="gar_ros",
             executable="gar_node",
-            name="gar",
+            name=NODE,
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), overrides],
             remappings=[(name, LaunchConfiguration(name)) for name in TOPICS],
+            ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
+            respawn=value("respawn").lower() == "true",
+            respawn_delay=RESPAWN_DELAY,
             output="screen",
             emulate_tty=True,
         )
     ]
+
+
+def logger_name(pushed: str, namespace: str) -> str:
+    """The name of the node's logger: ROS joins namespaces and node by dots. pushed: the namespace around this file."""
+    whole = namespace if namespace.startswith("/") else f"{pushed}/{namespace}"
+    return ".".join([*filter(None, whole.split("/")), NODE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[1]
 # Higher domains use ports from the range that Linux gives to other connections.
 ROS_DOMAINS = range(1, 102)
+
+
+def pytest_configure() -> None:
+    """Processes that tests start find the checkout's gar_export, as the tests do (pythonpath in pyproject.toml)."""
+    paths = [str(CHECKOUT / "export"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 @pytest.fixture(scope="session")

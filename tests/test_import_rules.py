@@ -11,25 +11,26 @@ from typing import NamedTuple
 
 import pytest
 
-VALUES = ("errors", "files", "frame", "region")
+VALUES = ("errors", "files", "frame", "json_reader", "region")
 """What every room speaks."""
 INTERFACES = ("action", "msg", "srv")
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "frame": {"errors", "region"},
+    "json_reader": set(),
     "planning": set(),
     "progress": set(),
     "region": {"errors"},
     "engine": {*VALUES},
-    "settings": {"engine"},
+    "settings": {"engine", "errors"},
     "geometry": {*VALUES},
     "memory": {*VALUES, "engine", "geometry"},
     "view": {*VALUES, "engine"},
     "serving": {*VALUES, "engine", "geometry", "memory", "settings"},
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
-    "gar_export": {"engine", "errors", "files", "progress", "region", "sim"},
+    "gar_export": {"engine", "errors", "files", "json_reader", "progress", "region", "sim"},
     "client": {"action", "errors", "msg", "region", "srv"},
     "client_asyncio": {"client", "msg", "srv"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},

@@ -12,7 +12,6 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from gar_ros.errors import ErrorCode
 from gar_ros.node.endpoints import PUBLICATIONS, SERVICES, SUBSCRIPTIONS, Endpoint
 from gar_ros.settings import PARAMETERS
 
@@ -40,12 +39,10 @@ def parameters() -> str:
 
 
 def error_codes() -> str:
-    """Table of the error codes, with the meanings that the .srv files give."""
+    """Table of the error codes, with the meanings that ErrorCode.msg gives."""
     constant = re.compile(r"^uint16 (\w+) = (\d+)\s+# (.+)$", re.MULTILINE)
-    rows = constant.findall((CHECKOUT / "srv/QueryRegions.srv").read_text().replace("<PromptN>", "`<PromptN>`"))
-    return _table(
-        ("error_code", "name", "meaning"), [(str(int(ErrorCode[name])), f"`{name}`", m) for name, _, m in rows]
-    )
+    rows = constant.findall((CHECKOUT / "msg/ErrorCode.msg").read_text().replace("<PromptN>", "`<PromptN>`"))
+    return _table(("error_code", "name", "meaning"), [(number, f"`{name}`", meaning) for name, number, meaning in rows])
 
 
 def config() -> str:

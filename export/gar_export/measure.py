@@ -32,6 +32,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.errors import GarError
 
 _GAR = [sys.executable, "-m", "gar_ros.cli.main"]
@@ -114,7 +115,7 @@ def decoder_speeds(
             between = time.perf_counter()
             found[number] = logits
             # The first token comes from the prefill's logits.
-            decoder.generate(cache, logits, steps + 1, never_cancelled)
+            run_to_end(decoder.generate(cache, logits, steps + 1, never_cancelled))
             prefills.append(between - start)
             decodes.append(time.perf_counter() - between)
     # The first repeat reads the weights from the disk.

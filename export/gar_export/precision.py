@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, NumberType
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,11 @@ class Precision:
     table: np.dtype  # of the embedding table
     bits: int | None = None  # of the decoder's weight matrices, None where they are as the graphs
 
-    def dtypes(self) -> dict[str, str]:
+    def dtypes(self) -> dict[str, NumberType]:
         """The manifest's types: those of the weights where they differ from the activations'."""
         decoder = f"int{self.bits}" if self.bits else self.graphs.name
-        return {VISION: self.graphs.name, REPLAY: self.graphs.name, DECODER: decoder, EMBEDDINGS: self.table.name}
+        names = {VISION: self.graphs.name, REPLAY: self.graphs.name, DECODER: decoder, EMBEDDINGS: self.table.name}
+        return cast(dict[str, NumberType], names)
 
 
 _FLOAT, _HALF = np.dtype(np.float32), np.dtype(np.float16)

@@ -24,7 +24,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, Sizes
 from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.replay import mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region
@@ -150,7 +150,7 @@ class _Comparison:
         )
 
         tiles = features[1:] if self.rule.thumbnail else features
-        wy, wx = replay_weights(region_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
+        wy, wx = replay_weights(mask_boxes(masks), grid, self.sizes.grid, self.model.config.roi_convention)
         replay = self.model.replay(tiles, grid, torch.from_numpy(wy), torch.from_numpy(wx))
         exported = self.engine.replayer.run({"tile_features": tiles.numpy(), "wy": wy, "wx": wx})["replay"].numpy()
         yield _stage("replay", exported, replay, self.allowed.replay)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from rclpy.serialization import deserialize_message
@@ -14,23 +13,23 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from gar_ros.bag.files import BagReader, BagWriter, Recorded
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.prompt import Question
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import Frame, RegionSource, askable
+from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
-from gar_ros.messages.convert import answer_message, frame_of, header_message, image_message, stamp_ns
+from gar_ros.messages.answers import answer_message
 from gar_ros.messages.detections import OWN, message_type
-from gar_ros.messages.pairing import StampPairing
-from gar_ros.messages.region_builder import RegionBuilder
+from gar_ros.messages.headers import header_message
+from gar_ros.messages.images import image_message
+from gar_ros.messages.pairing import FramePairing, Input
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
-from gar_ros.settings import REGIONS_TYPES
+from gar_ros.settings.groups import REGIONS_TYPES, InputSettings, SyncSettings
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"
 IMAGE_TYPES: dict[str, Any] = {"sensor_msgs/Image": Image, "sensor_msgs/CompressedImage": CompressedImage}
-_QUEUE = 30
-"""Images that wait for their regions."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ class Asking:
     max_tokens: int = 64
     max_tiles: int | None = None
 
-    def check(self, engine: GarEngine) -> None:
-        """Raises GarError for what `engine` could never answer."""
-        for question in self.questions or (None,):
-            engine.check_request(max(1, len(self.region_ids)), question, self.choices, self.max_tokens)
+    def parse(self, engine: GarEngine) -> list[Question]:
+        """The questions of every image. Raises GarError for what `engine` could never answer."""
+        count = max(1, len(self.region_ids))
+        return [engine.parse(text, self.choices, count, self.max_tokens) for text in self.questions or (None,)]
 
 
 @dataclass
@@ -100,29 +99,28 @@ class Annotator:
         topics: Topics,
         types: dict[str, str],
         asking: Asking,
+        questions: Sequence[Question],
         progress: Callable[[int], None] = lambda stamp: None,
     ) -> None:
         self._engine, self._writer, self._asking, self._progress = engine, writer, asking, progress
+        self._questions = questions
         self.count = Count()
         detections = types.get(topics.regions, OWN)
-        self._builder = RegionBuilder(detections, "instances" if topics.regions and topics.instances else "own")
+        masks = "instances" if topics.regions and topics.instances else "own"
         self._classes: dict[str, Any] = {topics.image: IMAGE_TYPES[types[topics.image]]}
-        self._pairings: dict[str, StampPairing] = {}
-        builds: dict[str, Callable[..., RegionSource | None]] = {
-            topics.regions: self._builder.of_detections,
-            topics.instances: self._builder.of_labels,
-        }
-        for topic, build in builds.items():
-            if topic:
-                self._classes[topic] = message_type(detections) if topic == topics.regions else Image
-                self._pairings[topic] = StampPairing(_QUEUE, None, partial(self._on_pair, build))
-        self._image = topics.image
+        self._kinds = {topics.image: Input.IMAGE}
+        if topics.regions:
+            self._classes[topics.regions], self._kinds[topics.regions] = message_type(detections), Input.REGIONS
+        if topics.instances:
+            self._classes[topics.instances], self._kinds[topics.instances] = Image, Input.INSTANCES
+        inputs = InputSettings(regions_type=detections, regions_masks=masks)
+        self._pairing = FramePairing(inputs, SyncSettings(), lambda kind: kind in self._kinds.values())
         self._last_ns: int | None = None
         self._logged_ns = 0
 
     def take(self, message: Recorded) -> None:
         """A message of any topic; answers are written when an image has its regions."""
-        if message.topic not in self._classes:
+        if message.topic not in self._kinds:
             return
         self._logged_ns = message.logged_ns
         try:
@@ -130,46 +128,46 @@ class Annotator:
         except RuntimeError:  # Fast CDR's: the bytes are no such message
             self.count.skipped[f"a message on {message.topic} can't be decoded"] += 1
             return
-        stamp = stamp_ns(decoded.header.stamp)
-        if message.topic in self._pairings:
-            self._pairings[message.topic].add(1, stamp, decoded)
-        else:
-            for pairing in self._pairings.values():
-                pairing.add(0, stamp, decoded)
+        arrival = self._pairing.add(self._kinds[message.topic], decoded)
+        if arrival.restarted:
+            self._last_ns = None
+        self.count.skipped.update(reason for reason in arrival.verdicts.values() if reason)
+        for frame in arrival.pairs:
+            try:
+                self._take_frame(frame)
+            except GarError as error:
+                self.count.skipped[error.message] += 1
 
-    def _on_pair(self, build: Callable[..., RegionSource | None], image: Any, detections: Any) -> None:
-        stamp = stamp_ns(image.header.stamp)
-        if self._last_ns is not None and 0 <= stamp - self._last_ns < self._asking.every_ns:
+    def _take_frame(self, frame: Frame) -> None:
+        """Raises GarError for a frame that can't be answered about."""
+        stamp = frame.stamp_ns
+        # At least one: detections and label image of one image may both make a frame of it.
+        if self._last_ns is not None and 0 <= stamp - self._last_ns < max(self._asking.every_ns, 1):
             return
-        try:
-            source = build(detections, frame_of(image).size)
-            if source is None:  # its label image is still to come
-                return
-            frame = frame_of(image, source)
-            regions = askable(frame)
-            if not regions:
-                return
+        regions = askable(frame)
+        if regions:
             self._answer(frame, regions)
             self._last_ns = stamp
-        except GarError as error:
-            self.count.skipped[error.message] += 1
 
     def _answer(self, frame: Frame, regions: list[Region]) -> None:
-        answers = AnswerMemory(len(regions) * max(1, len(self._asking.questions)))
+        answers = AnswerMemory(len(regions) * len(self._questions))
         for chosen in self._chosen(regions):
             start = time.monotonic_ns()
             encoded = self._engine.encode(frame.image, chosen, self._asking.max_tiles)
-            for question in self._asking.questions or ("",):
-                if question:
-                    answer = encoded.ask(question, self._asking.choices, self._asking.max_tokens)
-                else:
-                    answer = encoded.describe(self._asking.max_tokens)
-                ids = tuple(region.id for region in chosen)
-                latency = time.monotonic_ns() - start
-                extents = tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen)
-                choices = self._asking.choices if question else ()
+            for question in self._questions:
+                answer = encoded.ask(question, max_tokens=self._asking.max_tokens)
                 answers.add(
-                    AnswerRecord(answer, question, ids, choices, frame.stamp_ns, frame.frame_id, 0, latency, extents)
+                    AnswerRecord(
+                        answer=answer,
+                        question=question.text,
+                        region_ids=tuple(region.id for region in chosen),
+                        choices=question.choices,
+                        stamp_ns=frame.stamp_ns,
+                        frame_id=frame.frame_id,
+                        age_ns=0,
+                        latency_ns=time.monotonic_ns() - start,
+                        extents=tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen),
+                    )
                 )
         header = header_message(frame.frame_id, frame.stamp_ns)
         messages = [answer_message(one) for one in answers.all()]
@@ -197,14 +195,16 @@ def annotate(
     engine: GarEngine,
     topics: Topics,
     asking: Asking,
+    questions: Sequence[Question],
     with_input: bool,
     progress: Callable[[int], None] = lambda stamp: None,
 ) -> Count:
-    """Answers about all images of `reader`. topics: resolved. with_input: the bag's messages are copied.
+    """Answers about all images of `reader`. topics: resolved. questions: of `asking`, parsed. with_input: the bag's
+    messages are copied.
 
     Raises GarError INVALID_REQUEST.
     """
-    annotator = Annotator(engine, writer, topics, reader.types(), asking, progress)
+    annotator = Annotator(engine, writer, topics, reader.types(), asking, questions, progress)
     for message in reader.messages():
         if with_input:
             writer.copy(message)

@@ -5,15 +5,38 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from gar_ros.bench.files import Place, objects, picture_size, read_json, shortened, write_whole
+import msgspec
+
+from gar_ros.bench.files import Place, picture_size, read_items, read_json, write_whole
 from gar_ros.bench.harness import Job, run_jobs, run_settings, summary
 from gar_ros.bench.masks import check_segmentation
 from gar_ros.bench.options import add_run_arguments
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 
 _MAX_TOKENS = 1024  # as released
+
+
+class _Coco(msgspec.Struct):
+    """The parts of a COCO file that are read."""
+
+    images: list[Any]
+    annotations: Annotated[list[Any], msgspec.Meta(min_length=1, description="a list of at least one annotation")]
+
+
+_COCO = Annotated[_Coco, msgspec.Meta(description="an object with 'images' and 'annotations'")]
+
+
+class _Picture(msgspec.Struct):
+    id: int
+    file_name: str
+
+
+class _Annotation(msgspec.Struct):
+    id: int
+    image_id: int
+    segmentation: Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,45 +61,36 @@ def run(args: argparse.Namespace) -> int:
 
 def read_jobs(path: Path, images: Path, max_tokens: int, limit: int | None = None) -> list[Job]:
     """The first `limit` annotations of a COCO file, image by image as released. Raises GarError INVALID_REQUEST."""
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise Place(path).error(f"expected an object with 'images' and 'annotations', got {shortened(data)}")
-    by_image: dict[int, list[tuple[Place, dict[str, Any]]]] = {}
+    data = Place(path).read(read_json(path), _COCO)
+    by_image: dict[int, list[tuple[Place, _Annotation]]] = {}
     pictures: dict[int, tuple[Place, str]] = {}
-    for place, picture in objects(path, Place(path).get(data, "images", list), "images"):
-        number = place.get(picture, "id", int)
-        if number in pictures:
-            raise place.at("id").error(f"repeats the id {number} of {pictures[number][0].item}")
-        pictures[number] = (place, place.get(picture, "file_name", str))
-        by_image[number] = []
-    keys: dict[str, Place] = {}
-    for place, annotation in objects(path, Place(path).get(data, "annotations", list), "annotations"):
-        key = str(place.get(annotation, "id", int))
-        if key in keys:
-            raise place.at("id").error(f"repeats the id {key} of {keys[key].item}")
-        keys[key] = place
-        number = place.get(annotation, "image_id", int)
-        if number not in pictures:
-            raise place.at("image_id").error(f"'images' has no id {number}")
-        by_image[number].append((place, annotation))
+    for place, picture in read_items(path, data.images, "images", _Picture):
+        if picture.id in pictures:
+            raise place.at("id").error(f"repeats the id {picture.id} of {pictures[picture.id][0].item}")
+        pictures[picture.id] = (place, picture.file_name)
+        by_image[picture.id] = []
+    keys: dict[int, Place] = {}
+    for place, annotation in read_items(path, data.annotations, "annotations", _Annotation):
+        if annotation.id in keys:
+            raise place.at("id").error(f"repeats the id {annotation.id} of {keys[annotation.id].item}")
+        keys[annotation.id] = place
+        if annotation.image_id not in pictures:
+            raise place.at("image_id").error(f"'images' has no id {annotation.image_id}")
+        by_image[annotation.image_id].append((place, annotation))
 
     ordered = [(number, *entry) for number, entries in by_image.items() for entry in entries]
-    if not ordered:
-        raise Place(path, key="annotations").error("expected at least one annotation, got none")
     return [
         _job(images, pictures[number], place, annotation, max_tokens) for number, place, annotation in ordered[:limit]
     ]
 
 
-def _job(images: Path, picture: tuple[Place, str], place: Place, annotation: dict[str, Any], max_tokens: int) -> Job:
+def _job(images: Path, picture: tuple[Place, str], place: Place, annotation: _Annotation, max_tokens: int) -> Job:
     picture_place, name = picture
     size = picture_size(images / name, picture_place.at("file_name"))
-    if "segmentation" not in annotation:
-        raise place.at("segmentation").error("missing")
-    segmentation = annotation["segmentation"]
+    segmentation = annotation.segmentation
     check_segmentation(segmentation, size, place.at("segmentation"))
 
     def describe(frame: EncodedFrame) -> Answer:
         return frame.describe(max_tokens)
 
-    return Job(str(annotation["id"]), place, images / name, size, (("segmentation", segmentation),), describe)
+    return Job(str(annotation.id), place, images / name, size, (("segmentation", segmentation),), describe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +12,9 @@ from PIL import Image
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import write_atomically
+from gar_ros.json_reader import JsonError, convert, load
 
 T = TypeVar("T")
-
-_NAMES: dict[type, str] = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -36,48 +34,33 @@ class Place:
         where = ", ".join(filter(None, (f"'{self.file}'", self.item, self.key and f"key '{self.key}'")))
         return GarError(code, f"{where}: {message}")
 
-    def get(self, item: dict[str, Any], key: str, kind: type[T]) -> T:
-        """item[key], which must be there and of this type."""
-        if key not in item:
-            raise self.at(key).error("missing")
-        value = item[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self.at(key).error(f"expected {_NAMES[kind]}, got {shortened(value)}")
-        return value
-
-
-def shortened(value: Any) -> str:
-    """A value for a message."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    def read(self, value: Any, kind: type[T]) -> T:
+        """The value that stands here, of the declared type. Raises GarError INVALID_REQUEST naming the key in it."""
+        try:
+            return convert(value, kind)
+        except JsonError as error:
+            separator = "." if self.key and error.where and not error.where.startswith("[") else ""
+            raise self.at(f"{self.key}{separator}{error.where}").error(error.message) from error
 
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises GarError INVALID_REQUEST."""
     place = Place(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load(path.read_bytes())
     except OSError as error:
         raise place.error(f"can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise place.error(f"is not JSON: {error}") from error
+    except JsonError as error:
+        raise place.error(error.message) from error
 
 
-def read_objects(path: Path) -> list[tuple[Place, dict[str, Any]]]:
-    """The objects of a JSON list, each with its place. Raises GarError INVALID_REQUEST."""
-    items = read_json(path)
-    if not isinstance(items, list) or not items:
-        raise Place(path).error(f"expected a list of items, got {shortened(items)}")
-    return objects(path, items, "item")
+def read_items(path: Path, items: list[Any], name: str, kind: type[T]) -> list[tuple[Place, T]]:
+    """The members of a file's list, each of the declared type and with its place "<name> <index>".
 
-
-def objects(path: Path, items: list[Any], name: str) -> list[tuple[Place, dict[str, Any]]]:
-    """The members of a list, which must be objects, each with its place "<name> <index>"."""
-    placed = [(Place(path, f"{name} {index}"), item) for index, item in enumerate(items)]
-    for place, item in placed:
-        if not isinstance(item, dict):
-            raise place.error(f"expected an object, got {shortened(item)}")
-    return placed
+    Raises GarError INVALID_REQUEST.
+    """
+    places = [Place(path, f"{name} {index}") for index in range(len(items))]
+    return [(place, place.read(item, kind)) for place, item in zip(places, items, strict=True)]
 
 
 def picture_size(path: Path, place: Place) -> tuple[int, int]:

@@ -11,11 +11,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from gar_ros.bench.files import Place, picture_size, read_objects, shortened
+import msgspec
+
+from gar_ros.bench import files
+from gar_ros.bench.files import Place, picture_size
 from gar_ros.bench.masks import check_rle
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import shortened
 
 RELEASED_FILES = {
     "vqa": "GAR-Bench-VQA.json",
@@ -28,18 +32,43 @@ _DETAILED_REQUEST = "Describe <Prompt0> in detail, including the relationship wi
 _LETTER = re.compile(r"([A-Z])[.):]")
 
 
+_Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="a text that is not blank")]
+_Masks = Annotated[tuple[Any, ...], msgspec.Meta(min_length=1, description="a list of at least one mask")]
+_Items = Annotated[list[Any], msgspec.Meta(min_length=1, description="a list of items")]
+
+
+class _Detailed(msgspec.Struct):
+    """What an item must have for the task caption-detailed; other keys are let be."""
+
+    image: str
+    masks: _Masks = msgspec.field(name="mask_rles")
+
+
+class _Simple(_Detailed):
+    question: _Text
+
+
+class _Vqa(_Simple):
+    choices: tuple[str, ...]
+    answer: _Text
+    type: _Text
+
+
+_DECLARED: dict[str, type[_Detailed]] = {"vqa": _Vqa, "caption-simple": _Simple, "caption-detailed": _Detailed}
+
+
 @dataclass(frozen=True)
 class Item:
     """One annotation. question, choices, answer and type are empty where the task has none."""
 
     place: Place
+    source: dict[str, Any]  # as in the file
     image: str
     masks: tuple[Any, ...]
-    question: str
-    choices: tuple[str, ...]
-    answer: str
-    type: str
-    source: dict[str, Any]  # as in the file
+    question: str = ""
+    choices: tuple[str, ...] = ()
+    answer: str = ""
+    type: str = ""
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -81,34 +110,12 @@ class Item:
 
 def read_items(path: Path, task: str) -> list[Item]:
     """Every item with all keys that the task needs. Raises GarError INVALID_REQUEST."""
-    return [_item(place, data, task) for place, data in read_objects(path)]
-
-
-def _item(place: Place, data: dict[str, Any], task: str) -> Item:
-    masks = place.get(data, "mask_rles", list)
-    if not masks:
-        raise place.at("mask_rles").error("expected at least one mask, got none")
-    vqa = task == "vqa"
-    choices = place.get(data, "choices", list) if vqa else []
-    if not all(isinstance(choice, str) for choice in choices):
-        raise place.at("choices").error(f"expected texts, got {shortened(choices)}")
-    return Item(
-        place=place,
-        image=place.get(data, "image", str),
-        masks=tuple(masks),
-        question="" if task == "caption-detailed" else _text(place, data, "question"),
-        choices=tuple(choices),
-        answer=_text(place, data, "answer") if vqa else "",
-        type=_text(place, data, "type") if vqa else "",
-        source=data,
-    )
-
-
-def _text(place: Place, data: dict[str, Any], key: str) -> str:
-    text = place.get(data, key, str)
-    if not text.strip():
-        raise place.at(key).error("expected a text, got an empty one")
-    return text
+    sources = Place(path).read(files.read_json(path), _Items)
+    declared = files.read_items(path, sources, "item", _DECLARED[task])
+    return [
+        Item(place, source, **msgspec.structs.asdict(item))
+        for source, (place, item) in zip(sources, declared, strict=True)
+    ]
 
 
 def unique(items: Sequence[Item]) -> dict[tuple[str, ...], Item]:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.bench.files import Place, shortened
+from gar_ros.bench.files import Place
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import shortened
+
+
+class _Rle(msgspec.Struct):
+    """COCO's run-length encoding. size: (height, width)."""
+
+    size: tuple[int, int]
+    counts: str | list[int]
+
+
+_RLE = Annotated[_Rle, msgspec.Meta(description="an RLE with 'size' and 'counts'")]
+_Polygon = Annotated[
+    list[float], msgspec.Meta(min_length=6, description="a polygon of three or more points [x0, y0, x1, y1, ..]")
+]
+_Polygons = Annotated[list[_Polygon], msgspec.Meta(min_length=1, description="an RLE or at least one polygon")]
 
 
 def check_rle(rle: Any, size: tuple[int, int], place: Place) -> None:
@@ -18,19 +34,14 @@ def check_rle(rle: Any, size: tuple[int, int], place: Place) -> None:
     Compressed (`counts` a text) or not (`counts` a list). pycocotools gives whatever was in the memory for pixels that
     the run lengths leave out.
     """
-    if not isinstance(rle, dict) or not {"size", "counts"} <= set(rle):
-        raise place.error(f"expected an RLE with 'size' and 'counts', got {shortened(rle)}")
+    read = place.read(rle, _RLE)
     width, height = size
-    if rle["size"] != [height, width]:
-        raise place.error(f"expected 'size' [{height}, {width}], the image's, got {shortened(rle['size'])}")
-    counts = rle["counts"]
-    if isinstance(counts, str):
-        counts = run_lengths(counts)
-    elif not isinstance(counts, list) or not all(type(count) is int for count in counts):
-        raise place.error(f"expected 'counts' as a text or a list of whole numbers, got {shortened(counts)}")
+    if read.size != (height, width):
+        raise place.error(f"expected 'size' [{height}, {width}], the image's, got {shortened(read.size)}")
+    counts = run_lengths(read.counts) if isinstance(read.counts, str) else read.counts
     if not counts or min(counts) < 0 or sum(counts) != width * height:
         raise place.error(
-            f"expected 'counts' of {width * height} pixels, the image's, got {shortened(rle['counts'])}, "
+            f"expected 'counts' of {width * height} pixels, the image's, got {shortened(read.counts)}, "
             f"which has {sum(counts)}"
         )
 
@@ -63,15 +74,9 @@ def check_segmentation(segmentation: Any, size: tuple[int, int], place: Place) -
     if not isinstance(segmentation, list):
         check_rle(segmentation, size, place)
         return
-    for polygon in segmentation:
-        points = polygon if isinstance(polygon, list) else []
-        numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in points)
-        if len(points) < 6 or len(points) % 2 or not numbers:
-            raise place.error(
-                f"expected polygons of three or more points [x0, y0, x1, y1, ..], got {shortened(polygon)}"
-            )
-    if not segmentation:
-        raise place.error("expected an RLE or polygons, got an empty list")
+    for polygon in place.read(segmentation, _Polygons):
+        if len(polygon) % 2:
+            raise place.error(f"expected two numbers for each point of a polygon, got {shortened(polygon)}")
 
 
 def decode(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:

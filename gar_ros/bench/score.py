@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from gar_ros.bench.files import write_whole
 from gar_ros.bench.gar_items import Item, read_items, unique
 from gar_ros.bench.options import positive
@@ -39,6 +41,12 @@ class Score:
     beyond_prompts: Count  # items with more regions than `prompts`
     unanswered: int  # items with an empty output
     missing: int  # items of the annotations without a prediction
+
+
+class _Prediction(msgspec.Struct):
+    """What a prediction has beside its annotation."""
+
+    model_output: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +84,7 @@ def scored(file: Path, data: Path | None = None, prompts: int = RELEASED_PROMPTS
     INVALID_REQUEST for a malformed, duplicate or unknown item.
     """
     predictions = read_items(file, "vqa")
-    outputs = {id(item): item.place.get(item.source, "model_output", str) for item in predictions}
+    outputs = {id(item): item.place.read(item.source, _Prediction).model_output for item in predictions}
     by_identity = unique(predictions)
     items = predictions
     if data is not None:

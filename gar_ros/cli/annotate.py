@@ -89,9 +89,9 @@ def run(args: argparse.Namespace) -> int:
         engine = GarEngine.open(
             args.model or default_model_dir(), args.provider, args.threads, engines=Engines(args.engines)
         )
-        asking.check(engine)
+        questions = asking.parse(engine)  # before there is a bag
         with BagWriter(args.out) as writer:
-            count = annotate(reader, writer, engine, topics, asking, not args.without_input, _Progress())
+            count = annotate(reader, writer, engine, topics, asking, questions, not args.without_input, _Progress())
     for reason, times in count.skipped.items():
         print(f"gar: {times} message(s) left out: {reason}", file=sys.stderr)
     print(f"{count.answers} answers about {count.images} images in {args.out}")

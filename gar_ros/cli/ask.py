@@ -92,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     model, engines = args.model or default_model_dir(), Engines(args.engines)
     engine = GarEngine.open(model, args.provider, args.threads, engines=engines)
     loading = time.perf_counter() - start
-    engine.check_request(1 if args.frames else len(regions), args.question, choices, args.max_tokens)
+    count, text = 1 if args.frames else len(regions), None if args.describe else args.question
+    question = engine.parse(text, choices, count, args.max_tokens, video=bool(args.frames))
     if args.frames:
         frame = engine.encode_video(list(zip(images, regions, strict=True)))
     else:
         frame = engine.encode(images[0], regions, max_tiles=args.max_tiles)
-    answer = frame.describe(args.max_tokens) if args.describe else frame.ask(args.question, choices, args.max_tokens)
+    answer = frame.ask(question, max_tokens=args.max_tokens)
     print(_as_json(answer, loading) if args.json else _as_text(answer, choices))
     return 0
 

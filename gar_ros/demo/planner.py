@@ -23,8 +23,9 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from gar_ros.client import RegionClient
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.messages.convert import region_of, stamp_ns
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_rgb
+from gar_ros.messages.regions import region_of
 from gar_ros.msg import Answer
 from gar_ros.region import Region
 from gar_ros.sim.questions import Question, pick_regions, questions_for

@@ -18,9 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from gar_ros.messages.convert import image_message, stamp_ns
-from gar_ros.sim.render import TabletopRenderer
-from gar_ros.sim.timeline import DEMO_SEED, Timeline
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
 
 FRAME = "camera_optical_frame"
 
@@ -33,6 +32,10 @@ class TabletopCamera(Node):
     """
 
     def __init__(self) -> None:
+        # Not with the module: main() says what to install where there is no MuJoCo.
+        from gar_ros.sim.render import TabletopRenderer
+        from gar_ros.sim.timeline import DEMO_SEED, Timeline
+
         super().__init__("tabletop_camera")
         self._noise = self._number("noise", 2.0, "standard deviation of the sensor noise, grey levels", 0.0, 50.0)
         width = self._integer("width", 640, "image width, pixels", 16, 4096)
@@ -96,7 +99,13 @@ def camera_info(intrinsics: NDArray[np.float64], width: int, height: int, header
 
 
 def main() -> int:
-    """Runs the camera until SIGINT or SIGTERM."""
+    """Runs the camera until SIGINT or SIGTERM. Exit code 1 with one line where it can't start."""
+    try:
+        import gar_ros.sim.render  # noqa: F401
+    except (ImportError, AttributeError) as error:  # AttributeError: what MuJoCo's import raises without libEGL
+        needed = "MuJoCo (pip install mujoco) and libEGL (apt install libegl1)"
+        print(f"tabletop_camera: the simulated tabletop needs {needed}: {error}", file=sys.stderr)
+        return 1
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

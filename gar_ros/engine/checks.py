@@ -59,12 +59,6 @@ def check_frames(frames: int, limit: int) -> None:
         )
 
 
-def check_single(regions: int) -> None:
-    """Refuses to describe several regions at once."""
-    if regions != 1:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"expected one region to describe, got {regions}")
-
-
 def check_max_tokens(max_tokens: int) -> None:
     """Refuses an answer without a token."""
     if max_tokens < 1:

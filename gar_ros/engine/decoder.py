@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -82,17 +82,11 @@ class Decoder:
         return KvCache(length, values), outputs["logits"].numpy()[0]
 
     def generate(
-        self,
-        past: KvCache,
-        logits: Logits,
-        max_tokens: int,
-        raise_if_cancelled: CancelCheck,
-        told: Callable[[Sequence[int]], None] | None = None,
-    ) -> Generated:
-        """Greedy text after `past`, whose next token has `logits` (vocab,); `raise_if_cancelled`
-        is called before each token.
+        self, past: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
+    ) -> Generator[int, None, Generated]:
+        """Yields the ids of greedy text after `past`, whose next token has `logits` (vocab,); returns all of it.
 
-        told: hears all ids so far after each of them.
+        raise_if_cancelled: called before each token.
         """
         ids: list[int] = []
         log_p = 0.0
@@ -103,8 +97,7 @@ class Decoder:
             if token in self._end:
                 return Generated(tuple(ids), True, log_p / step)
             ids.append(token)
-            if told is not None:
-                told(ids)
+            yield token
             if step < max_tokens:
                 past, (logits,) = self._extend(past, self.embed([token]), [0])
         return Generated(tuple(ids), False, log_p / max_tokens)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
-from gar_ros.engine.checks import check_max_tokens, check_room, check_single
-from gar_ros.engine.decoder import KvCache, Logits
-from gar_ros.engine.prompt import CAPTION_PROMPT, Form
+from gar_ros.engine.checks import check_max_tokens, check_room
+from gar_ros.engine.decoder import Generated, KvCache, Logits
+from gar_ros.engine.language import Language
+from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.region import Region
-
-if TYPE_CHECKING:
-    from gar_ros.engine.engine import GarEngine
 
 Timings = dict[str, float]
 """Stage -> wall clock seconds: tile, vision, replay (of the frame's encoding, the same in each of its answers), prefill
@@ -34,17 +31,13 @@ class Answer:
 
     text: str  # of a closed question: the choice as given
     token_ids: tuple[int, ...]  # without the end token
-    choice: int  # index into the choices, -1 for an open question
-    probabilities: tuple[float, ...]  # one for each choice, sum 1; empty for an open question
-    confidence: float  # 0..1: of the choice, or the geometric mean of the probabilities of the text's and end token
-    complete: bool  # False when the text was cut at max_tokens
-    prompt_tokens: int
-    generated_tokens: int  # 0 for a closed question
-    seconds: Timings
-
-
-Told = Callable[[str, int], None]
-"""Hears the text so far and its number of tokens, after each token."""
+    choice: int = -1  # index into the choices, -1 for an open question
+    probabilities: tuple[float, ...] = ()  # one for each choice, sum 1; empty for an open question
+    confidence: float = 1.0  # of the choice, or the geometric mean of the probabilities of the text's and end token
+    complete: bool = True  # False when the text was cut at max_tokens
+    prompt_tokens: int = 0
+    generated_tokens: int = 0  # 0 for a closed question
+    seconds: Timings = field(default_factory=dict)
 
 
 @contextmanager
@@ -57,10 +50,10 @@ def stage(seconds: Timings, name: str) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Conversation:
-    """A conversation so far: the KV cache up to the last question, and the ids of its answer."""
+    """A conversation so far: its last answer, and the KV cache up to the question before it."""
 
+    answer: Answer
     cache: KvCache
-    answer: tuple[int, ...]
 
 
 class EncodedFrame:
@@ -72,7 +65,7 @@ class EncodedFrame:
 
     def __init__(
         self,
-        engine: GarEngine,
+        language: Language,
         regions: tuple[Region, ...],
         features: Rows,
         replay: Rows,
@@ -82,9 +75,8 @@ class EncodedFrame:
         """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H). video: a region for each frame."""
         self.regions = regions
         self._prompts = 1 if video else len(regions)
-        self._question_form: Form = "video" if video else "question"
-        self._caption_form: Form = "video" if video else "caption"
-        self._engine = engine
+        self._video = video
+        self._language = language
         self._features = features
         self._replay = replay
         self._seconds = seconds
@@ -92,136 +84,123 @@ class EncodedFrame:
 
     def ask(
         self,
-        question: str,
+        question: str | Question,
         choices: Sequence[str] = (),
         max_tokens: int = 64,
         raise_if_cancelled: CancelCheck = never_cancelled,
-        told: Told | None = None,
     ) -> Answer:
         """Answers a question about <Prompt0>.. in free text, or, with choices, by the likelihood of each.
 
-        max_tokens limits free text, which `told` hears while it is written. Raises GarError INVALID_REQUEST,
-        PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `raise_if_cancelled` raises.
+        question: a text with its choices, or both parsed for as many regions. max_tokens limits free text.
+        Raises GarError INVALID_REQUEST, PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `raise_if_cancelled` raises.
         """
-        return self.converse(question, None, choices, max_tokens, raise_if_cancelled, told)[0]
-
-    def converse(
-        self,
-        question: str,
-        turns: Conversation | None,
-        choices: Sequence[str] = (),
-        max_tokens: int = 64,
-        raise_if_cancelled: CancelCheck = never_cancelled,
-        told: Told | None = None,
-    ) -> tuple[Answer, Conversation]:
-        """As `ask`, after the earlier `turns` of a conversation, which stay in the KV cache; None: the first question.
-
-        Also the turns with this one: what goes on after it pays for its own tokens alone.
-        """
-        prompts = self._engine.prompts
-        if turns is None:
-            asked = prompts.question(question, self._prompts, self._question_form)
-        else:
-            asked = [*turns.answer, *prompts.next_turn(question, self._prompts)]
-        if choices:
-            answer, cache = self._choose(asked, choices, raise_if_cancelled, turns)
-        else:
-            answer, cache = self._write(self._question_form, asked, max_tokens, raise_if_cancelled, told, turns)
-        return answer, Conversation(cache, answer.token_ids)
+        if isinstance(question, str):
+            question = self._language.prompts.parse(question, choices, self._prompts, self._form("question"))
+        return run_to_end(self.stream(question, max_tokens, raise_if_cancelled)).answer
 
     def describe(self, max_tokens: int = 128, raise_if_cancelled: CancelCheck = never_cancelled) -> Answer:
         """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
-        check_single(self._prompts)
-        asked = self._engine.prompts.caption_request()
-        return self._write(self._caption_form, asked, max_tokens, raise_if_cancelled)[0]
+        question = self._language.prompts.parse_caption(self._prompts, self._form("caption"))
+        return self.ask(question, max_tokens=max_tokens, raise_if_cancelled=raise_if_cancelled)
+
+    def stream(
+        self,
+        question: Question,
+        max_tokens: int = 64,
+        raise_if_cancelled: CancelCheck = never_cancelled,
+        after: Conversation | None = None,
+    ) -> Generator[str, None, Conversation]:
+        """Yields what each token adds to a free text, nothing for a closed question.
+
+        Returns the answer within the conversation that it goes on or begins. after: the conversation before a question
+        of `PromptBuilder.parse_turn`; its turns stay in the KV cache, so only the new tokens are paid for.
+        Raises as `ask` does.
+        """
+        if question.count != self._prompts:
+            raise ValueError(f"a question about {question.count} regions, asked of a frame with {self._prompts}")
+        check_max_tokens(max_tokens)
+        seconds = dict(self._seconds)
+        longest = max(map(len, question.choice_ids), default=max_tokens)
+        asked = question.ids if after is None else (*after.answer.token_ids, *question.ids)
+        past = self._past(question.form, asked, longest, seconds, raise_if_cancelled, after)
+        with stage(seconds, "question"):
+            decoder = self._language.decoder
+            cache, logits = decoder.prefill(past, decoder.embed(asked), raise_if_cancelled)
+        prompt_tokens = cache.length if after is None else len(asked)
+        with stage(seconds, "decode"):
+            if question.choices:
+                answer = self._choose(question, cache, logits, raise_if_cancelled)
+            else:
+                answer = yield from self._write(cache, logits, max_tokens, raise_if_cancelled)
+        return Conversation(replace(answer, prompt_tokens=prompt_tokens, seconds=seconds), cache)
+
+    def _form(self, form: Form) -> Form:
+        return "video" if self._video else form
 
     def _write(
-        self,
-        form: Form,
-        asked: list[int],
-        max_tokens: int,
-        raise_if_cancelled: CancelCheck,
-        told: Told | None = None,
-        turns: Conversation | None = None,
-    ) -> tuple[Answer, KvCache]:
-        check_max_tokens(max_tokens)
-        decoder, seconds = self._engine.decoder, dict(self._seconds)
-        cache, logits = self._read(form, asked, max_tokens, seconds, raise_if_cancelled, turns)
-        with stage(seconds, "decode"):
-            hear = None if told is None else partial(self._tell, told)
-            generated = decoder.generate(cache, logits, max_tokens, raise_if_cancelled, hear)
-        answer = Answer(
-            text=self._engine.prompts.decode(generated.ids),
+        self, cache: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
+    ) -> Generator[str, None, Answer]:
+        text = self._language.prompts.text_stream()
+        pieces: list[str] = []
+        tokens = self._language.decoder.generate(cache, logits, max_tokens, raise_if_cancelled)
+        while True:
+            try:
+                pieces.append(text.add(next(tokens)))
+            except StopIteration as end:
+                generated: Generated = end.value
+                break
+            yield pieces[-1]
+        pieces.append(text.end())
+        return Answer(
+            text="".join(pieces),
             token_ids=generated.ids,
-            choice=-1,
-            probabilities=(),
             confidence=float(np.exp(generated.mean_log_p)),
             complete=generated.complete,
-            prompt_tokens=len(asked) if turns else cache.length,
             generated_tokens=len(generated.ids),
-            seconds=seconds,
         )
-        return answer, cache
 
-    def _tell(self, told: Told, ids: Sequence[int]) -> None:
-        told(self._engine.prompts.decode(ids), len(ids))
-
-    def _choose(
-        self, asked: list[int], choices: Sequence[str], raise_if_cancelled: CancelCheck, turns: Conversation | None
-    ) -> tuple[Answer, KvCache]:
-        decoder, seconds = self._engine.decoder, dict(self._seconds)
-        ids = self._engine.prompts.choices(choices, self._prompts)
-        cache, logits = self._read(self._question_form, asked, max(map(len, ids)), seconds, raise_if_cancelled, turns)
-        with stage(seconds, "decode"):
-            scores = decoder.log_likelihoods(cache, logits, ids, raise_if_cancelled)
+    def _choose(self, question: Question, cache: KvCache, logits: Logits, raise_if_cancelled: CancelCheck) -> Answer:
+        scores = self._language.decoder.log_likelihoods(cache, logits, question.choice_ids, raise_if_cancelled)
         weights = np.exp(scores - scores.max())
         probabilities = weights / weights.sum()
         choice = int(probabilities.argmax())
-        answer = Answer(
-            text=choices[choice],
-            token_ids=tuple(ids[choice]),
+        return Answer(
+            text=question.choices[choice],
+            token_ids=question.choice_ids[choice],
             choice=choice,
             probabilities=tuple(probabilities.tolist()),
             confidence=float(probabilities[choice]),
-            complete=True,
-            prompt_tokens=len(asked) if turns else cache.length,
-            generated_tokens=0,
-            seconds=seconds,
         )
-        return answer, cache
 
-    def _read(
+    def _past(
         self,
         form: Form,
-        asked: list[int],
-        answer_tokens: int,
+        asked: Sequence[int],
+        longest_answer: int,
         seconds: Timings,
         raise_if_cancelled: CancelCheck,
-        turns: Conversation | None,
-    ) -> tuple[KvCache, Logits]:
-        """The KV cache up to the question and the logits of the answer's first token, if all of it fits."""
-        engine = self._engine
-        if turns is not None:
-            check_room(len(asked), turns.cache.length, answer_tokens, engine.manifest.sizes)
-            with stage(seconds, "question"):
-                return engine.decoder.prefill(turns.cache, engine.decoder.embed(asked), raise_if_cancelled)
-        ids = engine.prompts.prefix(form, len(self._features), len(self.regions))
-        check_room(len(asked), len(ids), answer_tokens, engine.manifest.sizes)
+        after: Conversation | None,
+    ) -> KvCache:
+        """The KV cache before the tokens of a question, if these and the longest answer fit behind it."""
+        language = self._language
+        if after is not None:
+            check_room(len(asked), after.cache.length, longest_answer, language.sizes)
+            return after.cache
+        ids = language.prompts.prefix(form, len(self._features), len(self.regions))
+        check_room(len(asked), len(ids), longest_answer, language.sizes)
         with stage(seconds, "prefill"):
             if form not in self._prefixes:
-                self._prefixes[form], _ = engine.decoder.prefill(
-                    engine.decoder.empty, self._embed(form, ids), raise_if_cancelled
-                )
-        with stage(seconds, "question"):
-            return engine.decoder.prefill(self._prefixes[form], engine.decoder.embed(asked), raise_if_cancelled)
+                embeds = self._embed(form, ids)
+                self._prefixes[form], _ = language.decoder.prefill(language.decoder.empty, embeds, raise_if_cancelled)
+        return self._prefixes[form]
 
     def _embed(self, form: Form, ids: list[int]) -> Rows:
         """Embeddings (L, H) of a prefix, with the features in the places of image and crop tokens."""
-        tokens = self._engine.manifest.tokens
+        tokens = self._language.tokens
         first = CAPTION_PROMPT if form == "caption" else 0
         features = {crop: [rows] for crop, rows in zip(tokens.crops[first:], self._replay, strict=False)}
         features[tokens.image] = list(self._features)
         parts: list[NDArray[np.float32] | DeviceTensor] = []
         for token, run in groupby(ids, key=lambda id: id if id in features else None):
-            parts += [self._engine.decoder.embed(list(run))] if token is None else features[token]
-        return self._engine.join(parts)
+            parts += [self._language.decoder.embed(list(run))] if token is None else features[token]
+        return self._language.join(parts)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,15 @@ from gar_ros.engine.checks import (
     check_image,
     check_max_tiles,
     check_max_tokens,
-    check_single,
 )
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoded_frame import EncodedFrame, Timings, stage
 from gar_ros.engine.encoder import TileEncoder
+from gar_ros.engine.language import Language
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
-from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.prompt import PromptBuilder, Question
+from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
 from gar_ros.engine.runtime.select import DEFAULT_ENGINES, Engines, open_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
@@ -60,14 +59,19 @@ class GarEngine:
         self.manifest: Manifest = model.manifest
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
-        self.prompts = PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer())
         per_run = 1 if runtime.provider == "cpu" else min(_DEVICE_BATCH, most_tiles(model.manifest))
-        self.join = runtime.join
         self.encoder = TileEncoder(
             runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
         )
         self.replayer: Runner = runtime.load(model.file(REPLAY))
-        self.decoder = Decoder(runtime.load(model.file(DECODER)), model.embeddings(), sizes, tokens.eos)
+        self.language = Language(
+            prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
+            decoder=Decoder(runtime.load(model.file(DECODER)), model.embeddings(), sizes, tokens.eos),
+            sizes=sizes,
+            tokens=tokens,
+            join=runtime.join,
+        )
+        self.prompts, self.decoder, self.join = self.language.prompts, self.language.decoder, self.language.join
 
     @classmethod
     def open(
@@ -80,13 +84,33 @@ class GarEngine:
     ) -> GarEngine:
         """Checks and loads an exported model folder.
 
-        provider, threads, allow_fallback, engines: see runtime/choose.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
+        provider, threads, allow_fallback, engines: see runtime/select.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
         engine = cls(model, open_runtime(model, provider, threads, allow_fallback, engines))
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
+
+    def parse(
+        self,
+        question: str | None,
+        choices: Sequence[str],
+        regions: int,
+        max_tokens: int = 1,
+        video: bool = False,
+        turn: bool = False,
+    ) -> Question:
+        """The question as an encoded frame takes it; refuses before anything is encoded what can't be asked.
+
+        question: None for a description. regions: 1 for a video. turn: it goes on with a conversation. Raises as
+        `EncodedFrame.ask` and `describe` do, and GarError TOO_MANY_REGIONS.
+        """
+        check_max_tokens(max_tokens)
+        if question is None:
+            return self.prompts.parse_caption(regions, "video" if video else "caption")
+        parse = self.prompts.parse_turn if turn else self.prompts.parse
+        return parse(question, choices, regions, "video" if video else "question")
 
     def encode(
         self,
@@ -104,7 +128,7 @@ class GarEngine:
         check_image(image, regions, self.prompts.max_regions)
         seen = self.encode_image(image, regions, max_tiles, raise_if_cancelled)
         check_context(len(seen.features), len(regions), self.manifest.sizes)
-        return EncodedFrame(self, tuple(regions), seen.features, seen.replay, seen.seconds)
+        return EncodedFrame(self.language, tuple(regions), seen.features, seen.replay, seen.seconds)
 
     def encode_image(
         self,
@@ -122,14 +146,13 @@ class GarEngine:
         with stage(seconds, "tile"):
             grid = tile_grid(width, height, max_tiles or rule.max_tiles, sizes.tile)
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
-            masks = [region.mask for region in regions]
-            inside = prompted(masks, grid, sizes.tile, rule.thumbnail)
+            inside = prompted([region.mask for region in regions], grid, sizes.tile, rule.thumbnail)
         check_context(len(pixels), 1, sizes)
         with stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)
         raise_if_cancelled()
         with stage(seconds, "replay"):
-            replay = self._replay(features[1:] if rule.thumbnail else features, masks, grid)
+            replay = self._replay(features[1:] if rule.thumbnail else features, regions, grid)
         return EncodedImage(features, replay, seconds)
 
     def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
@@ -141,7 +164,7 @@ class GarEngine:
         """
         check_count(len(regions), self.prompts.max_regions)
         check_context(len(features), len(regions), self.manifest.sizes)
-        return EncodedFrame(self, tuple(regions), features, self.join(replays), {})
+        return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {})
 
     def encode_video(
         self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
@@ -165,29 +188,12 @@ class GarEngine:
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)
         raise_if_cancelled()
         with stage(seconds, "replay"):
-            masks = [region.mask for _, region in frames]
-            replays = [self._replay(features[n : n + 1], [mask], one) for n, mask in enumerate(masks)]
+            replays = [self._replay(features[n : n + 1], [region], one) for n, (_, region) in enumerate(frames)]
         regions = tuple(region for _, region in frames)
-        return EncodedFrame(self, regions, features, self.join(replays), seconds, video=True)
+        return EncodedFrame(self.language, regions, features, self.join(replays), seconds, video=True)
 
-    def check_request(
-        self, regions: int, question: str | None, choices: Sequence[str] = (), max_tokens: int = 1
-    ) -> None:
-        """Refuses what asking about so many regions would refuse, before anything is encoded.
-
-        regions: 1 for a video. question: None for a description. Raises as `EncodedFrame.ask` and `describe` do.
-        """
-        check_count(regions, self.prompts.max_regions)
-        check_max_tokens(max_tokens)
-        if question is None:
-            check_single(regions)
-        else:
-            self.prompts.question(question, regions)
-            if choices:
-                self.prompts.choices(choices, regions)
-
-    def _replay(self, tiles: Rows, masks: Sequence[NDArray[np.bool_]], grid: Grid) -> Rows:
-        """Replay tokens (R, g * g, H) of R masks from an image's tiles (tiles_h * tiles_w, g * g, H)."""
-        convention = cast(RoiConvention, self.manifest.roi_convention)
-        wy, wx = replay_weights(region_boxes(masks), grid, self.manifest.sizes.grid, convention)
+    def _replay(self, tiles: Rows, regions: Sequence[Region], grid: Grid) -> Rows:
+        """Replay tokens (R, g * g, H) of R regions from an image's tiles (tiles_h * tiles_w, g * g, H)."""
+        manifest = self.manifest
+        wy, wx = replay_weights(region_boxes(regions), grid, manifest.sizes.grid, manifest.roi_convention)
         return self.join([self.replayer.run({"tile_features": tiles, "wy": wy, "wx": wx})["replay"]])

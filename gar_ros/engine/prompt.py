@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tokenizers import Tokenizer
 
 from gar_ros.engine.model_dir.manifest import TOKENIZER, PromptFormat, Tokens
+from gar_ros.engine.text_stream import TextStream
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import check_count
 
 Form = Literal["question", "caption", "video"]
-"""One to all prompts of an image and a free question, the released caption request for a single region, or one region
-through several frames: <Prompt0>, with one crop token a frame and the text right after them."""
+"""What the prefix before a question holds. "question": one to all prompts of an image. "caption": a single region, as
+the released code asks for its description. "video": one region through several frames, <Prompt0>, with one crop token
+a frame and the text right after them."""
 
 CAPTION_PROMPT = 1
 """The prompt number that the released captioning code gives its single region."""
@@ -26,6 +30,22 @@ CAPTION_PROMPT = 1
 _INTRODUCTION = "There are some objects I am curious about: "
 _CAPTION_REQUEST = "Describe this masked region in detail."
 _REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and its choices as token ids, checked. Made by `PromptBuilder.parse`, `parse_turn`, `parse_caption`.
+
+    count: of the regions that its texts may name. ids: what follows the prefix of this `form`, or an earlier answer.
+    choice_ids: of each choice, without the end token; empty for an open question.
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    count: int
+    form: Form
+    ids: tuple[int, ...]
+    choice_ids: tuple[tuple[int, ...], ...] = ()
 
 
 class PromptBuilder:
@@ -83,6 +103,33 @@ class PromptBuilder:
     def _name(self, token: int) -> str:
         return str(self._tokenizer.id_to_token(token))
 
+    def parse(self, text: str, choices: Sequence[str], count: int, form: Form = "question") -> Question:
+        """A question about `count` regions, closed by `choices` where there are any.
+
+        Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, and what `question` and `choices` raise.
+        """
+        check_count(count, self.max_regions)
+        return self._parsed(text, choices, count, form, self.question(text, count, form))
+
+    def parse_turn(self, text: str, choices: Sequence[str], count: int, form: Form = "question") -> Question:
+        """The next question of a conversation about `count` regions. Raises as `parse` does."""
+        check_count(count, self.max_regions)
+        return self._parsed(text, choices, count, form, self.next_turn(text, count))
+
+    def parse_caption(self, count: int, form: Form = "caption") -> Question:
+        """The released request to describe a region; its text is empty. Raises GarError INVALID_REQUEST unless count
+        is 1."""
+        check_count(count, self.max_regions)
+        if count != 1:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected one region to describe, got {count}")
+        return Question("", (), count, form, tuple(self.caption_request()))
+
+    def _parsed(self, text: str, choices: Sequence[str], count: int, form: Form, ids: list[int]) -> Question:
+        choice_ids = tuple(tuple(ids) for ids in self.choices(choices, count)) if choices else ()
+        if count == 0:
+            raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
+        return Question(text, tuple(choices), count, form, tuple(ids), choice_ids)
+
     def question(self, text: str, count: int, form: Form = "question") -> list[int]:
         """Ids that follow a "question" or "video" prefix of `count` regions: the user's text and the turn's end.
 
@@ -133,6 +180,10 @@ class PromptBuilder:
         return str(
             self._tokenizer.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
         ).strip()
+
+    def text_stream(self) -> TextStream:
+        """Decodes ids one after another to the text that `decode` gives for all of them."""
+        return TextStream(self._tokenizer, self._silent)
 
     def _end_of_turn(self) -> list[int]:
         return self._template_ids(self._format.after_text)

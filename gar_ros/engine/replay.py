@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.tiling import Grid
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region
 
 RoiConvention = Literal["correct", "released"]
 
@@ -21,23 +21,23 @@ _SAMPLES = 2  # along one axis of a bin
 _RELEASED_SECOND_SCALE = 1 / 28  # modeling_gar.py scales boxes that are in feature cells already once more
 
 
-def region_boxes(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-    """Boxes (R, 4) as x0, y0, x1, y1 in 0..1 of R non-empty masks (H, W).
+def region_boxes(regions: Sequence[Region]) -> NDArray[np.float64]:
+    """Boxes (R, 4) as x0, y0, x1, y1 in 0..1 of R regions.
 
     Inclusive as in the released code: [first, last] pixel / image size, without + 1, so a region one pixel wide has
-    no width. Raises GarError EMPTY_MASK.
+    no width.
     """
-    return np.array([_region_box(mask) for mask in masks], np.float64).reshape(-1, 4)
+    return np.array([_inclusive_box(region) for region in regions], np.float64).reshape(-1, 4)
 
 
-def _region_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if rows.size == 0:
-        raise GarError(
-            ErrorCode.EMPTY_MASK, f"expected a mask with a pixel set, got an empty one of {width}x{height} px"
-        )
-    return columns[0] / width, rows[0] / height, columns[-1] / width, rows[-1] / height
+def _inclusive_box(region: Region) -> tuple[float, float, float, float]:
+    (height, width), (x0, y0, x1, y1) = region.mask.shape, region.box
+    return x0 / width, y0 / height, (x1 - 1) / width, (y1 - 1) / height
+
+
+def mask_boxes(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """As `region_boxes`, of R masks (H, W) that are no regions yet. Raises GarError EMPTY_MASK."""
+    return region_boxes([Region.from_mask(str(number), mask) for number, mask in enumerate(masks)])
 
 
 def replay_weights(

@@ -13,13 +13,13 @@ from gar_ros.geometry.surface import Surface
 Vec3 = tuple[float, float, float]
 _UNKNOWN: Vec3 = (float("nan"),) * 3
 
-FEWEST_POINTS = 8
-SMALLEST_SHARE = 0.1
+MIN_POINTS = 8
+MIN_SHARE = 0.1
 """Of a region's pixels that must have a depth: a few on glass or at an edge say nothing about the rest."""
 _PERCENTILES = (1.0, 99.0)
 _SPREADS = 3.0  # standard deviations, estimated by the median absolute deviation
 _SIGMA_PER_MAD = 1.4826
-_LEAST_DEPTH = 0.02  # metres around the median that are never cut off: a flat object has no spread
+_MIN_DEPTH_SPREAD = 0.02  # metres around the median that are never cut off: a flat object has no spread
 _EDGE = 1  # pixels at a mask's rim, where sensors mix object and background
 
 
@@ -82,12 +82,12 @@ def surface_points(mask: NDArray[np.bool_], surface: Surface) -> NDArray[np.floa
     """Points (N, 3) of a mask without those of its rim and of what shines through it; none when too few are known."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * _EDGE + 1,) * 2, np.uint8), borderValue=1).astype(bool)
     # A thin region has little but its rim.
-    points, pixels = surface.points(inner if inner.sum() >= FEWEST_POINTS else mask)
-    if len(points) < max(FEWEST_POINTS, SMALLEST_SHARE * pixels):
+    points, pixels = surface.points(inner if inner.sum() >= MIN_POINTS else mask)
+    if len(points) < max(MIN_POINTS, MIN_SHARE * pixels):
         return np.empty((0, 3))
     depth = points[:, 2]
     away = np.abs(depth - np.median(depth))
-    return points[away <= max(_LEAST_DEPTH, _SPREADS * _SIGMA_PER_MAD * float(np.median(away)))]
+    return points[away <= max(_MIN_DEPTH_SPREAD, _SPREADS * _SIGMA_PER_MAD * float(np.median(away)))]
 
 
 def _vec3(values: NDArray[np.floating]) -> Vec3:

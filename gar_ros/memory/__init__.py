@@ -1,1 +1,1 @@
-"""What the robot remembers: newest frames and pairs; no ROS."""
+"""What the robot remembers: frames, tracks, keyframes, dialogues, answers and depth. No ROS."""

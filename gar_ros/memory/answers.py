@@ -1,4 +1,4 @@
-"""The newest answers."""
+"""Answers with what they are about, and a memory of the newest ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerRecord:
-    """An answer with what was asked and of which image.
+    """An answer with its question and the image that it is about. Times are in nanoseconds.
 
-    region_ids[N] is <PromptN>. choices: empty for an open question. stamp_ns, frame_id: of the image.
-    age_ns: from the image's stamp to the start of work. latency_ns: from the request's arrival to its answer.
-    extents[N]: where region_ids[N] was in space. stamps_ns: of all images of a video, oldest first; else empty.
-    dialogue: id of the conversation it belongs to, empty when to none.
+    region_ids: region_ids[N] is <PromptN> of the question. choices: empty for an open question. stamp_ns: the image's
+    stamp. frame_id: the camera's optical frame. age_ns: time from the image's stamp to the start of the model's work.
+    latency_ns: time from the request's arrival to its answer. extents: extents[N] is where region_ids[N] was in space.
+    stamps_ns: stamps of all images of a video, oldest first; empty for a single image. dialogue: id of the
+    conversation that the answer belongs to; empty for a question that is not part of one.
     """
 
     answer: Answer
@@ -38,37 +39,41 @@ class AnswerRecord:
 
 
 class AnswerMemory:
-    """The last answers, one per question and regions. Thread-safe."""
+    """The newest answers, at most one for the same question about the same regions. Thread-safe."""
 
     def __init__(self, capacity: int) -> None:
+        """capacity: number of answers kept."""
         self._capacity = capacity
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[str, tuple[str, ...]], AnswerRecord] = OrderedDict()
 
-    def add(self, answered: AnswerRecord) -> None:
-        """Replaces the earlier answer to the same question about the same regions."""
-        key = (answered.question, answered.region_ids)
+    def add(self, record: AnswerRecord) -> None:
+        """Remembers an answer; it replaces an earlier one to the same question about the same regions."""
+        key = (record.question, record.region_ids)
         with self._lock:
-            self._answers[key] = answered
+            self._answers[key] = record
             self._answers.move_to_end(key)
             while len(self._answers) > self._capacity:
                 self._answers.popitem(last=False)
 
     def all(self) -> list[AnswerRecord]:
-        """Oldest first."""
+        """The answers that are kept, oldest first."""
         with self._lock:
             return list(self._answers.values())
 
     def captions(self) -> dict[str, str]:
-        """What the newest answer says of each region, by the region that is <Prompt0>."""
-        return {answered.region_ids[0]: _caption(answered) for answered in self.all()}
+        """A short text about each region, by region id: the newest answer in whose question it is <Prompt0>."""
+        return {record.region_ids[0]: _caption(record) for record in self.all()}
 
 
-def _caption(answered: AnswerRecord) -> str:
-    """The answer, with its question where nobody could read it alone ("no: Is 3 inside 5?"); prompts by region id."""
-    text, question = (_with_ids(part, answered.region_ids) for part in (answered.answer.text, answered.question))
-    alone = len(answered.region_ids) == 1 and answered.answer.text.lower() not in ("yes", "no")
-    return text if alone else f"{text}: {question}"
+def _caption(record: AnswerRecord) -> str:
+    """The answer with region ids instead of <PromptN>, and the question where the answer alone says nothing.
+
+    An example is "no: Is 3 inside 5?".
+    """
+    text, question = (_with_ids(part, record.region_ids) for part in (record.answer.text, record.question))
+    says_enough = len(record.region_ids) == 1 and record.answer.text.lower() not in ("yes", "no")
+    return text if says_enough else f"{text}: {question}"
 
 
 def _with_ids(text: str, region_ids: tuple[str, ...]) -> str:

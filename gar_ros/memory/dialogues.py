@@ -1,4 +1,4 @@
-"""Conversations that go on about the same regions."""
+"""Conversations about the regions of one image, kept so that further questions can follow."""
 
 from __future__ import annotations
 
@@ -17,43 +17,53 @@ if TYPE_CHECKING:
     from gar_ros.memory.answers import AnswerRecord
 
 NEW = "new"
-"""Begins a conversation."""
+"""The dialogue id of a question that begins a conversation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dialogue:
-    """One conversation. answered: its last answer. prompts: regions it can name."""
+    """One conversation that is remembered.
+
+    conversation: its last answer and the KV cache. record: the last answer's record. prompts: number of regions that
+    its questions can name. used: time of its last turn in seconds of `DialogueMemory`'s clock.
+    """
 
     encoded: EncodedFrame
-    turns: Conversation
-    answered: AnswerRecord
+    conversation: Conversation
+    record: AnswerRecord
     prompts: int
     used: float
 
 
 class DialogueMemory:
-    """The newest conversations, by ids that nobody can guess and that never come back. Thread-safe."""
+    """The newest conversations. Their ids can't be guessed and are never reused. Thread-safe."""
 
     def __init__(self, capacity: int, expiry: float, now: Callable[[], float] = time.monotonic) -> None:
-        """expiry: seconds since the last turn. now: seconds."""
+        """capacity: number of conversations kept. expiry: seconds after its last turn in which a conversation can go
+        on. now: a monotonic clock, seconds."""
         self._capacity, self._expiry, self._now = capacity, expiry, now
         self._lock = threading.Lock()
         self._dialogues: OrderedDict[str, Dialogue] = OrderedDict()
         self._begun = 0
 
-    def begin(self, encoded: EncodedFrame, turns: Conversation, answered: AnswerRecord, prompts: int) -> AnswerRecord:
-        """Remembers a first turn; the answer with the conversation's id."""
+    def begin(
+        self, encoded: EncodedFrame, conversation: Conversation, record: AnswerRecord, prompts: int
+    ) -> AnswerRecord:
+        """The record of a first turn with the id of the conversation that it begins.
+
+        prompts: number of regions that the conversation's questions can name.
+        """
         with self._lock:
             self._begun += 1
             name = f"{self._begun}-{secrets.token_hex(8)}"
-            answered = replace(answered, dialogue=name)
-            self._dialogues[name] = Dialogue(encoded, turns, answered, prompts, self._now())
+            record = replace(record, dialogue=name)
+            self._dialogues[name] = Dialogue(encoded, conversation, record, prompts, self._now())
             while len(self._dialogues) > self._capacity:
                 self._dialogues.popitem(last=False)
-        return answered
+        return record
 
     def get(self, name: str) -> Dialogue:
-        """Raises GarError UNKNOWN_DIALOGUE."""
+        """The conversation of this id. Raises GarError UNKNOWN_DIALOGUE when it is not kept or has expired."""
         with self._lock:
             dialogue = self._dialogues.get(name)
             if dialogue is not None and self._now() - dialogue.used > self._expiry:
@@ -62,14 +72,15 @@ class DialogueMemory:
             if dialogue is None:
                 raise GarError(
                     ErrorCode.UNKNOWN_DIALOGUE,
-                    f"expected an id of a dialogue used within {self._expiry:g} s, got '{name[:40]}'; {self._capacity} "
-                    f"are kept",
+                    f"expected the id of a dialogue used within the last {self._expiry:g} s (the newest "
+                    f"{self._capacity} are kept), got '{name[:40]}'; begin another with dialogue '{NEW}'",
                 )
             return dialogue
 
-    def go_on(self, name: str, turns: Conversation, answered: AnswerRecord) -> None:
+    def add_turn(self, name: str, conversation: Conversation, record: AnswerRecord) -> None:
         """Remembers a further turn, unless the conversation was dropped meanwhile."""
         with self._lock:
-            if name in self._dialogues:
-                self._dialogues[name] = replace(self._dialogues[name], turns=turns, answered=answered, used=self._now())
+            dialogue = self._dialogues.get(name)
+            if dialogue is not None:
+                self._dialogues[name] = replace(dialogue, conversation=conversation, record=record, used=self._now())
                 self._dialogues.move_to_end(name)

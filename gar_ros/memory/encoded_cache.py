@@ -1,4 +1,4 @@
-"""Encoded frames that may be asked about again."""
+"""A cache of encoded frames, so that further questions about them cost no vision pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gar_ros.frame import Frame
+from gar_ros.frame import Frame, askable
 from gar_ros.memory.fingerprint import fingerprint
 from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.region import Region
@@ -19,13 +19,14 @@ _Key = tuple[object, ...]
 
 
 class EncodedMemory:
-    """The last few encoded (frame, regions): further questions about them reuse features and KV cache.
+    """The encoded frames used last, by frame and regions. Further questions reuse their features and KV cache.
 
-    Belongs to one thread, the one that owns the engine.
+    Not thread-safe: only the thread that uses the engine may call it.
     """
 
     def __init__(self, engine: GarEngine, capacity: int, keyframes: KeyframeMemory | None = None) -> None:
-        """keyframes: asked first, and given what it lacks; None: every choice of regions is encoded for itself."""
+        """capacity: number of encoded frames kept. keyframes: where frames are looked up, and added when missing, so
+        that all regions of a frame share one vision pass; None: each choice of regions is encoded by itself."""
         self._engine = engine
         self._capacity = capacity
         self._keyframes = keyframes
@@ -37,20 +38,19 @@ class EncodedMemory:
         regions: Sequence[Region],
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
-        all_regions: Sequence[Region] = (),
     ) -> EncodedFrame:
-        """Encodes the frame with these regions, or finds it. `raise_if_cancelled` may raise GarError to stop.
+        """The frame encoded with these regions, <PromptN> being regions[N]; from the cache where it is there.
 
-        all_regions: the frame's regions; when these are among them, a keyframe of all serves.
+        raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode` does.
         """
         key = (frame.frame_id, frame.stamp_ns, max_tiles, *map(fingerprint, regions))
         if key not in self._kept:
-            # Room first: two KV caches at once is what the capacity is there to prevent.
+            # Evict before encoding: the capacity also bounds the memory that is taken meanwhile.
             while len(self._kept) >= self._capacity:
                 self._kept.popitem(last=False)
-            self._kept[key] = self._shared(
-                frame, regions, max_tiles, raise_if_cancelled, all_regions
-            ) or self._engine.encode(frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled)
+            self._kept[key] = self._shared(frame, regions, max_tiles, raise_if_cancelled) or self._engine.encode(
+                frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
+            )
         self._kept.move_to_end(key)
         return self._kept[key]
 
@@ -60,10 +60,13 @@ class EncodedMemory:
         regions: Sequence[Region],
         max_tiles: int,
         raise_if_cancelled: Callable[[], None],
-        all_regions: Sequence[Region],
     ) -> EncodedFrame | None:
+        """The frame encoded by way of a keyframe, made when missing; None when a region isn't one of the frame's."""
+        if self._keyframes is None:
+            return None
+        all_regions = askable(frame)
         known = {region.id for region in all_regions}
-        if self._keyframes is None or not all(region.id in known for region in regions):
+        if not all(region.id in known for region in regions):
             return None
         found = self._keyframes.find(frame, regions, max_tiles)
         if found is None:

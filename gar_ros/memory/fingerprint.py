@@ -1,4 +1,4 @@
-"""What the model sees of a region, as a value that can be compared."""
+"""Fingerprints of regions: equal when the model would see the same pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fingerprint = tuple[Box, bytes]
 
 
 def fingerprint(region: Region) -> Fingerprint:
-    """A region's pixels, not its name."""
+    """The box and a hash of the mask of a region; its id, label and score don't count."""
     x0, y0, x1, y1 = region.box
     packed = np.packbits(region.mask[y0:y1, x0:x1])
     return region.box, hashlib.blake2b(packed.tobytes(), digest_size=16).digest()

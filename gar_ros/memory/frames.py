@@ -9,14 +9,15 @@ from gar_ros.frame import Frame
 
 
 class FrameMemory:
-    """The newest images and the newest (image, regions) pairs, `capacity` of each, in order of arrival. Thread-safe.
+    """The newest images and the newest pairs, which are images with regions, in order of arrival. Thread-safe.
 
-    Frames that a request has used are held longer than those nobody asked about, so that a planner can come
-    back to the stamp it has just been told.
+    Frames that a request has used are kept longer than others, so that a planner can ask again about the stamp of its
+    last answer.
     """
 
     def __init__(self, capacity: int, past: int = 0, past_ns: int = 0) -> None:
-        """past: pairs kept beside the newest, each `past_ns` or more after the one before it."""
+        """capacity: number of images, of pairs, and of used frames that are kept. past: number of older pairs kept
+        besides. past_ns: least time between the stamps of two older pairs, nanoseconds."""
         self._past: deque[Frame] = deque(maxlen=past)
         self._past_ns = past_ns
         self._lock = threading.Lock()
@@ -25,7 +26,7 @@ class FrameMemory:
         self._held: deque[Frame] = deque(maxlen=capacity)
 
     def add(self, frame: Frame) -> None:
-        """Remembers an image, or a pair; a frame of the same kind and stamp is replaced."""
+        """Remembers an image or a pair; it replaces one of the same kind and stamp."""
         with self._lock:
             _put(self._pairs if frame.regions is not None else self._images, frame)
             due = not self._past or frame.stamp_ns >= self._past[-1].stamp_ns + self._past_ns
@@ -33,34 +34,37 @@ class FrameMemory:
                 self._past.append(frame)
 
     def hold(self, frame: Frame) -> None:
-        """Keeps a frame that a request has used among the last `capacity` used ones."""
+        """Keeps a frame that a request uses; the last `capacity` used frames are kept."""
         with self._lock:
             _put(self._held, frame)
 
     def newest(self, with_regions: bool) -> Frame | None:
-        """The pair that arrived last, or the image that arrived last (as a pair where there is one)."""
+        """The frame that arrived last, None before the first.
+
+        with_regions: whether only pairs count; else any image counts and is returned as a pair where there is one.
+        """
         with self._lock:
             frames = self._pairs if with_regions else self._images
             return self._find(frames[-1].stamp_ns, with_regions) if frames else None
 
     def at(self, stamp_ns: int, with_regions: bool) -> Frame | None:
-        """The kept frame of exactly this stamp: a pair, or any image (as a pair where there is one)."""
+        """The kept frame of exactly this stamp in nanoseconds, else None. with_regions: as for `newest`."""
         with self._lock:
             return self._find(stamp_ns, with_regions)
 
     def stamps(self, with_regions: bool) -> list[int]:
-        """Stamps of the kept frames, nanoseconds, newest first."""
+        """Stamps of the kept frames, nanoseconds, newest first. with_regions: only those of pairs."""
         with self._lock:
             return sorted({frame.stamp_ns for frame in self._kept(with_regions)}, reverse=True)
 
     def history(self) -> list[Frame]:
-        """The kept pairs, oldest first."""
+        """All kept pairs, oldest first."""
         with self._lock:
             frames = {frame.stamp_ns: frame for frame in self._kept(with_regions=True)}
         return [frames[stamp] for stamp in sorted(frames)]
 
     def past(self) -> list[Frame]:
-        """Pairs at a distance of `past_ns`, oldest first, and the newest pair."""
+        """The kept pairs that are `past_ns` or more apart, oldest first, and the newest pair."""
         with self._lock:
             return [*self._past, *[frame for frame in list(self._pairs)[-1:] if frame not in self._past]]
 

@@ -6,38 +6,39 @@ from gar_ros.region import Box
 
 
 class KeyframeSchedule:
-    """Asks for a keyframe once in a period of image time, and at once when a region is new or has changed much.
+    """Asks for a keyframe once in a period, and at once when a region is new or has moved or changed its size much."""
 
-    period_ns: of the images' stamps. change: a box changed much when its overlap (intersection over union) with that
-    in the last keyframe is less.
-    """
-
-    def __init__(self, period_ns: int, change: float) -> None:
-        self._period_ns, self._change = period_ns, change
+    def __init__(self, period_ns: int, min_overlap: float) -> None:
+        """period_ns: time between the stamps of two keyframes, nanoseconds. min_overlap: least intersection over union
+        of a region's box with its box in the last keyframe; below it a keyframe is due at once."""
+        self._period_ns, self._min_overlap = period_ns, min_overlap
         self._stamp_ns: int | None = None
         self._boxes: dict[str, Box] = {}
 
     def due(self, stamp_ns: int, boxes: dict[str, Box]) -> bool:
-        """Whether an image with these regions should become a keyframe. Stamps that went back start anew."""
+        """Whether an image of this stamp (nanoseconds) with these boxes by region id should become a keyframe.
+
+        It should, too, when stamps went back.
+        """
         if not boxes or stamp_ns == self._stamp_ns:
             return False
         if self._stamp_ns is None or not 0 <= stamp_ns - self._stamp_ns < self._period_ns:
             return True
-        return any(overlap(box, self._boxes.get(name)) < self._change for name, box in boxes.items())
+        return any(overlap(box, self._boxes.get(region_id)) < self._min_overlap for region_id, box in boxes.items())
 
     def made(self, stamp_ns: int, boxes: dict[str, Box]) -> None:
-        """An image became a keyframe."""
+        """Remembers the stamp and the boxes of an image that became a keyframe."""
         self._stamp_ns, self._boxes = stamp_ns, dict(boxes)
 
 
-def overlap(one: Box, other: Box | None) -> float:
-    """Intersection over union of two half-open boxes, 0..1; 0 without the other."""
-    if other is None:
+def overlap(first: Box, second: Box | None) -> float:
+    """Intersection over union of two boxes, 0..1; 0 when there is no second one."""
+    if second is None:
         return 0.0
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
     shared = max(width, 0) * max(height, 0)
-    return shared / (_area(one) + _area(other) - shared)
+    return shared / (_area(first) + _area(second) - shared)
 
 
 def _area(box: Box) -> int:

@@ -1,4 +1,4 @@
-"""Features of keyframes: what the tracked regions of past images looked like, in a bounded memory.
+"""Keyframes: features of past images and replay tokens of their regions, in a bounded memory.
 
 A keyframe is encoded once with all its regions prompted; any of them can then be asked about without a vision pass.
 """
@@ -23,8 +23,11 @@ CancelCheck = Callable[[], None]
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of the memory. per_track: features of one region, of different images. total_bytes: of all. age_ns: how far
-    a keyframe's stamp may be from that of the last one made."""
+    """Bounds of the memory.
+
+    per_track: number of keyframes in which one region's replay tokens are kept. total_bytes: size of all features and
+    replay tokens. age_ns: largest difference of a keyframe's stamp from the stamp of the last one made, nanoseconds.
+    """
 
     per_track: int
     total_bytes: int
@@ -33,7 +36,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Usage:
-    """What is kept. tracks: regions with features; features: of all regions together."""
+    """What is kept, in numbers. tracks: different regions. features: regions in all keyframes. bytes: of all arrays."""
 
     keyframes: int = 0
     tracks: int = 0
@@ -43,7 +46,7 @@ class Usage:
 
 @dataclass(eq=False)
 class _Feature:
-    """Replay tokens (1, g * g, H) of one region in one keyframe, and how often they were asked about."""
+    """One region in one keyframe. replay: its replay tokens (1, g * g, H). uses: number of times they were used."""
 
     region: Region
     fingerprint: Fingerprint
@@ -53,7 +56,7 @@ class _Feature:
 
 @dataclass(eq=False)
 class _Keyframe:
-    """image: features (T, g * g, H) of the whole of it. features: by region id."""
+    """One encoded image. image: features (T, g * g, H) of its thumbnail and tiles. features: regions by their ids."""
 
     stamp_ns: int
     key: tuple[str, int, int]
@@ -62,14 +65,16 @@ class _Keyframe:
 
     @property
     def nbytes(self) -> int:
-        return int(self.image.nbytes) + sum(int(one.replay.nbytes) for one in self.features.values())
+        return int(self.image.nbytes) + sum(int(feature.replay.nbytes) for feature in self.features.values())
 
 
 class KeyframeMemory:
-    """Belongs to one thread, the one that owns the engine; `usage` may be read from any.
+    """Keyframes whose regions can be asked about without a vision pass.
 
-    Beyond its bounds the least useful features leave first: those asked about least often, among equals those of the
-    oldest stamp. The last of each region stays as long as any other can leave.
+    Not thread-safe: only the thread that uses the engine may call it; `usage` may be read from any thread.
+
+    Beyond the bounds the least useful features are forgotten first: those asked about least often, among equals those
+    of the oldest stamp. The last features of a region are kept as long as others can be forgotten instead.
     """
 
     def __init__(self, engine: GarEngine, bounds: Bounds) -> None:
@@ -79,55 +84,56 @@ class KeyframeMemory:
         self.usage = Usage()
 
     def add(self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck) -> None:
-        """Encodes a frame with all its regions prompted. `raise_if_cancelled` may raise GarError to stop."""
-        seen = self._engine.encode_image(
+        """Makes a keyframe: encodes a frame with all its regions prompted.
+
+        raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode_image`.
+        """
+        encoded = self._engine.encode_image(
             frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
         )
         key = _key(frame, max_tiles)
-        self._keyframes = [one for one in self._keyframes if one.key != key]
-        keyframe = _Keyframe(frame.stamp_ns, key, seen.features)
+        self._keyframes = [keyframe for keyframe in self._keyframes if keyframe.key != key]
+        keyframe = _Keyframe(frame.stamp_ns, key, encoded.features)
         for index, region in enumerate(regions):
             # A copy: a view would keep the replay of all regions in memory for as long as one of them is kept.
-            replay = self._engine.join([seen.replay[index : index + 1]])
+            replay = self._engine.join([encoded.replay[index : index + 1]])
             keyframe.features[region.id] = _Feature(region, fingerprint(region), replay)
         self._keyframes.append(keyframe)
         self._shrink()
 
     def find(self, frame: Frame, regions: Sequence[Region], max_tiles: int) -> EncodedFrame | None:
-        """The frame with these regions, ready to be asked; None when it is no keyframe or one was forgotten."""
+        """The frame encoded with these regions; None when it is no keyframe or lacks the features of a region."""
         key = _key(frame, max_tiles)
         for keyframe in self._keyframes:
             if keyframe.key == key:
-                return self._recall(keyframe, regions)
+                return self._encoded_frame(keyframe, regions)
         return None
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Forgets all keyframes."""
         self._keyframes = []
         self._count()
 
-    def _recall(self, keyframe: _Keyframe, regions: Sequence[Region]) -> EncodedFrame | None:
-        found = [keyframe.features.get(region.id) for region in regions]
-        features = [
-            one
-            for one, region in zip(found, regions, strict=True)
-            if one is not None and one.fingerprint == fingerprint(region)
-        ]
-        if len(features) < len(regions):
-            return None
-        for one in features:
-            one.uses += 1
+    def _encoded_frame(self, keyframe: _Keyframe, regions: Sequence[Region]) -> EncodedFrame | None:
+        features = []
+        for region in regions:
+            feature = keyframe.features.get(region.id)
+            if feature is None or feature.fingerprint != fingerprint(region):
+                return None
+            features.append(feature)
+        for feature in features:
+            feature.uses += 1
         return self._engine.from_features(
-            keyframe.image, [one.region for one in features], [one.replay for one in features]
+            keyframe.image, [feature.region for feature in features], [feature.replay for feature in features]
         )
 
     def _shrink(self) -> None:
         now, age = self._keyframes[-1].stamp_ns, self._bounds.age_ns
-        self._keyframes = [one for one in self._keyframes if abs(now - one.stamp_ns) <= age]  # stamps may go back
+        self._keyframes = [kept for kept in self._keyframes if abs(now - kept.stamp_ns) <= age]  # stamps may go back
         for region_id in self._keyframes[-1].features:
             while len(self._of(region_id)) > self._bounds.per_track:
                 self._forget(*min(self._spare(region_id), key=_usefulness))
-        while sum(one.nbytes for one in self._keyframes) > self._bounds.total_bytes and len(self._keyframes) > 1:
+        while sum(kept.nbytes for kept in self._keyframes) > self._bounds.total_bytes and len(self._keyframes) > 1:
             spare = [pair for region_id in self._ids() for pair in self._spare(region_id)]
             if spare:
                 self._forget(*min(spare, key=_usefulness))
@@ -136,13 +142,16 @@ class KeyframeMemory:
         self._count()
 
     def _ids(self) -> set[str]:
-        return {region_id for one in self._keyframes for region_id in one.features}
+        return {region_id for keyframe in self._keyframes for region_id in keyframe.features}
 
     def _of(self, region_id: str) -> list[tuple[_Keyframe, _Feature]]:
-        """As they came."""
-        return [(one, one.features[region_id]) for one in self._keyframes if region_id in one.features]
+        """The keyframes with features of a region, in the order in which they were made."""
+        return [
+            (keyframe, keyframe.features[region_id]) for keyframe in self._keyframes if region_id in keyframe.features
+        ]
 
     def _spare(self, region_id: str) -> list[tuple[_Keyframe, _Feature]]:
+        """All but the last features of a region."""
         return self._of(region_id)[:-1]
 
     def _forget(self, keyframe: _Keyframe, feature: _Feature) -> None:
@@ -154,8 +163,8 @@ class KeyframeMemory:
         self.usage = Usage(
             keyframes=len(self._keyframes),
             tracks=len(self._ids()),
-            features=sum(len(one.features) for one in self._keyframes),
-            bytes=sum(one.nbytes for one in self._keyframes),
+            features=sum(len(keyframe.features) for keyframe in self._keyframes),
+            bytes=sum(keyframe.nbytes for keyframe in self._keyframes),
         )
 
 

@@ -1,4 +1,4 @@
-"""Which pairs of regions are asked about, with which regions in one prompt, and what came of it."""
+"""The scene graph as values: its relations, the pairs of regions asked about, and the prompts that pairs share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from gar_ros.region import Box
 
 Pair = tuple[str, str]
-"""Subject and object, region ids."""
+"""Region ids of subject and object."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """(predicate subject object) as a fact; probability 0..1 that it holds."""
+    """The fact (predicate subject object). subject, object: region ids. probability: that it holds, 0..1."""
 
     subject: str
     predicate: str
@@ -25,7 +25,13 @@ class Relation:
 
 @dataclass(frozen=True)
 class SceneGraph:
-    """Relations of at least `threshold` between regions of one image. asked, skipped: pairs times predicates."""
+    """Relations between the regions of one image.
+
+    stamp_ns: the image's stamp, nanoseconds. frame_id: the camera's optical frame. region_ids: all regions that were
+    considered. threshold: least probability of the relations, 0..1. asked: number of questions, one for each ordered
+    pair and predicate, that the model answered. skipped: number of questions left out for lack of time or by the limit
+    of pairs. latency_ns: time from the request's arrival to the graph, nanoseconds.
+    """
 
     stamp_ns: int
     frame_id: str
@@ -40,42 +46,43 @@ class SceneGraph:
 
 @dataclass(frozen=True)
 class Group:
-    """Regions that share one prompt, in prompt order, and the ordered pairs that are asked about with it."""
+    """Regions that share one prompt. region_ids: in prompt order. pairs: the ordered pairs that it is used for."""
 
     region_ids: tuple[str, ...]
     pairs: list[Pair] = field(default_factory=list)
 
 
 def nearest_pairs(boxes: Mapping[str, Box], limit: int) -> list[Pair]:
-    """Both orders of every two regions, those whose box centres are nearest first; at most `limit` ordered pairs."""
-    two = itertools.combinations(boxes, 2)
-    near = sorted(two, key=lambda pair: math.dist(_centre(boxes[pair[0]]), _centre(boxes[pair[1]])))
+    """Ordered pairs of regions, at most `limit`: every two regions in both orders, nearest box centres first."""
+    unordered = itertools.combinations(boxes, 2)
+    near = sorted(unordered, key=lambda pair: math.dist(_centre(boxes[pair[0]]), _centre(boxes[pair[1]])))
     return [ordered for pair in near for ordered in (pair, pair[::-1])][:limit]
 
 
-def shared_prompts(pairs: Sequence[Pair], most: int) -> list[Group]:
-    """Few groups of at most `most` regions that hold all pairs, each pair in one of them; greedy, nearest pairs first.
+def shared_prompts(pairs: Sequence[Pair], max_regions: int) -> list[Group]:
+    """Few groups of at most `max_regions` regions (2 or more), so that each pair is in exactly one group.
 
-    most: 2 or more.
+    Greedy: a group begins with the first pair that is left and takes the region that completes most of the others.
     """
     left = dict.fromkeys(pairs)
     groups = []
     while left:
         chosen = list(next(iter(left)))
-        while len(chosen) < most:
-            gains = {other: _inside(left, {*chosen, other}) for other in _regions_of(left) if other not in chosen}
-            best = max(gains, key=gains.__getitem__, default=None)
-            if best is None or gains[best] == _inside(left, set(chosen)):
+        while len(chosen) < max_regions:
+            candidates = [region_id for region_id in _regions_of(left) if region_id not in chosen]
+            complete = {region_id: _count_within(left, {*chosen, region_id}) for region_id in candidates}
+            best = max(complete, key=complete.__getitem__, default=None)
+            if best is None or complete[best] == _count_within(left, set(chosen)):
                 break
             chosen.append(best)
-        held = [pair for pair in left if set(pair) <= set(chosen)]
-        groups.append(Group(tuple(chosen), held))
-        for pair in held:
+        within = [pair for pair in left if set(pair) <= set(chosen)]
+        groups.append(Group(tuple(chosen), within))
+        for pair in within:
             del left[pair]
     return groups
 
 
-def _inside(pairs: Mapping[Pair, None], chosen: set[str]) -> int:
+def _count_within(pairs: Mapping[Pair, None], chosen: set[str]) -> int:
     return sum(set(pair) <= chosen for pair in pairs)
 
 

@@ -1,4 +1,7 @@
-"""Detectors without ids: Similari's SORT says which box continues which (Kalman filter, intersection over union)."""
+"""Track ids for detectors without ids: Similari's SORT says which box continues which track.
+
+SORT predicts each track's box with a Kalman filter and compares it with the detected boxes by intersection over union.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,38 @@ from similari import BoundingBox, PositionalMetricType, Sort
 
 from gar_ros.frame import Sighting
 
-_WHOLE = 1.0  # confidence where the detector gave none
-_LEAST = 0.05  # confidence that SORT still follows
+_FULL_CONFIDENCE = 1.0  # where the detector gave none
+_MIN_CONFIDENCE = 0.05  # SORT drops boxes of less
 
 
 class AssociatedIds:
-    """Track ids "t1", "t2", .. by Similari (Apache-2.0), whatever the detector calls its regions."""
+    """Track ids "t1", "t2", .. by Similari (Apache-2.0), whatever the detector calls its regions. See Tracker."""
 
     needs_boxes = True
 
-    def __init__(self, overlap: float, idle: int) -> None:
-        """overlap: least intersection over union of a box with where its track is expected. idle: images without a
-        sighting after which a track ends."""
-        self._overlap, self._idle = overlap, idle
+    def __init__(self, min_overlap: float, max_idle: int) -> None:
+        """min_overlap: least intersection over union of a box with where its track is expected. max_idle: images
+        without a sighting after which a track ends."""
+        self._min_overlap, self._max_idle = min_overlap, max_idle
         self._issued = self._before = 0
         self._sort = self._new()
 
-    def names(self, stamp_ns: int, seen: Sequence[Sighting]) -> list[str]:
-        """See memory.tracks.Tracker; every sighting has a box."""
-        boxes = [(_box(one), number) for number, one in enumerate(seen)]
-        found = {track.custom_object_id: int(track.id) for track in self._sort.predict(boxes)}
-        names = []
-        for number in range(len(seen)):
-            if number not in found:  # SORT dropped it: nobody continues it either
+    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
+        """See Tracker. Raises ValueError for a sighting without a box."""
+        boxes = [(_box(sighting), index) for index, sighting in enumerate(sightings)]
+        numbers = {track.custom_object_id: int(track.id) for track in self._sort.predict(boxes)}
+        ids = []
+        for index in range(len(sightings)):
+            if index not in numbers:  # SORT dropped it, so no later box will continue this track
                 self._issued += 1
-                names.append(f"t{self._issued}x")
+                ids.append(f"t{self._issued}x")
                 continue
-            self._issued = max(self._issued, self._before + found[number])
-            names.append(f"t{self._before + found[number]}")
-        return names
+            self._issued = max(self._issued, self._before + numbers[index])
+            ids.append(f"t{self._before + numbers[index]}")
+        return ids
 
     def clear(self) -> None:
-        """See memory.tracks.Tracker."""
+        """See Tracker."""
         self._before = self._issued
         self._sort = self._new()
 
@@ -47,16 +50,16 @@ class AssociatedIds:
         return Sort(
             shards=1,
             bbox_history=1,
-            max_idle_epochs=self._idle,
-            method=PositionalMetricType.iou(threshold=self._overlap),
-            min_confidence=_LEAST,
+            max_idle_epochs=self._max_idle,
+            method=PositionalMetricType.iou(threshold=self._min_overlap),
+            min_confidence=_MIN_CONFIDENCE,
         )
 
 
-def _box(one: Sighting) -> object:
-    if one.box is None:
-        raise ValueError(f"region '{one.detector_id}': expected a box to associate, got none")
-    x0, y0, x1, y1 = one.box
-    known = one.score == one.score and one.score > _LEAST
-    confidence = min(one.score, _WHOLE) if known else _WHOLE
+def _box(sighting: Sighting) -> object:
+    if sighting.box is None:
+        raise ValueError(f"region '{sighting.detector_id}': expected a box to associate, got none")
+    x0, y0, x1, y1 = sighting.box
+    usable = sighting.score > _MIN_CONFIDENCE  # False for NaN
+    confidence = min(sighting.score, _FULL_CONFIDENCE) if usable else _FULL_CONFIDENCE
     return BoundingBox.new_with_confidence(x0, y0, x1 - x0, y1 - y0, confidence).as_xyaah()

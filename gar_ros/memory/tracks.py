@@ -1,4 +1,4 @@
-"""Regions over time: which region of a frame is which object, and what is remembered of each."""
+"""Tracks: which region of a frame is which object over time, and what is remembered of each object."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from gar_ros.region import Region
 
 
 class TrackState(IntEnum):
-    """As in Track.msg (a test compares both)."""
+    """The state of a track; Track.msg has the same constants with their meanings (a test compares both)."""
 
     TENTATIVE = 0
-    ACTIVE = 1
-    OCCLUDED = 2
+    CONFIRMED = 1
+    COASTING = 2
     LOST = 3
 
 
 @dataclass(frozen=True)
 class Track:
-    """One object. Stamps in nanoseconds. frame: the last image that showed it, None once that is forgotten."""
+    """One object.
+
+    id: unique in this run. detector_id, label, score: what the detector says of it; the label is the last one that
+    wasn't empty. first_ns, last_ns: stamps of the first and the last image that showed it, nanoseconds. frames: number
+    of images that showed it. frame: the last image that showed it, None once that image is forgotten.
+    """
 
     id: str
     detector_id: str
@@ -39,59 +44,62 @@ class Tracker(Protocol):
     """Says which object each region of an image is."""
 
     needs_boxes: bool
+    """Whether `track_ids` needs the boxes of sightings."""
 
-    def names(self, stamp_ns: int, seen: Sequence[Sighting]) -> list[str]:
-        """A track id for each sighting; no id comes back for another object."""
+    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
+        """The track id of each sighting in the image of this stamp, nanoseconds; ids are never reused."""
         ...
 
     def clear(self) -> None:
-        """Stamps have started anew."""
+        """Ends all tracks after the clock jumped back; issued ids are never reused."""
         ...
 
 
 class DetectorIds:
-    """The detector tracks already: its ids are kept.
+    """Track ids for detectors that track: the ids are the detector's. See Tracker.
 
-    An id that comes back after `lost_ns`, or with another label, is another object: a detector that was restarted
-    counts from the beginning again. It is then called "3#2", "3#3", ..
+    A detector that was restarted counts from the beginning again. So an id that comes back after `lost_ns`, or with
+    another label, is another object, called "3#2", "3#3", ..
     """
 
     needs_boxes = False
 
     def __init__(self, lost_ns: int) -> None:
+        """lost_ns: nanoseconds without a sighting, by stamps, after which an id stands for another object."""
         self._lost_ns = lost_ns
-        self._known: dict[str, tuple[int, str, int]] = {}  # detector's id -> life, label, last stamp
+        self._known: dict[str, tuple[int, str, int]] = {}  # detector's id -> count of its objects, label, last stamp
 
-    def names(self, stamp_ns: int, seen: Sequence[Sighting]) -> list[str]:
+    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
         """See Tracker."""
-        return [self._name(stamp_ns, one) for one in seen]
+        return [self._track_id(stamp_ns, sighting) for sighting in sightings]
 
     def clear(self) -> None:
-        """The next sighting of every id is another object."""
-        self._known = {key: (life, label, -(2**62)) for key, (life, label, _) in self._known.items()}
+        """See Tracker: the next sighting of every id is another object."""
+        self._known = {key: (use, label, -(2**62)) for key, (use, label, _) in self._known.items()}
 
-    def _name(self, stamp_ns: int, one: Sighting) -> str:
-        life, label, last_ns = self._known.get(one.detector_id, (1, one.label, stamp_ns))
-        if stamp_ns - last_ns > self._lost_ns or (label and one.label and label != one.label):
-            life, label = life + 1, one.label
-        self._known[one.detector_id] = (life, label or one.label, max(stamp_ns, last_ns))
-        return one.detector_id if life == 1 else f"{one.detector_id}#{life}"
+    def _track_id(self, stamp_ns: int, sighting: Sighting) -> str:
+        detector_id = sighting.detector_id
+        use, label, last_ns = self._known.get(detector_id, (1, sighting.label, stamp_ns))
+        if stamp_ns - last_ns > self._lost_ns or (label and sighting.label and label != sighting.label):
+            use, label = use + 1, sighting.label
+        self._known[detector_id] = (use, label or sighting.label, max(stamp_ns, last_ns))
+        return detector_id if use == 1 else f"{detector_id}#{use}"
 
 
 class RenamedRegions:
-    """The regions of a frame under their track ids."""
+    """The regions of a frame under their track ids. See RegionSource."""
 
-    def __init__(self, source: RegionSource, names: Mapping[str, str]) -> None:
-        """names: track id -> detector's id."""
-        self._source, self._names = source, dict(names)
+    def __init__(self, source: RegionSource, detector_ids: Mapping[str, str]) -> None:
+        """source: the regions under the detector's ids. detector_ids: the detector's id by track id."""
+        self._source, self._detector_ids = source, dict(detector_ids)
 
     def ids(self) -> tuple[str, ...]:
         """See RegionSource."""
-        return tuple(self._names)
+        return tuple(self._detector_ids)
 
     def region(self, region_id: str) -> Region:
         """See RegionSource."""
-        return replace(self._source.region(self._names[region_id]), id=region_id)
+        return replace(self._source.region(self._detector_ids[region_id]), id=region_id)
 
     def sightings(self, boxes: bool) -> list[Sighting]:
         """See RegionSource."""
@@ -99,63 +107,67 @@ class RenamedRegions:
 
 
 class TrackMemory:
-    """All objects seen in this run, the newest `capacity` of them. Thread-safe."""
+    """The tracks of the objects that images showed in this run, the `capacity` seen last. Thread-safe."""
 
-    def __init__(self, tracker: Tracker, trusted: int, lost_ns: int, capacity: int, images: int) -> None:
-        """trusted: images that must have shown an object. lost_ns: without a sighting, by stamps. images: last images
-        of objects not in view, that are kept; several objects may share one."""
+    def __init__(self, tracker: Tracker, confirm_after: int, lost_ns: int, capacity: int, images: int) -> None:
+        """confirm_after: images that must show an object before its track is CONFIRMED. lost_ns: nanoseconds without a
+        sighting, by stamps, after which a track is LOST. capacity: number of tracks remembered. images: number of past
+        images kept for objects out of view; several objects may share one image."""
         self._tracker = tracker
-        self._trusted, self._lost_ns, self._capacity, self._images = trusted, lost_ns, capacity, images
+        self._confirm_after, self._lost_ns, self._capacity, self._images = confirm_after, lost_ns, capacity, images
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}
         self._newest: Frame | None = None
 
     def follow(self, frame: Frame) -> Frame:
-        """The frame with track ids instead of the detector's, remembered; stamps must not go back."""
+        """The frame with track ids instead of the detector's ids; its sightings continue or begin tracks.
+
+        Stamps must not go back from call to call: call `clear` when the clock jumped.
+        """
         source = frame.regions
         if source is None:
             return frame
-        seen = source.sightings(self._tracker.needs_boxes)
+        sightings = source.sightings(self._tracker.needs_boxes)
         with self._lock:
-            names = self._tracker.names(frame.stamp_ns, seen)
-            renamed = any(name != one.detector_id for name, one in zip(names, seen, strict=True))
-            if renamed:
-                mapping = {name: one.detector_id for name, one in zip(names, seen, strict=True)}
+            track_ids = self._tracker.track_ids(frame.stamp_ns, sightings)
+            detector_ids = [sighting.detector_id for sighting in sightings]
+            if track_ids != detector_ids:
+                mapping = dict(zip(track_ids, detector_ids, strict=True))
                 frame = replace(frame, regions=RenamedRegions(source, mapping))
-            for name, one in zip(names, seen, strict=True):
-                self._see(name, one, frame)
+            for track_id, sighting in zip(track_ids, sightings, strict=True):
+                self._update(track_id, sighting, frame)
             self._newest = frame
             self._forget()
         return frame
 
     def tracks(self) -> list[tuple[Track, TrackState]]:
-        """All that are remembered, those in the newest frame first."""
+        """All tracks that are remembered with their states, those in the newest frame first."""
         with self._lock:
-            newest = self._newest.stamp_ns if self._newest else 0
-            states = [(track, self._state(track, newest)) for track in self._tracks.values()]
-        return sorted(states, key=lambda one: one[0].last_ns != newest)
+            newest_ns = self._newest.stamp_ns if self._newest else 0
+            states = [(track, self._state(track, newest_ns)) for track in self._tracks.values()]
+        return sorted(states, key=lambda pair: pair[0].last_ns != newest_ns)
 
     def last_showing(self, ids: Sequence[str]) -> Frame | None:
-        """The newest remembered frame that showed all these objects."""
+        """The newest remembered frame that showed all objects of these track ids, None without one."""
         with self._lock:
             frames = {id(track.frame): track.frame for track in self._tracks.values() if track.frame is not None}
-            showing = [one for one in frames.values() if one.regions and set(ids) <= set(one.regions.ids())]
-            return max(showing, key=lambda one: one.stamp_ns, default=None)
+            showing = [frame for frame in frames.values() if frame.regions and set(ids) <= set(frame.regions.ids())]
+            return max(showing, key=lambda frame: frame.stamp_ns, default=None)
 
     def clear(self) -> None:
-        """Stamps have started anew: objects seen until now are lost, and their ids don't come back."""
+        """Forgets all tracks after the clock jumped back; issued ids are never reused."""
         with self._lock:
             self._tracker.clear()
             self._tracks.clear()
             self._newest = None
 
-    def _see(self, name: str, one: Sighting, frame: Frame) -> None:
-        known = self._tracks.pop(name, None)
-        self._tracks[name] = Track(
-            id=name,
-            detector_id=one.detector_id,
-            label=one.label or (known.label if known else ""),
-            score=one.score,
+    def _update(self, track_id: str, sighting: Sighting, frame: Frame) -> None:
+        known = self._tracks.pop(track_id, None)
+        self._tracks[track_id] = Track(
+            id=track_id,
+            detector_id=sighting.detector_id,
+            label=sighting.label or (known.label if known else ""),
+            score=sighting.score,
             first_ns=known.first_ns if known else frame.stamp_ns,
             last_ns=frame.stamp_ns,
             frames=(known.frames if known else 0) + 1,
@@ -165,16 +177,16 @@ class TrackMemory:
     def _state(self, track: Track, newest_ns: int) -> TrackState:
         if newest_ns - track.last_ns > self._lost_ns:
             return TrackState.LOST
-        if track.frames < self._trusted:
+        if track.frames < self._confirm_after:
             return TrackState.TENTATIVE
-        return TrackState.ACTIVE if track.last_ns == newest_ns else TrackState.OCCLUDED
+        return TrackState.CONFIRMED if track.last_ns == newest_ns else TrackState.COASTING
 
     def _forget(self) -> None:
-        """Tracks beyond the capacity, longest unseen first, and images beyond theirs."""
+        """Forgets the tracks and past images beyond their numbers, those unseen for longest first."""
         while len(self._tracks) > self._capacity:
-            del self._tracks[next(iter(self._tracks))]  # `_see` moves each to the end
+            del self._tracks[next(iter(self._tracks))]  # `_update` moves each to the end
         held = sorted({track.last_ns for track in self._tracks.values() if track.frame is not None}, reverse=True)
         oldest = held[: self._images + 1][-1]
-        for name, track in self._tracks.items():
+        for track_id, track in self._tracks.items():
             if track.frame is not None and track.last_ns < oldest:
-                self._tracks[name] = replace(track, frame=None)
+                self._tracks[track_id] = replace(track, frame=None)

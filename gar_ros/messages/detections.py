@@ -12,12 +12,11 @@ import numpy as np
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import RegionSource, Sighting
+from gar_ros.messages.images import Size
+from gar_ros.messages.regions import LazyRegions
 from gar_ros.msg import RegionArray
 from gar_ros.region import Box, Region
-from gar_ros.settings import REGIONS_TYPES
-
-Size = tuple[int, int]
-"""(width, height) in pixels."""
+from gar_ros.settings.groups import REGIONS_TYPES
 
 OWN, VISION, YOLO = REGIONS_TYPES
 
@@ -43,7 +42,7 @@ def message_type(name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError) as error:
-        message = f"regions_type: expected the package {package} to be installed for {name}, got {error}"
+        message = f"input.regions_type: expected the package {package} to be installed for {name}, got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
 
 
@@ -82,14 +81,15 @@ def found_by_yolo(message: Any) -> list[Found]:
 READERS: dict[str, Callable[[Any], list[Found]]] = {VISION: found_by_vision, YOLO: found_by_yolo}
 
 
-class DetectedRegions:
-    """Regions of one image (see memory.frames.RegionSource)."""
+class DetectedRegions(LazyRegions):
+    """The regions of detections, with the masks of a label image where there is one."""
 
     def __init__(self, found: Sequence[Found], size: Size, stamp_ns: int, labels: RegionSource | None = None) -> None:
         """size: of the image. labels: where the masks are, by the same ids; None: the polygon or box is the region.
 
         Raises GarError INVALID_REQUEST for repeated ids.
         """
+        super().__init__()
         self._found = {one.id: one for one in found}
         if len(self._found) != len(found):
             raise GarError(ErrorCode.INVALID_REQUEST, f"detection ids must differ, got {[one.id for one in found]}")
@@ -99,8 +99,7 @@ class DetectedRegions:
         """In the detector's order."""
         return tuple(self._found)
 
-    def region(self, region_id: str) -> Region:
-        """Raises GarError EMPTY_MASK."""
+    def _build(self, region_id: str) -> Region:
         one = self._found[region_id]
         if self._labels is not None:
             if region_id not in self._labels.ids():

@@ -12,7 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from gar_ros.geometry.extent import Extent, Vec3
 from gar_ros.memory.scene_graph import Relation
-from gar_ros.messages.convert import header_message
+from gar_ros.messages.headers import header_message
 from gar_ros.view.colours import region_colour
 
 BOXES, LABELS = "boxes", "labels"

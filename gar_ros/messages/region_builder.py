@@ -7,8 +7,9 @@ from typing import Any
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import RegionSource
-from gar_ros.messages.convert import Size, stamp_ns
 from gar_ros.messages.detections import OWN, READERS, DetectedRegions, Found
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import Size
 from gar_ros.messages.regions import LabelRegions, MessageRegions
 
 _WAITING = 10
@@ -16,11 +17,13 @@ _WAITING = 10
 
 
 class RegionBuilder:
-    """regions_type and masks: the parameters `regions_type` and `regions_masks`."""
+    """Keeps detections and label images until both of an image are there, where the one has the other's masks."""
 
     def __init__(self, regions_type: str, masks: str) -> None:
+        """regions_type and masks: the parameters `input.regions_type` and `input.regions_masks`."""
         self._type = regions_type
-        self._join = regions_type != OWN and masks == "instances"
+        self.joins = regions_type != OWN and masks == "instances"
+        """Whether the masks of the detections are those of the label image."""
         self._labels: OrderedDict[int, LabelRegions] = OrderedDict()
         self._found: OrderedDict[int, list[Found]] = OrderedDict()
 
@@ -32,7 +35,7 @@ class RegionBuilder:
             return MessageRegions(message)
         stamp = stamp_ns(message.header.stamp)
         found = READERS[self._type](message)
-        if not self._join:
+        if not self.joins:
             return DetectedRegions(found, size, stamp)
         self._found[stamp] = found
         return self._joined(stamp, size)
@@ -41,7 +44,7 @@ class RegionBuilder:
         """Of a label image on topic `instances`; the rest as in `of_detections`."""
         _check_size((message.width, message.height), size)
         labels = LabelRegions(message)
-        if not self._join:
+        if not self.joins:
             return labels
         stamp = stamp_ns(message.header.stamp)
         self._labels[stamp] = labels

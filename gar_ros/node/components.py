@@ -1,9 +1,10 @@
-"""What exists between configure and cleanup."""
+"""What exists between configure and cleanup, and what exists between activate and deactivate."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rclpy.node import Node
@@ -12,15 +13,25 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
+from gar_ros.node.api.gate import Gate, Served
+from gar_ros.node.bond import make_bond
+from gar_ros.node.inputs.depth import DepthInputs
+from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.tf import make_poses
+from gar_ros.node.outputs.answer_topic import AnswerTopic
 from gar_ros.node.outputs.graph_topic import GraphTopic
+from gar_ros.node.outputs.overlay import OverlayTopic
+from gar_ros.node.outputs.periodic import PeriodicOutput
+from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.outputs.track_topic import TrackTopic
-from gar_ros.node.outputs.visualization import Visual
-from gar_ros.serving.keyframer import Keyframer
+from gar_ros.node.timers import every
+from gar_ros.serving.frame_choice import FrameChoice
+from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
 from gar_ros.serving.worker import Worker
@@ -28,16 +39,19 @@ from gar_ros.settings import Settings
 
 
 class Components:
-    """Model, memory and everything that uses them; made by `configure`."""
+    """Model, memory and everything that uses them, until the lifetime ends."""
 
-    def __init__(self, node: Node, settings: Callable[[], Settings], why_no_input: Callable[[], str]) -> None:
+    def __init__(self, node: Node, settings: Callable[[], Settings], lifetime: ExitStack) -> None:
+        """settings: the parameters as they are now. What is made here ends with `lifetime`, which waits for the model's
+        next check. Raises GarError for a model, parameter or QoS override that can't be used.
+        """
         self.settings = now = settings()
         engines = Engines(Path(now.runtime.engines) if now.runtime.engines else None, now.runtime.build_engines)
         model = now.model or default_model_dir()
         engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         logger, clock = node.get_logger(), node.get_clock()
-        self.frames = FrameMemory(now.memory.frames_kept, now.past.kept, round(1e9 / now.past.rate))
+        self.frames = FrameMemory(now.memory.frames_kept, now.past.images_kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
             _tracker(now),
             now.tracking.confirm_after,
@@ -45,36 +59,40 @@ class Components:
             now.tracking.tracks_kept,
             now.tracking.images_kept,
         )
-        self.track_topic = TrackTopic(node, self.tracks)
-        self.poses = make_poses(node, self.settings.depth.target_frame)
-        slop_ns = round(self.settings.depth.slop * 1e9)
-        self.places = Places(self.settings.depth.kept, slop_ns, self.poses.find)
-        self.visual = Visual(node, self.settings, self.frames, self.places)
+        poses = make_poses(node, now.depth.target_frame, lifetime)
+        self.depth = DepthMemory(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
+        self.bond = make_bond(now.bond.heartbeat_period)
+        self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
+        space = SpaceTopics(node, now, self.frames, self.depth, self.answers.captions, lifetime)
         self.worker = Worker(
-            self.settings.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
+            now.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
+        lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
-        self.server = Server(
-            engine,
-            self.frames,
-            self.places,
-            self.worker,
-            settings,
-            lambda: int(clock.now().nanoseconds),
-            why_no_input,
-            self.keyframer,
-            self.tracks,
+        stand_in = self.keyframer.instead_of if self.keyframer else None
+        choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
+        keyframes = self.keyframer.keyframes if self.keyframer else None
+        encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
+        self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
+        self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
+        self.outputs: tuple[PeriodicOutput, ...] = (
+            TrackTopic(node, self.tracks, lifetime),
+            OverlayTopic(node, now, self.frames, self.answers.captions, lifetime),
+            space,
+            GraphTopic(node, now.graph.rate, self.frames, self.worker, self.grapher, space.show_relations, lifetime),
         )
-        self.grapher = Grapher(self.server, engine.prompts.max_regions, settings)
-        self.graphs = GraphTopic(node, self.settings.graph.rate, self.frames, self.worker, self.visual.related)
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
         now = self.settings
         if now.features.mode == "exact":
             return None
-        bounds = Bounds(now.features.per_region, now.features.memory * 2**20, round(now.features.max_age * 1e9))
+        bounds = Bounds(now.features.max_per_region, now.features.max_memory * 2**20, round(now.features.max_age * 1e9))
         most_tiles = engine.manifest.tiles.max_tiles
         return Keyframer(self.frames, KeyframeMemory(engine, bounds), self.worker, settings, most_tiles)
+
+    def cancel(self) -> None:
+        """Answers all requests that wait with CANCELLED, at once, and takes no more."""
+        self.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
 
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""
@@ -90,13 +108,36 @@ class Components:
             values |= {"features kept": kept, "features (MiB)": f"{usage.bytes / 2**20:.1f}"}
         return values
 
-    def close(self) -> None:
-        """Waits for the model's next check."""
-        self.worker.close(GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
-        self.visual.close()
-        self.graphs.close()
-        self.track_topic.close()
-        self.poses.close()
+
+class Activity:
+    """Inputs that fill the components' memory and requests that are served from it, until the lifetime ends."""
+
+    def __init__(self, node: Node, components: Components, gate: Gate, lifetime: ExitStack) -> None:
+        """What is made here ends with `lifetime`; requests that wait then are answered CANCELLED.
+
+        Raises GarError INVALID_REQUEST for a QoS override that is no policy.
+        """
+        settings = components.settings
+        self._inputs = Inputs(node, settings, components.frames, components.depth, components.tracks, lifetime)
+        DepthInputs(node, settings, components.depth, lifetime)
+        lifetime.callback(components.cancel)
+        components.worker.accept()
+        if components.keyframer is not None:
+            every(node, 1 / CHECKS_PER_SECOND, components.keyframer.make_if_due, lifetime)
+        for output in components.outputs:
+            output.start(lifetime)
+        tracks, on_answer = components.tracks.tracks, components.answers.publish
+        gate.open(Served(components.server, components.grapher, tracks, on_answer), lifetime)
+        components.bond.form(node, lifetime)
+
+    def health(self) -> dict[str, str]:
+        """What diagnostics tell of it."""
+        inputs = self._inputs
+        return {"images": str(inputs.images), "images without regions": str(max(inputs.images - inputs.pairs, 0))}
+
+    def trouble(self) -> str:
+        """Why no images with regions come in; empty when they do."""
+        return self._inputs.trouble()
 
 
 def _tracker(settings: Settings) -> Tracker:
@@ -106,6 +147,6 @@ def _tracker(settings: Settings) -> Tracker:
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:
-        message = f"tracking: expected the package similari-trackers-rs for 'similari', got {error}"
+        message = f"tracking.method: expected the package similari-trackers-rs for 'similari', got {error}"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
     return AssociatedIds(settings.tracking.min_overlap, settings.tracking.max_idle)

@@ -29,7 +29,9 @@ class Endpoint(NamedTuple):
         return f"{package}/{kind}/{self.type.__name__}"
 
 
-IMAGE = Endpoint("image", Image, "camera image: rgb8, bgr8, rgba8, bgra8, mono8, mono16, Bayer, YUV 4:2:2")
+IMAGE = Endpoint(
+    "image", Image, "camera image: rgb, bgr, rgba, bgra, mono or Bayer of 8 or 16 bits, YUV 4:2:2, nv12, nv21"
+)
 REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, with that image's stamp")
 INSTANCES = Endpoint(
     "instances", Image, "the same as label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
+from typing import Any
 
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.task import Task
 
 
 class Executor(MultiThreadedExecutor):
@@ -13,6 +16,33 @@ class Executor(MultiThreadedExecutor):
 
     def __init__(self, queue_size: int) -> None:
         super().__init__(num_threads=queue_size + 16)
+        self._created_lock = threading.Lock()
+        self._created: list[Task] = []
+        self._ending = threading.Event()
+        self._ended = threading.Event()
+        self._ended.set()
+
+    def create_task(self, callback: Any, *arguments: Any, **named: Any) -> Task:
+        """As rclpy's: an action's goals and the replies with their results are such tasks."""
+        with self._created_lock:
+            task = super().create_task(callback, *arguments, **named)
+            self._created = [other for other in self._created if not other.done()] + [task]
+        return task
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a task that was created isn't done yet."""
+        with self._created_lock:  # a task that creates another one is not done before that one is in the list
+            return not all(task.done() for task in self._created)
+
+    def spin(self) -> None:
+        """Executes callbacks until `shutdown`."""
+        self._ended.clear()
+        try:
+            while self.context.ok() and not self._ending.is_set():
+                self.spin_once()
+        finally:
+            self._ended.set()
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """A subscription that another thread destroys while rclpy (7.1) builds its wait set is no reason to end."""
@@ -20,7 +50,12 @@ class Executor(MultiThreadedExecutor):
             super().spin_once(timeout_sec)
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Returns when all replies are sent; rclpy's own (7.1) doesn't wait for them."""
-        finished = bool(super().shutdown(timeout_sec))
+        """Returns when `spin` has returned and all replies are sent; rclpy's own (7.1) doesn't wait for them.
+
+        It would also destroy what callbacks and wait set still use.
+        """
+        self._ending.set()
+        self.create_task(lambda: None)  # wakes `spin`
+        self._ended.wait()
         self._executor.shutdown(wait=True)
-        return finished
+        return bool(super().shutdown(timeout_sec))

@@ -6,8 +6,10 @@ import logging
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -16,52 +18,59 @@ from rclpy.clock_type import ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
-from rclpy.timer import Timer
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.node.api.actions import Actions
+from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
-from gar_ros.node.components import Components
+from gar_ros.node.components import Activity, Components
 from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
-from gar_ros.node.inputs.depth import DepthInputs
-from gar_ros.node.inputs.images_and_regions import Inputs
-from gar_ros.node.inputs.subscriptions import every
 from gar_ros.node.log import RosLogHandler
+from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
-from gar_ros.node.parameters import Parameters
-from gar_ros.serving.keyframer import LOOKS_PER_SECOND
+from gar_ros.node.parameters import Parameters, TakesPresentValues
 from gar_ros.serving.statistics import RequestStatistics
 
+LAST_WORDS_SECONDS = 5.0
+"""How long the process waits at its end for clients to fetch the results of their goals."""
 
-class GarNode(LifecycleNode):
-    """configure loads the model, activate serves, deactivate stops and keeps, cleanup frees."""
+
+class GarNode(TakesPresentValues, LifecycleNode):
+    """configure loads the model, activate serves, deactivate stops and keeps, cleanup frees.
+
+    Three lifetimes, each one stack: the node's own, what configure makes, what activate makes. A transition that fails
+    unwinds what it has made; which of them there are is the lifecycle's state and nothing else.
+    """
 
     def __init__(self) -> None:
         super().__init__(NODE_NAME)
-        self._declared = Parameters(self)
-        self._statistics = RequestStatistics()
-        self._replies = Services(self, self._statistics)
-        self._goals = Actions(self, self._statistics)
-        self._configured: Components | None = None
-        self._inputs: Inputs | None = None
-        self._depth: DepthInputs | None = None
-        self._looking: Timer | None = None
+        self._lifetime, self._configured, self._active = ExitStack(), ExitStack(), ExitStack()
+        self._components: Components | None = None
+        self._activity: Activity | None = None
         self._failure = ""
+        self._activating = threading.Lock()
+        self._leaving = False
+        self._declared = Parameters(self)
+        statistics = RequestStatistics()
+        self._gate = Gate(statistics, self._trouble, self.get_logger())
+        Services(self, self._gate, self._lifetime)
+        self._actions = Actions(self, self._gate, self._lifetime)
         self._refuse_impossible_transitions()
         rate = float(self.get_parameter("diagnostics.rate").value)
-        self._diagnostics = Diagnostics(self, rate, self._statistics, self._health)
+        Diagnostics(self, rate, statistics, self.health, self._lifetime).start(self._lifetime)
+        NamesakeWatch(self, self._lifetime)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model as the parameters say."""
-        return self._attempt("configure", self._configure)
+        return self._attempt("configure", self._configure, TransitionCallbackReturn.FAILURE)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes and serves."""
-        return self._attempt("activate", self._activate)
+        return self._attempt("activate", self._activate, TransitionCallbackReturn.FAILURE)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops serving and subscribing; requests that wait are answered CANCELLED; model and memory stay."""
@@ -76,14 +85,41 @@ class GarNode(LifecycleNode):
         return self._attempt("shut down", self._free)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
-        return self._attempt("recover", self._free)
+        """Back to unconfigured; the diagnostics still say what went wrong."""
+        failure = self._failure
+        outcome = self._attempt("recover", self._free)
+        self._failure = self._failure or failure
+        return outcome
 
-    def cancel(self) -> None:
-        """Takes no more requests and answers those that wait with CANCELLED, at once."""
-        self._stop_serving(_not_active("it was deactivated or shut down"))
-        if self._configured is not None:
-            self._configured.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
+    def health(self) -> Health:
+        """What the diagnostics tell."""
+        components, activity = self._components, self._activity
+        values = components.health() if components is not None else {}
+        if activity is not None:
+            values |= activity.health()
+        return Health(self._state_machine.current_state[1], self._failure, self._trouble(), values)
+
+    def leave(self) -> None:
+        """Takes no more requests, goals and transitions; answers those that wait with CANCELLED, at once."""
+        with self._activating:
+            self._leaving = True
+        self._actions.refuse_goals()
+        self._gate.close(not_active("it is shutting down"))
+        if self._components is not None:
+            self._components.cancel()
+
+    @property
+    def owes_results(self) -> bool:
+        """Whether a goal that was accepted hasn't been told its result yet."""
+        return self._actions.owes_results
+
+    def destroy_node(self) -> None:
+        """Ends everything, in whatever state the node is."""
+        with suppress(rclpy_implementation.RCLError):  # raised where it is shut down already
+            self.trigger_shutdown()
+        self._free()
+        self._lifetime.close()
+        super().destroy_node()
 
     def _refuse_impossible_transitions(self) -> None:
         """rclpy (7.1) raises for a transition that isn't possible in this state, and nobody would get a reply again."""
@@ -107,93 +143,71 @@ class GarNode(LifecycleNode):
         except rclpy_implementation.RCLError as error:  # somebody else was faster
             self.get_logger().warning(f"autostart: {error}")
 
-    def _attempt(self, name: str, step: Callable[[], None]) -> TransitionCallbackReturn:
-        """rclpy would swallow an exception of a transition: says what went wrong, to the log and to later requests."""
+    def _attempt(
+        self,
+        name: str,
+        step: Callable[[], None],
+        refused: TransitionCallbackReturn = TransitionCallbackReturn.ERROR,
+    ) -> TransitionCallbackReturn:
+        """rclpy would swallow an exception of a transition: says what went wrong, to the log and to later requests.
+
+        refused: what a GarError means: FAILURE goes back to the state before, where `step` leaves everything as it was.
+        """
         self._failure = ""
         try:
             step()
         except GarError as error:
             self._failure = f"can't {name}: {error.message}"
-            self.get_logger().error(f"can't {name}: {error.message}")
+            self.get_logger().error(self._failure)
             # A planner may wait for an inactive node, but not for a model that can't be used.
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
-            self._stop_serving(GarError(code, f"the node couldn't {name}: {error.message}"))
-            return TransitionCallbackReturn.FAILURE
+            self._gate.close(GarError(code, f"the node couldn't {name}: {error.message}"))
+            return refused
         except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
             self._failure = f"can't {name}: {error}"
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._stop_serving(_not_active(f"it couldn't {name}: {error}"))
+            self._gate.close(not_active(f"it couldn't {name}: {error}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        self._configured = Components(self, self._declared.read, self._why_no_input)
-        self._declared.locked = True
-        self._stop_serving(_not_active("it was not activated yet"))
+        self._refuse_while_leaving()
+        with ExitStack() as made:
+            self._declared.locked = True
+            made.callback(self._unlock)
+            components = Components(self, self._declared.read, made)
+            self._gate.close(not_active("it was not activated yet"))
+            self._components, self._configured = components, made.pop_all()
 
     def _activate(self) -> None:
-        configured = self._configured
-        if configured is None:
+        components = self._components
+        if components is None:
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
-        self._inputs = Inputs(self, configured.settings, configured.frames, configured.places, configured.tracks)
-        self._depth = DepthInputs(self, configured.settings, configured.places)
-        configured.worker.accept()
-        configured.visual.start()
-        if configured.keyframer is not None:
-            self._looking = every(self, 1 / LOOKS_PER_SECOND, configured.keyframer.look)
-        configured.graphs.start(configured.grapher)
-        configured.track_topic.start()
-        self._replies.serve(configured.server, configured.grapher, configured.tracks.tracks, configured.visual.answered)
-        self._goals.serve(configured.server, configured.visual.answered)
+        with self._activating, ExitStack() as made:
+            self._refuse_while_leaving()
+            self._activity = Activity(self, components, self._gate, made)
+            self._active = made.pop_all()
+
+    def _refuse_while_leaving(self) -> None:
+        if self._leaving:
+            raise GarError(ErrorCode.CANCELLED, "the node is shutting down")
 
     def _deactivate(self) -> None:
-        self.cancel()
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
-        if self._depth is not None:
-            self._depth.close()
-            self._depth = None
-        if self._looking is not None:
-            self.destroy_timer(self._looking)
-            self._looking = None
-        if self._configured is not None:
-            self._configured.visual.stop()
-            self._configured.graphs.stop()
-            self._configured.track_topic.stop()
+        self._activity = None
+        self._active.close()
 
     def _free(self) -> None:
         self._deactivate()
-        if self._configured is not None:
-            self._configured.close()
-            self._configured = None
+        self._components = None
+        self._configured.close()
+
+    def _unlock(self) -> None:
         self._declared.locked = False
 
-    def _stop_serving(self, refusal: GarError) -> None:
-        self._replies.stop_serving(refusal)
-        self._goals.stop_serving(refusal)
-
-    def _health(self) -> Health:
-        values: dict[str, str] = {}
-        configured, inputs = self._configured, self._inputs
-        if configured is not None:
-            values |= configured.health()
-        if inputs is not None:
-            values |= {
-                "images": str(inputs.images),
-                "images without regions": str(max(inputs.images - inputs.pairs, 0)),
-            }
-        state = "active" if inputs is not None else "inactive" if configured is not None else "unconfigured"
-        return Health(state, self._failure, self._why_no_input(), values)
-
-    def _why_no_input(self) -> str:
-        inputs = self._inputs
-        return inputs.trouble() if inputs is not None else ""
-
-
-def _not_active(why: str) -> GarError:
-    return GarError(ErrorCode.NOT_ACTIVE, f"the node is not active: {why}")
+    def _trouble(self) -> str:
+        activity = self._activity
+        return activity.trouble() if activity is not None else ""
 
 
 def main() -> int:
@@ -205,7 +219,7 @@ def main() -> int:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = GarNode()
     logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
-    logging.getLogger("gar_ros").setLevel(logging.INFO)
+    logging.getLogger("gar_ros").setLevel(logging.DEBUG)  # the ROS logger's level decides what is shown
     executor = Executor(int(node.get_parameter("request.queue_size").value))
     executor.add_node(node)
     failed = threading.Event()
@@ -213,20 +227,21 @@ def main() -> int:
     def spin() -> None:
         try:
             executor.spin()
-        except Exception:  # noqa: BLE001 shutting down under its wait set makes rclpy raise
-            if not stop.is_set():
-                node.get_logger().fatal(traceback.format_exc())
-                failed.set()
+        except Exception:  # noqa: BLE001 of a callback; what waits is answered all the same
+            node.get_logger().fatal(traceback.format_exc())
+            failed.set()
         stop.set()
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()
     while not stop.wait(0.2):  # in turns: an endless wait could sleep through a signal that another thread took
         pass
-    node.cancel()
+    node.leave()
+    deadline = time.monotonic() + LAST_WORDS_SECONDS
+    while (node.owes_results or executor.has_tasks) and spinner.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
     executor.shutdown()
     spinner.join()
-    node.trigger_shutdown()
     node.destroy_node()
     rclpy.shutdown()
     return int(failed.is_set())

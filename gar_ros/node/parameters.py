@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -10,7 +11,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.settings import ANY_TIME, AT_START, PARAMETERS, Settings, refusal
+from gar_ros.settings import PARAMETERS, Settings, nearest, refusal
+from gar_ros.settings.declare import ANY_TIME, AT_START
+
+QOS_OVERRIDES = "qos_overrides."
 
 
 class Parameters:
@@ -25,9 +29,16 @@ class Parameters:
         for name in PARAMETERS:
             self._declare(name)
         node.add_post_set_parameters_callback(self._after_set)
+        for name in _undeclared(node):
+            node.get_logger().warning(
+                f"parameter '{name}' does not exist and has no effect; the nearest name is '{nearest(name)}'"
+            )
 
     def read(self) -> Settings:
-        """Current values. Raises GarError INVALID_REQUEST when an override was refused and not corrected since."""
+        """Current values, `~` of paths expanded.
+
+        Raises GarError INVALID_REQUEST when an override was refused and not corrected since, or a `~` has no home.
+        """
         if self._refused:
             raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(self._refused.values()))
         return Settings.of({name: self._node.get_parameter(name).value for name in PARAMETERS})
@@ -55,6 +66,49 @@ class Parameters:
     def _after_set(self, parameters: Sequence[Parameter]) -> None:
         for parameter in parameters:
             self._refused.pop(parameter.name, None)
+
+
+class TakesPresentValues(Node):
+    """Setting a parameter to the value that it has succeeds in every state of this node, read-only ones included.
+
+    `ros2 param load` sets every parameter of a file, also those that don't change.
+    """
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, but what is refused is tried without the values that are there already.
+
+        The parameter services come here too. Raises ParameterNotDeclaredException.
+        """
+        result = super().set_parameters_atomically(parameter_list)
+        if result.successful:
+            return result
+        changed = [parameter for parameter in parameter_list if not self._has(parameter)]
+        if len(changed) == len(parameter_list):
+            return result
+        return super().set_parameters_atomically(changed) if changed else SetParametersResult(successful=True)
+
+    def _has(self, parameter: Parameter) -> bool:
+        """Whether a declared parameter has this value; 30 is 30.0, as in a YAML file."""
+        if not self.has_parameter(parameter.name):
+            return False
+        present = self.get_parameter(parameter.name)
+        numbers = {Parameter.Type.INTEGER, Parameter.Type.DOUBLE}
+        same_type = present.type_ == parameter.type_ or {present.type_, parameter.type_} == numbers
+        return same_type and _comparable(present.value) == _comparable(parameter.value)
+
+
+def _comparable(value: Any) -> Any:
+    """Lists of numbers are arrays in rclpy, whose elements compare as those of a list."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else value
+
+
+def _undeclared(node: Node) -> Iterator[str]:
+    """Names given in a params file or on the command line that nobody declared. ROS declares its own before, except for
+    QoS, which it declares with its topic.
+    """
+    for name in node._parameter_overrides:  # rclpy (7.1) has no public way to the overrides that it was given
+        if not node.has_parameter(name) and not name.startswith(QOS_OVERRIDES):
+            yield name
 
 
 def _descriptor(name: str) -> ParameterDescriptor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
@@ -23,31 +22,39 @@ SUBSCRIBED = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, Q
 """Reliability follows the publishers: see `given_reliability`."""
 
 
-def publisher(node: Node, endpoint: Endpoint, latched: bool = False) -> Publisher:
-    """Newest message only, unless overridden. latched: late subscribers get it too. Raises GarError INVALID_REQUEST."""
+def publisher(node: Node, endpoint: Endpoint, lifetime: ExitStack, latched: bool = False) -> Publisher:
+    """A publisher until `lifetime` ends, of the newest message only unless overridden.
+
+    latched: late subscribers get it too. Raises GarError INVALID_REQUEST for an override that is no policy.
+    """
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
     profile = QoSProfile(depth=1, durability=durability)
-    with refused_policies(endpoint):
-        return node.create_publisher(endpoint.type, endpoint.name, profile, qos_overriding_options=PUBLISHED)
+    with refused_policies(endpoint.name):
+        made = node.create_publisher(endpoint.type, endpoint.name, profile, qos_overriding_options=PUBLISHED)
+        lifetime.callback(node.destroy_publisher, made)
+        return made
 
 
 @contextmanager
-def refused_policies(endpoint: Endpoint) -> Iterator[None]:
-    """Conversation rclpy's error for an override that is no policy into GarError INVALID_REQUEST."""
+def refused_policies(topic: str) -> Iterator[None]:
+    """Turns rclpy's error for an override that is no policy into GarError INVALID_REQUEST."""
     try:
         yield
     except (RuntimeError, ParameterException) as error:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"qos_overrides of {endpoint.name}: {error}") from error
+        raise GarError(ErrorCode.INVALID_REQUEST, f"qos_overrides of {topic}: {error}") from error
 
 
 def given_reliability(node: Node, topic: str) -> ReliabilityPolicy | None:
     """What the override of a subscription says, None without one. Raises GarError INVALID_REQUEST."""
     name = f"qos_overrides.{node.resolve_topic_name(topic)}.subscription.reliability"
     if not node.has_parameter(name):
-        meaning = "reliable or best_effort; not set: the parameter `reliability` decides"
-        node.declare_parameter(name, None, ParameterDescriptor(description=meaning, dynamic_typing=True))
-    value: Any = node.get_parameter(name).value
-    if value is None:
+        # Text, not an unset parameter: `ros2 param dump` would write null, which no params file may hold.
+        meaning = "reliable or best_effort; empty: the parameter `input.reliability` decides"
+        descriptor = ParameterDescriptor(description=meaning, read_only=True)
+        with refused_policies(topic):
+            node.declare_parameter(name, "", descriptor)
+    value = str(node.get_parameter(name).value)
+    if not value:
         return None
     choices = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
     if value not in choices:

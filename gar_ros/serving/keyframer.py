@@ -1,4 +1,4 @@
-"""Makes keyframes while the model has nothing else to do. No ROS."""
+"""Makes keyframes of the newest images while the model is idle. No ROS."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
-LONGEST = 60.0
-"""Seconds for one keyframe; nobody waits for it."""
-LOOKS_PER_SECOND = 10.0
-"""How often the newest image is looked at, whatever the camera's rate."""
+TIMEOUT = 60.0
+"""Seconds after which a keyframe is given up."""
+CHECKS_PER_SECOND = 10.0
+"""How often `make_if_due` is called, whatever the rate of the camera."""
 
 
 class Keyframer:
-    """Feeds `keyframes` with the newest images. settings: the parameters as they are now."""
+    """Adds the newest images to `keyframes` when one is due, and says which keyframe may serve instead of an image."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Keyframer:
         settings: Callable[[], Settings],
         tiles: int,
     ) -> None:
-        """tiles: the most that the model takes."""
+        """settings: returns the current parameters. tiles: largest number of tiles that the model takes."""
         self.keyframes = keyframes
         self._frames, self._worker, self._settings, self._tiles = frames, worker, settings, tiles
         now = settings()
@@ -38,8 +38,8 @@ class Keyframer:
         self._schedule = KeyframeSchedule(period, now.keyframe.min_overlap) if period else None
         self._newest: Frame | None = None
 
-    def look(self) -> None:
-        """Lets the newest image become a keyframe if it should and the model is free; never waits."""
+    def make_if_due(self) -> None:
+        """Queues the newest image to become a keyframe if one is due and the model is idle. Returns at once."""
         frame = self._frames.newest(with_regions=True)
         if frame is None or self._schedule is None or not self._worker.idle:
             return
@@ -60,13 +60,16 @@ class Keyframer:
             self._newest = frame
 
         try:
-            self._worker.submit(work, LONGEST)
+            self._worker.submit(work, TIMEOUT)
         except GarError:  # deactivated meanwhile
             return
         self._schedule.made(frame.stamp_ns, boxes)
 
     def instead_of(self, frame: Frame, region_ids: Sequence[str]) -> Frame:
-        """The newest keyframe where it may serve instead of `frame`, else `frame`."""
+        """The newest keyframe if it may serve instead of `frame`, else `frame`.
+
+        It may if it shows all these regions and is of the same camera and at most keyframe.max_lag older.
+        """
         keyframe = self._newest
         if keyframe is None or keyframe.regions is None or keyframe.frame_id != frame.frame_id:
             return frame

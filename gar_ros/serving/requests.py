@@ -1,31 +1,31 @@
-"""What a caller asks for, and the limits of it. No ROS."""
+"""Requests as values, their limits, and the checks that need no model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
-from gar_ros.region import Region, check_count
+from gar_ros.region import Region
+from gar_ros.settings import Settings
 
-LONGEST_TEXT = 4096
-"""Characters of a question, and of all its choices together."""
-MOST_CHOICES = 64
-MOST_TOKENS = 1024
-LONGEST_AGO = 1e5
-"""Seconds."""
-LONGEST_TIMEOUT = 3600.0
-"""Seconds."""
+MAX_CHARACTERS = 4096
+"""Largest number of characters of a question, and of all its choices together."""
+MAX_CHOICES = 64
+MAX_TOKENS = 1024
+MAX_AGO = 1e5  # seconds
+MAX_TIMEOUT = 3600.0  # seconds
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which regions of which image, and within which limits; 0: the node's default.
+    """Which regions of which image a request is about, and within which limits. A limit of 0 is the node's default.
 
-    stamp_ns: of the image, nanoseconds; 0: the newest. ago: the image so long before the newest instead, seconds.
-    max_age, timeout: seconds.
+    region_ids: empty for all regions. stamp_ns: the image's stamp, nanoseconds; 0 for the newest image. ago: age of the
+    image relative to the newest, seconds; 0 when it is not chosen so. max_tokens: length of the answer. max_age:
+    largest age of the image, seconds. timeout: time until the answer, seconds.
     """
 
     region_ids: tuple[str, ...] = ()
@@ -35,13 +35,19 @@ class Request:
     max_age: float = 0.0
     timeout: float = 0.0
 
+    @property
+    def needs_regions(self) -> bool:
+        """Whether the request needs an image in which a detector has found regions."""
+        return True
+
 
 @dataclass(frozen=True)
 class Query(Request):
-    """One question. ad_hoc: regions that came with the request, as functions that make them for an image.
+    """One question.
 
-    keyframes: 2 or more ask about the only region through so many kept images, as a video. dialogue: "new" or the id
-    of a conversation; empty: a question for itself.
+    choices: empty for an open question. keyframes: 2 or more ask about the one region in as many past images, as a
+    video. dialogue: "new" or the id of a conversation; empty for a question that is not part of one. ad_hoc: regions
+    that come with the request, as functions that make the region for an image.
     """
 
     question: str = ""
@@ -50,38 +56,80 @@ class Query(Request):
     dialogue: str = ""
     ad_hoc: tuple[Callable[[Frame], Region], ...] = ()
 
+    @property
+    def needs_regions(self) -> bool:
+        """See Request. Regions that come with the question need no detector."""
+        return bool(self.region_ids)
+
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a request, the node's defaults filled in."""
+    """The limits of a request with the node's defaults filled in.
+
+    max_tokens: length of the answer. timeout: seconds from the request's arrival to its answer. max_tiles: number of
+    tiles of the image, without the thumbnail.
+    """
 
     max_tokens: int
-    max_age: float
     timeout: float
     max_tiles: int
 
 
-def check_number(name: str, value: float, most: float) -> None:
-    """Refuses what is no default (0) and out of range."""
-    if not 0 <= value <= most:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {most:g}, got {value:g}")
+def limits_of(request: Request, settings: Settings, model_tiles: int) -> Limits:
+    """The limits of a request. model_tiles: largest number of tiles that the model takes.
+
+    Raises GarError INVALID_REQUEST for a number out of range.
+    """
+    check_number("timeout", request.timeout, MAX_TIMEOUT)
+    check_number("max_age", request.max_age, math.inf)
+    check_number("ago", request.ago, MAX_AGO)
+    check_number("max_tokens", request.max_tokens, MAX_TOKENS)
+    return Limits(
+        max_tokens=request.max_tokens or settings.request.max_tokens,
+        timeout=request.timeout or settings.request.timeout,
+        max_tiles=min(settings.request.max_tiles or model_tiles, model_tiles),
+    )
 
 
-def check_question(prompts: PromptBuilder, query: Query, count: int) -> None:
-    """Refuses what the model can't be asked. count: of the regions that the question can name. Raises GarError."""
-    if max(len(query.question), sum(map(len, query.choices))) > LONGEST_TEXT:
+def check_number(name: str, value: float, maximum: float) -> None:
+    """Raises GarError INVALID_REQUEST for a number outside 0..maximum and for NaN; `name` names it in the error."""
+    if not 0 <= value <= maximum:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{name}: expected 0 (the default) to {maximum:g}, got {value:g}")
+
+
+def check_texts(query: Query) -> None:
+    """Raises GarError QUESTION_TOO_LONG or INVALID_REQUEST for texts and choices beyond the limits above."""
+    characters = (len(query.question), sum(map(len, query.choices)))
+    if max(characters) > MAX_CHARACTERS:
         raise GarError(
-            ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters in question and choices"
+            ErrorCode.QUESTION_TOO_LONG,
+            f"expected at most {MAX_CHARACTERS} characters in the question, and as many in all choices together, got "
+            f"{characters[0]} and {characters[1]}",
         )
-    if len(query.choices) > MOST_CHOICES or len(set(query.choices)) < len(query.choices):
+    different = len(set(query.choices))
+    if len(query.choices) > MAX_CHOICES or different < len(query.choices):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different choices, got {len(query.choices)}, "
-            f"{len(set(query.choices))} of them different",
+            f"expected at most {MAX_CHOICES} different choices, got {len(query.choices)}, {different} of them "
+            "different",
         )
-    check_count(count, prompts.max_regions)
-    prompts.question(query.question, count)
-    if query.choices:
-        prompts.choices(query.choices, count)
-    if count == 0:
-        raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one region, got none")
+
+
+def check_video(query: Query, max_images: int) -> None:
+    """Raises GarError INVALID_REQUEST for a video of other than one detected region or of more than `max_images`."""
+    if query.keyframes > 1 and (len(query.region_ids) != 1 or query.ad_hoc or query.keyframes > max_images):
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            f"keyframes: expected at most {max_images} images and the id of one detected region, got {query.keyframes} "
+            f"images, {len(query.region_ids)} region ids and {len(query.ad_hoc)} regions that came with the request",
+        )
+
+
+def check_continuation(query: Query) -> None:
+    """Raises GarError INVALID_REQUEST for a further turn that names an image or regions."""
+    if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            "expected no regions, stamp, ago or keyframes: a dialogue that goes on keeps the image and regions of its "
+            "first question",
+        )

@@ -1,33 +1,36 @@
-"""The scene graph: every pair of regions is asked about with every predicate, within bounds. No ROS."""
+"""Makes scene graphs: asks about pairs of regions with every predicate, within limits. No ROS."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import product
+from operator import attrgetter
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.encoded_frame import EncodedFrame
+from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import askable
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
-from gar_ros.region import Region
-from gar_ros.serving.requests import LONGEST_TEXT, MOST_CHOICES, Request, check_number
-from gar_ros.serving.server import Server
+from gar_ros.serving.frame_choice import FrameChoice, check_different
+from gar_ros.serving.requests import MAX_CHARACTERS, MAX_CHOICES, Request, check_number, limits_of
+from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
 YES_NO = ("yes", "no")
-MOST_PAIRS = 10_000
+MAX_PAIRS = 10_000
 GRACE = 30.0
-"""Seconds beyond the timeout that the request may wait for the one before it; nothing is scored in them."""
+"""Seconds that a graph may take beyond its timeout, to wait for the request before it and finish the last question."""
 
 
 @dataclass(frozen=True)
 class GraphRequest(Request):
-    """Between which regions (region_ids empty: all) and which predicates; 0 and empty: the node's default.
+    """A request for the relations between regions. 0 and empty stand for the node's default.
 
-    threshold: least probability of a relation that is returned. max_pairs: ordered pairs of regions.
+    predicates: such as "on top of". threshold: least probability of a relation that is returned, 0..1. max_pairs:
+    number of ordered pairs of regions that are asked about.
     """
 
     predicates: tuple[str, ...] = ()
@@ -35,108 +38,95 @@ class GraphRequest(Request):
     max_pairs: int = 0
 
 
-@dataclass
-class _Score:
-    """What was found until now."""
-
-    relations: list[Relation]
-    asked: int = 0
-
-
 class Grapher:
-    """Makes scene graphs with the model of `server`. settings: the parameters as they are now."""
+    """Makes scene graphs of remembered images. Thread-safe; the model's work is done in the worker's thread."""
 
-    def __init__(self, server: Server, most_regions: int, settings: Callable[[], Settings]) -> None:
-        """most_regions: that one prompt takes."""
-        self._server, self._most, self._settings = server, most_regions, settings
+    def __init__(
+        self,
+        engine: GarEngine,
+        choice: FrameChoice,
+        encoded: EncodedMemory,
+        worker: Worker,
+        settings: Callable[[], Settings],
+    ) -> None:
+        """settings: returns the current parameters."""
+        self._engine, self._choice, self._encoded = engine, choice, encoded
+        self._worker, self._settings = worker, settings
 
-    def graph(self, request: GraphRequest, give_way: Callable[[], bool] = lambda: False) -> SceneGraph:
-        """Waits for the graph; what could not be scored within the timeout is counted as skipped. Raises GarError.
+    def graph(self, request: GraphRequest, should_stop: Callable[[], bool] = lambda: False) -> SceneGraph:
+        """The scene graph of an image; waits for it. Questions that the timeout leaves no time for count as skipped.
 
-        give_way: asked between questions; True ends the work with what was scored until then.
+        should_stop: called between questions; True ends the work with the relations scored until then. Raises GarError
+        as `FrameChoice.choose`, `limits_of` and `Worker.submit` do.
         """
-        arrival = time.monotonic()
-        limits, settings = self._server.limits(request), self._settings()
+        arrival, settings = time.monotonic(), self._settings()
+        limits = limits_of(request, settings, self._engine.manifest.tiles.max_tiles)
         check_number("threshold", request.threshold, 1.0)
-        check_number("max_pairs", request.max_pairs, MOST_PAIRS)
+        check_number("max_pairs", request.max_pairs, MAX_PAIRS)
+        check_different(request.region_ids)
         predicates = _checked(request.predicates) or settings.graph.predicates
         threshold = request.threshold or settings.graph.threshold
-        self._server.known(request, limits)  # what can't be answered is refused now and not after waiting
+        requested = self._choice.choose(request)
 
         def over() -> bool:
-            return time.monotonic() > arrival + limits.timeout or give_way()
+            return time.monotonic() > arrival + limits.timeout or should_stop()
 
         def work(raise_if_cancelled: CancelCheck) -> SceneGraph:
-            frame, _ = self._server.known(request, limits)
-            regions = {region.id: region for region in askable(frame)}
-            names = _chosen(request.region_ids, regions)
-            boxes = {name: regions[name].box for name in names}
+            chosen = self._choice.renew(requested)
+            regions = {region.id: region for region in chosen.regions}
+            boxes = {region_id: region.box for region_id, region in regions.items()}
             pairs = nearest_pairs(boxes, request.max_pairs or settings.graph.max_pairs)
-            score = _Score([])
-            for group in shared_prompts(pairs, self._most):
+            scored: list[Relation] = []
+            for group in shared_prompts(pairs, self._engine.prompts.max_regions):
                 if over():
                     break
-                encoded = self._server.encoded(
-                    frame, [regions[name] for name in group.region_ids], limits, raise_if_cancelled
-                )
-                _score(group, predicates, partial(_probability, encoded, raise_if_cancelled), over, score)
-            possible = len(names) * (len(names) - 1) * len(predicates)
-            found = [one for one in score.relations if one.probability >= threshold]
+                members = [regions[region_id] for region_id in group.region_ids]
+                encoded = self._encoded.get(chosen.frame, members, limits.max_tiles, raise_if_cancelled)
+                scored += self._score(group, predicates, encoded, raise_if_cancelled, over)
+            likely = [relation for relation in scored if relation.probability >= threshold]
             return SceneGraph(
-                stamp_ns=frame.stamp_ns,
-                frame_id=frame.frame_id,
-                region_ids=tuple(names),
+                stamp_ns=chosen.frame.stamp_ns,
+                frame_id=chosen.frame.frame_id,
+                region_ids=tuple(regions),
                 predicates=predicates,
                 threshold=threshold,
-                relations=tuple(sorted(found, key=lambda one: (one.subject, one.predicate, one.object))),
-                asked=score.asked,
-                skipped=possible - score.asked,
+                relations=tuple(sorted(likely, key=attrgetter("subject", "predicate", "object"))),
+                asked=len(scored),
+                skipped=len(regions) * (len(regions) - 1) * len(predicates) - len(scored),
                 latency_ns=round((time.monotonic() - arrival) * 1e9),
             )
 
-        return self._server.submit(work, limits.timeout + GRACE).result()
+        return self._worker.submit(work, limits.timeout + GRACE).result()
 
-
-def _probability(encoded: EncodedFrame, raise_if_cancelled: CancelCheck, question: str) -> float:
-    return encoded.ask(question, YES_NO, raise_if_cancelled=raise_if_cancelled).probabilities[0]
-
-
-def _score(
-    group: Group,
-    predicates: Sequence[str],
-    probability: Callable[[str], float],
-    over: Callable[[], bool],
-    score: _Score,
-) -> None:
-    """Asks one question after another on the group's prefix until it is `over`: on a CPU, batches are slower
-    (../shared/FACTS.md, 4)."""
-    prompts = {name: f"<Prompt{number}>" for number, name in enumerate(group.region_ids)}
-    for subject, other in group.pairs:
-        for predicate in predicates:
+    def _score(
+        self,
+        group: Group,
+        predicates: Sequence[str],
+        encoded: EncodedFrame,
+        raise_if_cancelled: CancelCheck,
+        over: Callable[[], bool],
+    ) -> Iterator[Relation]:
+        """Yields a group's relations until it is `over`, one question at a time: batches are slower on a CPU."""
+        prompts = {region_id: f"<Prompt{number}>" for number, region_id in enumerate(group.region_ids)}
+        for (subject, object_), predicate in product(group.pairs, predicates):
             if over():
                 return
-            held = probability(f"Is {prompts[subject]} {predicate} {prompts[other]}?")
-            score.relations.append(Relation(subject, predicate, other, held))
-            score.asked += 1
-
-
-def _chosen(asked: Sequence[str], regions: dict[str, Region]) -> list[str]:
-    """The regions of the graph, in order. Raises GarError INVALID_REQUEST for a repeated one, EMPTY_MASK."""
-    if len(set(asked)) < len(asked):
-        raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {list(asked)}")
-    empty = [name for name in asked if name not in regions]
-    if empty:
-        raise GarError(ErrorCode.EMPTY_MASK, f"expected regions with a pixel, got '{empty[0]}' without")
-    return list(asked) or list(regions)
+            text = f"Is {prompts[subject]} {predicate} {prompts[object_]}?"
+            question = self._engine.parse(text, YES_NO, len(prompts))
+            answer = encoded.ask(question, raise_if_cancelled=raise_if_cancelled)
+            yield Relation(subject, predicate, object_, answer.probabilities[0])
 
 
 def _checked(predicates: Sequence[str]) -> tuple[str, ...]:
     stripped = tuple(text.strip() for text in predicates)
-    if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MOST_CHOICES:
+    if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MAX_CHOICES:
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected at most {MOST_CHOICES} different predicates, none empty, got {list(predicates)[:MOST_CHOICES]}",
+            f"expected at most {MAX_CHOICES} different predicates, none empty, got {list(predicates)[:MAX_CHOICES]}",
         )
-    if sum(map(len, stripped)) > LONGEST_TEXT:
-        raise GarError(ErrorCode.QUESTION_TOO_LONG, f"expected at most {LONGEST_TEXT} characters of predicates")
+    if sum(map(len, stripped)) > MAX_CHARACTERS:
+        raise GarError(
+            ErrorCode.QUESTION_TOO_LONG,
+            f"expected predicates of at most {MAX_CHARACTERS} characters together, got {sum(map(len, stripped))}",
+        )
     return stripped

@@ -1,300 +1,168 @@
-"""From a request to its answer: limits, the image it speaks of, its regions, the model. No ROS."""
+"""From a request to its answer: parse, choose image and regions, encode, ask, record."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
 from gar_ros.engine.cancel import CancelCheck
-from gar_ros.engine.encoded_frame import EncodedFrame, Told
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import Frame, askable
+from gar_ros.engine.prompt import Question
+from gar_ros.frame import Frame
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.dialogues import NEW, DialogueMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
-from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.tracks import TrackMemory
-from gar_ros.region import Region, check_regions
-from gar_ros.serving.frame_choice import Past
-from gar_ros.serving.keyframer import Keyframer
+from gar_ros.region import Region
+from gar_ros.serving.frame_choice import Chosen, FrameChoice
 from gar_ros.serving.requests import (
-    LONGEST_AGO,
-    LONGEST_TIMEOUT,
-    MOST_TOKENS,
     Limits,
     Query,
     Request,
-    check_number,
-    check_question,
+    check_continuation,
+    check_texts,
+    check_video,
+    limits_of,
 )
 from gar_ros.serving.worker import Job, Worker
 from gar_ros.settings import Settings
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Listing:
+    """The regions of an image that can be asked about.
+
+    age_ns: time from the image's stamp to now, nanoseconds. regions: each with its place in space.
+    """
+
+    frame: Frame
+    age_ns: int
+    regions: tuple[tuple[Region, Extent], ...]
 
 
 class Server:
-    """Answers requests from what is remembered; called from many threads, all but the model's own work.
-
-    settings: the parameters as they are now. now_ns: the time in which images are stamped. why_no_input: what is
-    wrong with the input topics, empty when nothing is. keyframer: where features are shared. tracks: where regions
-    that are out of view are remembered.
-    """
+    """Answers requests from what is remembered. Thread-safe; the model's work is done in the worker's thread."""
 
     def __init__(
         self,
         engine: GarEngine,
-        frames: FrameMemory,
-        places: Places,
+        choice: FrameChoice,
+        encoded: EncodedMemory,
+        depth: DepthMemory,
         worker: Worker,
         settings: Callable[[], Settings],
-        now_ns: Callable[[], int],
-        why_no_input: Callable[[], str],
-        keyframer: Keyframer | None = None,
-        tracks: TrackMemory | None = None,
     ) -> None:
-        self._engine = engine
-        self._frames = frames
-        self._places = places
-        self._worker = worker
-        self._settings = settings
-        self._now_ns = now_ns
-        self._why_no_input = why_no_input
-        self._keyframer = keyframer
-        self._dialogues = DialogueMemory(settings().dialogue.kept, settings().dialogue.expiry)
-        self._past = Past(engine.prompts.max_regions, frames, tracks, settings, why_no_input)
-        self._encoded = EncodedMemory(
-            engine, settings().memory.encoded_kept, keyframer.keyframes if keyframer else None
-        )
+        """settings: returns the current parameters."""
+        self._engine, self._choice, self._encoded = engine, choice, encoded
+        self._depth, self._worker, self._settings = depth, worker, settings
+        self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
 
     def query(self, query: Query) -> AnswerRecord:
-        """Waits for the answer. Raises GarError."""
+        """The answer to a question; waits for it. Raises GarError as `begin` does, or what stopped the model."""
         return self.begin(query).result()
 
-    def begin(self, query: Query, told: Told | None = None) -> Job[AnswerRecord]:
-        """Queues the question; the job's `result` waits for the answer, its `stop` gives up. Raises GarError.
+    def begin(self, query: Query) -> Job[str, AnswerRecord]:
+        """The queued job of a question: its items are what each token adds to a free text, its result is the answer.
 
-        told: hears free text while it is written, in the worker's thread.
+        Raises GarError at once when the request can't be answered or the queue is full.
         """
+        arrival_ns, limits = time.monotonic_ns(), self._limits(query)
+        check_texts(query)
         if query.dialogue not in ("", NEW):
-            return self._go_on(query, told)
-        arrival = time.monotonic_ns()
-        limits = self.limits(query)
-        check_question(self._engine.prompts, query, len(query.region_ids) + len(query.ad_hoc))
-        frame, _, regions = self._regions(query, limits)  # what can't be answered is refused now, not after waiting
-        if query.keyframes > 1:
-            self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
-
-        def work(raise_if_cancelled: CancelCheck) -> AnswerRecord:
-            frame, age_ns, regions = self._regions(query, limits)  # the newest image is another one after waiting
-            self._places.surface(frame)  # kept while the model thinks
-            stamps: tuple[int, ...] = ()
-            if query.keyframes > 1:
-                video = self._past.video(query.keyframes, frame, regions, len(query.ad_hoc))
-                stamps = tuple(shown.stamp_ns for shown, _ in video)
-                encoded = self._engine.encode_video(
-                    [(shown.image, region) for shown, region in video], raise_if_cancelled
-                )
-            else:
-                encoded = self.encoded(frame, regions, limits, raise_if_cancelled)
-            answer, turns = encoded.converse(
-                query.question, None, query.choices, limits.max_tokens, raise_if_cancelled, told
-            )
-            ids = tuple(region.id for region in regions)
-            latency_ns = time.monotonic_ns() - arrival
-            extents = tuple(self._places.extent(frame, region) for region in regions)
-            answered = AnswerRecord(
-                answer=answer,
-                question=query.question,
-                region_ids=ids,
-                choices=query.choices,
-                stamp_ns=frame.stamp_ns,
-                frame_id=frame.frame_id,
-                age_ns=age_ns,
-                latency_ns=latency_ns,
-                extents=extents,
-                stamps_ns=stamps,
-            )
-            return self._dialogues.begin(encoded, turns, answered, len(regions)) if query.dialogue else answered
-
-        return self._worker.submit(work, limits.timeout)
-
-    def _go_on(self, query: Query, told: Told | None) -> Job[AnswerRecord]:
-        """Another turn of a conversation, on its image and regions."""
-        arrival, limits = time.monotonic_ns(), self.limits(query)
-        if query.region_ids or query.ad_hoc or query.stamp_ns or query.ago or query.keyframes:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST,
-                "expected no regions, stamp, ago or keyframes in a dialogue that goes on: it has those of its start",
-            )
-        check_question(self._engine.prompts, query, self._dialogues.get(query.dialogue).prompts)
-
-        def work(raise_if_cancelled: CancelCheck) -> AnswerRecord:
-            dialogue = self._dialogues.get(query.dialogue)  # another turn may have come before
-            before = dialogue.answered
-            answer, turns = dialogue.encoded.converse(
-                query.question, dialogue.turns, query.choices, limits.max_tokens, raise_if_cancelled, told
-            )
-            answered = replace(
-                before,
-                answer=answer,
-                question=query.question,
-                choices=query.choices,
-                age_ns=self._now_ns() - before.stamp_ns,
-                latency_ns=time.monotonic_ns() - arrival,
-            )
-            self._dialogues.go_on(query.dialogue, turns, answered)
-            return answered
-
-        return self._worker.submit(work, limits.timeout)
-
-    def describe(self, request: Request, done: list[AnswerRecord]) -> None:
-        """Appends one answer per region to `done`, in the order asked; no region_ids: all. Raises GarError.
-
-        Those that were done before an error stay in `done`.
-        """
-        arrival = time.monotonic_ns()
-        limits = self.limits(request)
-        self.known(request, limits)
-
-        def work(raise_if_cancelled: CancelCheck) -> None:
-            frame, age_ns = self.known(request, limits)
-            self._places.surface(frame)
-            for region in _detected(frame, request.region_ids) if request.region_ids else askable(frame):
-                encoded = self.encoded(frame, [region], limits, raise_if_cancelled)
-                answer = encoded.describe(max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
-                latency_ns = time.monotonic_ns() - arrival
-                extents = (self._places.extent(frame, region),)
-                done.append(
-                    AnswerRecord(
-                        answer, "", (region.id,), (), frame.stamp_ns, frame.frame_id, age_ns, latency_ns, extents
-                    )
-                )
-
-        self._worker.submit(work, limits.timeout).result()
-
-    def listing(self, stamp_ns: int) -> tuple[Frame, int, list[tuple[Region, Extent]]]:
-        """(frame, its age now in nanoseconds, its askable regions with their places). Raises GarError."""
-        frame, age_ns = self._frame(Request(stamp_ns=stamp_ns), self._settings().request.max_age, with_regions=True)
-        return frame, age_ns, [(region, self._places.extent(frame, region)) for region in askable(frame)]
-
-    def encoded(
-        self, frame: Frame, regions: Sequence[Region], limits: Limits, raise_if_cancelled: CancelCheck
-    ) -> EncodedFrame:
-        """The frame ready to be asked about these regions; for the worker's thread."""
-        all_regions = askable(frame) if self._keyframer is not None else ()
-        return self._encoded.get(frame, regions, limits.max_tiles, raise_if_cancelled, all_regions)
-
-    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[T]:
-        """Queues work for the model, see Worker.submit."""
-        return self._worker.submit(work, timeout)
-
-    def limits(self, request: Request) -> Limits:
-        """Raises GarError INVALID_REQUEST for a number out of range."""
-        settings, most_tiles = self._settings(), self._engine.manifest.tiles.max_tiles
-        check_number("timeout", request.timeout, LONGEST_TIMEOUT)
-        check_number("max_age", request.max_age, math.inf)
-        check_number("max_tokens", request.max_tokens, MOST_TOKENS)
-        return Limits(
-            max_tokens=request.max_tokens or settings.request.max_tokens,
-            max_age=request.max_age or settings.request.max_age,
-            timeout=request.timeout or settings.request.timeout,
-            max_tiles=min(settings.request.max_tiles or most_tiles, most_tiles),
+            return self._next_turn(query, limits, arrival_ns)
+        check_video(query, self._engine.prompts.max_regions)
+        count = len(query.region_ids) + len(query.ad_hoc)
+        question = self._engine.parse(
+            query.question, query.choices, count, limits.max_tokens, video=query.keyframes > 1
         )
+        requested = self._choice.choose(query)  # before queueing, so that impossible requests fail at once
 
-    def _regions(self, query: Query, limits: Limits) -> tuple[Frame, int, list[Region]]:
-        """(frame, its age in nanoseconds, the regions in prompt order)."""
-        frame, age_ns = self.known(query, limits) if query.region_ids else self._frame(query, limits.max_age, False)
-        regions = _detected(frame, query.region_ids) + [make(frame) for make in query.ad_hoc]
-        check_regions(regions, frame.size, self._engine.prompts.max_regions)
-        return frame, age_ns, regions
+        def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
+            chosen = self._choice.renew(requested)
+            self._depth.surface(chosen.frame)  # counts as used from now on, so it is still there when the answer is
+            encoded = self._encode(chosen, limits, raise_if_cancelled)
+            conversation = yield from encoded.stream(question, limits.max_tokens, raise_if_cancelled)
+            record = self._record(chosen, chosen.regions, question, conversation.answer, arrival_ns)
+            return self._dialogues.begin(encoded, conversation, record, count) if query.dialogue else record
 
-    def known(self, request: Request, limits: Limits) -> tuple[Frame, int]:
-        """(frame, its age in nanoseconds), the frame has regions of the asked ids."""
-        frame, age_ns = self._frame(request, limits.max_age, with_regions=True)
-        known = _ids(frame)
-        if not (request.stamp_ns or request.ago or set(request.region_ids) <= set(known)):
-            frame, age_ns = self._out_of_view(request) or (frame, age_ns)
-            known = _ids(frame)
-        for region_id in request.region_ids:
-            if region_id not in known:
-                raise unknown_region(region_id, known)
-        return frame, age_ns
+        return self._worker.stream(work, limits.timeout)
 
-    def _out_of_view(self, request: Request) -> tuple[Frame, int] | None:
-        """The last image that showed all the asked regions, and its age; None when none is remembered."""
-        frame = self._past.last_showing(request.region_ids)
-        if frame is None:
-            return None
-        age_ns = self._now_ns() - frame.stamp_ns
-        if request.max_age and age_ns > request.max_age * 1e9:
-            showed = f"the last image that showed all of {', '.join(request.region_ids)}"
-            message = f"{showed} is {age_ns / 1e9:.2f} s old, allowed are {request.max_age:g} s"
-            raise GarError(ErrorCode.STALE_FRAME, message)
-        self._frames.hold(frame)
-        return frame, age_ns
+    def describe(self, request: Request) -> Job[AnswerRecord, None]:
+        """The queued job of a description of each region: its items are the answers, in the order of the regions.
 
-    def _frame(self, request: Request, max_age: float, with_regions: bool) -> tuple[Frame, int]:
-        """(frame, its age in nanoseconds). An image named by its stamp may be as old as the request allows."""
-        what = "image with regions" if with_regions else "image"
-        if request.ago:
-            check_number("ago", request.ago, LONGEST_AGO)
-            if request.stamp_ns:
-                raise GarError(ErrorCode.INVALID_REQUEST, "expected a stamp or ago, got both")
-            frame, max_age = self._past.then(request.ago), request.max_age or math.inf
-        elif request.stamp_ns:
-            found = self._frames.at(request.stamp_ns, with_regions)
-            if found is None:
-                kept = ", ".join(map(_seconds, self._frames.stamps(with_regions)[:10]))
-                raise GarError(
-                    ErrorCode.NO_FRAME,
-                    f"no {what} of stamp {_seconds(request.stamp_ns)} is kept; newest first: {kept or 'none'}",
-                )
-            frame, max_age = found, request.max_age or math.inf
-        else:
-            found = self._frames.newest(with_regions)
-            if found is None:
-                raise GarError(ErrorCode.NO_FRAME, _because(f"no {what} has arrived yet", self._why_no_input()))
-            frame = found
-            if self._keyframer is not None:
-                frame = self._keyframer.instead_of(frame, request.region_ids)
-        age_ns = self._now_ns() - frame.stamp_ns
-        if age_ns > max_age * 1e9:
-            old = f"the newest {what} is {age_ns / 1e9:.2f} s old, allowed are {max_age:g} s"
-            raise GarError(ErrorCode.STALE_FRAME, _because(old, self._why_no_input()))
-        if age_ns < -max_age * 1e9:
-            raise GarError(
-                ErrorCode.STALE_FRAME,
-                f"the {what} is stamped {-age_ns / 1e9:.2f} s in the future, allowed are {max_age:g} s: "
-                "check use_sim_time and the clocks of camera and robot",
+        Raises GarError as `begin` does.
+        """
+        arrival_ns, limits = time.monotonic_ns(), self._limits(request)
+        question = self._engine.parse(None, (), 1, limits.max_tokens)
+        requested = self._choice.choose(request)
+
+        def work(raise_if_cancelled: CancelCheck) -> Generator[AnswerRecord, None, None]:
+            chosen = self._choice.renew(requested)
+            self._depth.surface(chosen.frame)
+            for region in chosen.regions:
+                encoded = self._encoded.get(chosen.frame, [region], limits.max_tiles, raise_if_cancelled)
+                answer = encoded.ask(question, max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
+                yield self._record(chosen, (region,), question, answer, arrival_ns)
+
+        return self._worker.stream(work, limits.timeout)
+
+    def listing(self, stamp_ns: int) -> Listing:
+        """The regions of the image of this stamp in nanoseconds; 0 for the newest image.
+
+        Raises GarError as `FrameChoice.choose` does.
+        """
+        chosen = self._choice.choose(Request(stamp_ns=stamp_ns))
+        placed = tuple((region, self._depth.extent(chosen.frame, region)) for region in chosen.regions)
+        return Listing(chosen.frame, chosen.age_ns, placed)
+
+    def _next_turn(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
+        """The queued job of a further question of a conversation, about the image and regions of the first one."""
+        check_continuation(query)
+        count = self._dialogues.get(query.dialogue).prompts
+        question = self._engine.parse(query.question, query.choices, count, limits.max_tokens, turn=True)
+
+        def work(raise_if_cancelled: CancelCheck) -> Generator[str, None, AnswerRecord]:
+            dialogue = self._dialogues.get(query.dialogue)  # read again: another turn may have ended meanwhile
+            conversation = yield from dialogue.encoded.stream(
+                question, limits.max_tokens, raise_if_cancelled, after=dialogue.conversation
             )
-        self._frames.hold(frame)
-        return frame, age_ns
+            record = replace(
+                dialogue.record,
+                answer=conversation.answer,
+                question=question.text,
+                choices=question.choices,
+                age_ns=self._choice.age_ns(dialogue.record.stamp_ns),
+                latency_ns=time.monotonic_ns() - arrival_ns,
+            )
+            self._dialogues.add_turn(query.dialogue, conversation, record)
+            return record
 
+        return self._worker.stream(work, limits.timeout)
 
-def unknown_region(region_id: str, known: Sequence[str]) -> GarError:
-    """The error that names the ids there are, not too many of them."""
-    listed = ", ".join(known[:20]) + (f", ... ({len(known)} in all)" if len(known) > 20 else "")
-    return GarError(ErrorCode.UNKNOWN_REGION, f"no region '{region_id}' in the image; there are: {listed or 'none'}")
+    def _limits(self, request: Request) -> Limits:
+        return limits_of(request, self._settings(), self._engine.manifest.tiles.max_tiles)
 
+    def _encode(self, chosen: Chosen, limits: Limits, raise_if_cancelled: CancelCheck) -> EncodedFrame:
+        if chosen.video:
+            images = [(frame.image, region) for frame, region in chosen.video]
+            return self._engine.encode_video(images, raise_if_cancelled)
+        return self._encoded.get(chosen.frame, chosen.regions, limits.max_tiles, raise_if_cancelled)
 
-def _ids(frame: Frame) -> tuple[str, ...]:
-    return frame.regions.ids() if frame.regions is not None else ()
-
-
-def _detected(frame: Frame, ids: Sequence[str]) -> list[Region]:
-    return [frame.regions.region(region_id) for region_id in ids] if frame.regions is not None else []
-
-
-def _because(what: str, why: str) -> str:
-    return f"{what}: {why}" if why else what
-
-
-def _seconds(nanoseconds: int) -> str:
-    return f"{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"
+    def _record(
+        self, chosen: Chosen, regions: Sequence[Region], question: Question, answer: Answer, arrival_ns: int
+    ) -> AnswerRecord:
+        return AnswerRecord(
+            answer=answer,
+            question=question.text,
+            region_ids=tuple(region.id for region in regions),
+            choices=question.choices,
+            stamp_ns=chosen.frame.stamp_ns,
+            frame_id=chosen.frame.frame_id,
+            age_ns=chosen.age_ns,
+            latency_ns=time.monotonic_ns() - arrival_ns,
+            extents=tuple(self._depth.extent(chosen.frame, region) for region in regions),
+            stamps_ns=tuple(frame.stamp_ns for frame, _ in chosen.video),
+        )

@@ -1,7 +1,8 @@
-"""What was asked and how long it took."""
+"""Counts of requests by outcome, and how long answers took."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from gar_ros.errors import ErrorCode
 
+_log = logging.getLogger(__name__)
+
 WINDOW = 200
-"""AnswerRecord requests that latencies are taken from."""
+"""Number of newest answers whose latencies are kept."""
 
 
 class RequestStatistics:
@@ -22,19 +25,20 @@ class RequestStatistics:
         self._seconds: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, code: ErrorCode, seconds: float) -> None:
-        """One request that was replied to with `code`, `seconds` after it came."""
+        """Counts a request that was replied to with `code`, `seconds` after its arrival."""
+        _log.debug("a request was replied to with %s after %.1f ms", code.name, seconds * 1e3)
         with self._lock:
             self._outcomes[code] += 1
             if code is ErrorCode.OK:
                 self._seconds.append(seconds)
 
     def outcomes(self) -> dict[ErrorCode, int]:
-        """How many requests had each outcome."""
+        """The number of requests by outcome."""
         with self._lock:
             return dict(self._outcomes)
 
     def latency(self) -> tuple[float, float]:
-        """Median and 95th percentile of the newest answers, seconds; NaN without one."""
+        """Median and 95th percentile of the latencies of the newest answers, seconds; NaN before the first answer."""
         with self._lock:
             seconds = list(self._seconds)
         if not seconds:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-class Job(Generic[T]):
-    """One piece of work for the model; finished exactly once, with a result or with an error."""
+class _End:
+    """Marks the end of a job's items."""
 
-    def __init__(self, work: Callable[[CancelCheck], T], timeout: float) -> None:
+
+class Job(Generic[Item, T]):
+    """One piece of work for the model. It yields items and finishes once, with a result or an error. Thread-safe."""
+
+    def __init__(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> None:
+        """work: called with a check that it calls between steps; yields items, returns the result. timeout: seconds
+        from now after which the job has failed."""
         self._work = work
+        self._items: SimpleQueue[Item | _End] = SimpleQueue()
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._lock = threading.Lock()
@@ -26,69 +35,119 @@ class Job(Generic[T]):
         self._result: T
         self._error: BaseException | None = None
 
+    def items(self) -> Iterator[Item]:
+        """Yields the work's items as they come, until the job is finished; only one thread may read them.
+
+        Raises nothing: call `result` afterwards, which says how the job ended.
+        """
+        while True:
+            try:
+                item = self._items.get(timeout=max(self._deadline - time.monotonic(), 0.0))
+            except Empty:
+                self._time_out()
+                return
+            if isinstance(item, _End):
+                return
+            yield item
+
     def result(self) -> T:
-        """Waits for the end of the job, at most until its deadline. Raises what stopped it."""
+        """The job's result; waits for it until the deadline at most. Raises GarError TIMED_OUT or what stopped it."""
         if not self._finished.wait(self._deadline - time.monotonic()):
-            self.stop(GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s"))
+            self._time_out()
         if self._error is not None:
             raise self._error
         return self._result
 
     def stop(self, error: BaseException) -> None:
-        """Ends the job with `error` unless it has ended; a running one notices at its next check."""
+        """Finishes the job with `error` unless it has finished; work that runs ends at its next check."""
         with self._lock:
             if not self._finished.is_set():
                 self._error = error
-                self._finished.set()
+                self._finish()
 
     @property
     def finished(self) -> bool:
-        """Nobody waits for this job any more."""
+        """Whether the job has a result or an error."""
         return self._finished.is_set()
 
     def run(self) -> None:
-        """Does the work in the caller's thread. Raises what `work` raises."""
-        result = self._work(self._check)
+        """Does the work in the calling thread. Raises what `work` raises."""
+        steps = self._work(self._check)
+        while True:
+            try:
+                item = next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                break
+            self._items.put(item)
         with self._lock:
             if not self._finished.is_set():
                 self._result = result
-                self._finished.set()
+                self._finish()
+
+    def _finish(self) -> None:
+        self._finished.set()
+        self._items.put(_End())
+
+    def _time_out(self) -> None:
+        self.stop(self._timed_out())
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
         if time.monotonic() > self._deadline:
-            raise GarError(ErrorCode.TIMED_OUT, f"not answered within {self._timeout:g} s")
+            raise self._timed_out()
+
+    def _timed_out(self) -> GarError:
+        return GarError(
+            ErrorCode.TIMED_OUT, f"no answer within {self._timeout:g} s; retry later or with a longer timeout"
+        )
 
 
 class Worker:
-    """Runs jobs one after another in its own thread, oldest first; at most `queue_size` wait.
+    """Runs jobs one after another in its own thread, in the order in which they came. Thread-safe.
 
-    A job that fails takes only itself down. on_defect: told the exception of a job when it is no GarError.
+    A job that fails doesn't affect other jobs. Takes no jobs before `accept`.
     """
 
     def __init__(self, queue_size: int, on_defect: Callable[[Exception], None]) -> None:
+        """queue_size: number of jobs that may wait. on_defect: called in the worker's thread with an exception of a job
+        that is no GarError, so it is a defect."""
         self._queue_size = queue_size
         self._on_defect = on_defect
         self._changed = threading.Condition()
-        self._waiting: deque[Job[Any]] = deque()
-        self._running: Job[Any] | None = None
+        self._waiting: deque[Job[Any, Any]] = deque()
+        self._running: Job[Any, Any] | None = None
         self._accepting = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="gar_worker")
         self._thread.start()
 
-    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[T]:
-        """Queues `work`. timeout: seconds from now to its result. Raises GarError QUEUE_FULL or NOT_ACTIVE at once."""
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[Any, T]:
+        """The queued job of work that yields no items and returns the result. timeout, errors: see `stream`."""
+
+        def without_items(raise_if_cancelled: CancelCheck) -> Generator[Any, None, T]:
+            yield from ()
+            return work(raise_if_cancelled)
+
+        return self.stream(without_items, timeout)
+
+    def stream(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> Job[Item, T]:
+        """The queued job of `work`. timeout: seconds from now after which the job has failed.
+
+        Raises GarError QUEUE_FULL or NOT_ACTIVE at once.
+        """
         job = Job(work, timeout)
         with self._changed:
             if not self._accepting:
-                raise GarError(ErrorCode.NOT_ACTIVE, "the node is not active")
-            # Those that timed out while waiting hold no place.
-            self._waiting = deque(other for other in self._waiting if not other.finished)
+                raise GarError(ErrorCode.NOT_ACTIVE, "the node is not active: activate it")
+            # Jobs that timed out while they waited don't count.
+            self._waiting = deque(waiting for waiting in self._waiting if not waiting.finished)
             if len(self._waiting) >= self._queue_size:
                 raise GarError(
-                    ErrorCode.QUEUE_FULL, f"{len(self._waiting)} waiting, which is all the queue takes; try again later"
+                    ErrorCode.QUEUE_FULL,
+                    f"the queue is full ({len(self._waiting)} of {self._queue_size} waiting); retry later or raise "
+                    "request.queue_size",
                 )
             self._waiting.append(job)
             self._changed.notify()
@@ -96,28 +155,28 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Nothing runs or waits: work nobody waits for may be submitted."""
+        """Whether no job runs or waits, so that background work such as keyframes may be submitted."""
         with self._changed:
             return self._running is None and not self._waiting
 
     @property
-    def wanted(self) -> bool:
-        """Somebody waits for the model: work nobody waits for should end."""
+    def has_waiting(self) -> bool:
+        """Whether jobs wait, so that background work such as a published scene graph should end."""
         return self.waiting > 0
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait."""
+        """Number of jobs that wait."""
         with self._changed:
             return sum(not job.finished for job in self._waiting)
 
     def accept(self) -> None:
-        """Takes jobs from now on."""
+        """Accepts jobs from now on."""
         with self._changed:
             self._accepting = True
 
     def pause(self, error: GarError) -> None:
-        """Takes no more jobs and ends the waiting and the running one with `error`, without waiting for the model."""
+        """Accepts no more jobs and finishes the waiting and the running ones with `error`. Returns at once."""
         with self._changed:
             self._accepting = False
             for job in [*self._waiting, *filter(None, [self._running])]:
@@ -125,7 +184,7 @@ class Worker:
             self._waiting.clear()
 
     def close(self, error: GarError) -> None:
-        """Like `pause`, then waits until the thread has ended: until the model's next check."""
+        """Pauses, then waits until the thread has ended, which is at the running work's next check."""
         self.pause(error)
         with self._changed:
             self._closing = True
@@ -142,8 +201,8 @@ class Worker:
                 self._on_defect(error)
                 job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log"))
 
-    def _next(self) -> Job[Any] | None:
-        """Waits for the next job that somebody still wants; None when closing."""
+    def _next(self) -> Job[Any, Any] | None:
+        """The next job that has not timed out; waits for it. None when the worker is being closed."""
         with self._changed:
             self._running = None
             while not self._closing:

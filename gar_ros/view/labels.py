@@ -29,7 +29,7 @@ class Spot(NamedTuple):
     free: bool
 
 
-def place_labels(
+def arrange_labels(
     regions: Sequence[Region], sizes: Sequence[tuple[int, int]], image_size: tuple[int, int]
 ) -> list[Spot]:
     """One spot for each region's label, a pure function of the arguments.

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
 from gar_ros.view.colours import region_colour, text_colour_on
-from gar_ros.view.labels import Spot, place_labels
+from gar_ros.view.labels import Spot, arrange_labels
 from gar_ros.view.text import Font, drawable, font_for, shorten, wrap
 
 FILL_OPACITY = 0.18  # low: an object's own colour must stay recognisable
 _PLATE = (18, 18, 18, 215)  # RGBA behind captions: white text on it is readable on any picture
-_LONGEST_ID = 14  # characters
+_MAX_ID_CHARACTERS = 14  # characters
 
 
 class _Style(NamedTuple):
@@ -107,7 +107,7 @@ def _fit_labels(
         too_much = sum(label.size[0] * label.size[1] for label in labels) > image_size[0] * image_size[1]
         if too_much and style is not _STYLES[-1]:
             continue
-        spots = place_labels(regions, [label.size for label in labels], image_size)
+        spots = arrange_labels(regions, [label.size for label in labels], image_size)
         if all(spot.free for spot in spots):
             break
     return labels, spots
@@ -118,8 +118,8 @@ def _measure(region_id: str, caption: str, style: _Style, image_size: tuple[int,
     pad = max(1, em // 4)
     id_font, font = font_for(region_id, em), font_for(caption, em)
     id_text = drawable(region_id, id_font)
-    if len(id_text) > _LONGEST_ID:  # the end of a track id tells more than its middle
-        id_text = id_text[: _LONGEST_ID // 2] + "…" + id_text[-(_LONGEST_ID // 2 - 1) :]
+    if len(id_text) > _MAX_ID_CHARACTERS:  # the end of a track id tells more than its middle
+        id_text = id_text[: _MAX_ID_CHARACTERS // 2] + "…" + id_text[-(_MAX_ID_CHARACTERS // 2 - 1) :]
     id_text = shorten(id_text, id_font.getlength, image_size[0] - 2 * pad)
     badge_width = round(id_font.getlength(id_text)) + 2 * pad
     room = min(12 * em, image_size[0] - badge_width - 2 * pad)

@@ -15,19 +15,19 @@ ELLIPSIS = "…"
 _BUILT_IN = ""  # Pillow's own font: on every machine the same, but ASCII only
 _SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "LiberationSans-Regular.ttf")
 _NO_CHARACTER = "\uffff"  # never assigned: every font draws its "missing" glyph for it
-_LONGEST = 400  # characters looked at; far more than any label shows
+_MAX_CHARACTERS = 400  # characters looked at; far more than any label shows
 
 
 def font_for(text: str, size: int) -> Font:
     """Font of `size` pixels that has most of the characters of `text`: Pillow's own, else one of the system."""
     names = (_BUILT_IN,) if text.isascii() else (_BUILT_IN, *_SYSTEM_FONTS)
     fonts = [font for font in (_load(name, size) for name in names) if font is not None]
-    return max(fonts, key=lambda font: sum(_draws(font, character) for character in set(text[:_LONGEST])))
+    return max(fonts, key=lambda font: sum(_draws(font, character) for character in set(text[:_MAX_CHARACTERS])))
 
 
 def drawable(text: str, font: Font) -> str:
     """`text` on one line, without control characters; letters the font lacks lose their accents ("é" to "e")."""
-    text = " ".join("".join(c if c.isspace() or c.isprintable() else " " for c in text[:_LONGEST]).split())
+    text = " ".join("".join(c if c.isspace() or c.isprintable() else " " for c in text[:_MAX_CHARACTERS]).split())
     if text.isascii():
         return text
     return "".join(c if _draws(font, c) else _without_marks(c) for c in text)

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
+from sensor_msgs.msg import Image
 
 from gar_ros.bag.files import BagReader, BagWriter
 from gar_ros.cli.main import main
 from gar_ros.files import shipped_paths
+from gar_ros.messages.regions import region_array_message
+from gar_ros.region import Region
 from gar_ros.sim.timeline import Timeline
 from tests.recorded import FRAME, SEED, record_tabletop
 
@@ -92,6 +96,25 @@ def test_a_closed_question_about_named_regions(recorded: tuple[Path, list[int]],
     for (answer,) in answers:
         assert (list(answer.region_ids), list(answer.choices), answer.text) == (["5", "3"], ["yes", "no"], "yes")
         assert sum(answer.probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_image_is_answered_once_though_a_detector_and_a_label_image_describe_it(
+    recorded: tuple[Path, list[int]], tmp_path: Path
+) -> None:
+    """As in the node: of the first image the label image came first; after it the detector is known to say more."""
+    both, out = tmp_path / "both", tmp_path / "answered"
+    whole = Region.from_box("whole", (0, 0, 640, 480), (640, 480))
+    with BagReader(recorded[0]) as reader, BagWriter(both) as writer:
+        for message in reader.messages():
+            writer.copy(message)
+            if message.topic == "/instances":
+                header = deserialize_message(message.data, Image).header
+                writer.write("/regions", region_array_message([whole], (640, 480), header), message.logged_ns + 1)
+    words = ["--regions", "/regions", "--instances", "/instances", "--question", "What is <Prompt0>?", "--every", "0"]
+    assert main(["annotate", str(both), "--out", str(out), *words, "--without-input"]) == 0
+    arrays = [array for _, array in read(out)[0]["/gar/answers"]]
+    assert [stamp_of(array.answers[0].header) for array in arrays] == recorded[1]
+    assert [{answer.region_ids[0] for answer in array.answers} == {"whole"} for array in arrays] == [False, True, True]
 
 
 @pytest.mark.parametrize(

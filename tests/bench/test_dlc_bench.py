@@ -54,7 +54,7 @@ def test_captions_by_annotation_id_image_by_image(run_gar: RunGar, gar_tiny: Pat
     ("change", "expected"),
     [
         (lambda data: data.pop("annotations"), "key 'annotations': missing"),
-        (lambda data: data.update(annotations=[]), "key 'annotations': expected at least one annotation"),
+        (lambda data: data.update(annotations=[]), "key 'annotations': expected a list of at least one annotation"),
         (lambda data: data["annotations"].append(1), "annotations 3: expected an object, got 1"),
         (lambda data: data["annotations"][1].pop("segmentation"), "annotations 1, key 'segmentation': missing"),
         (lambda data: data["annotations"][1].update(segmentation=[]), "annotations 1, key 'segmentation': expected"),

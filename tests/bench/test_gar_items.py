@@ -14,7 +14,7 @@ from tests.bench.conftest import write_items
 
 
 def item(question: str, *choices: str) -> Item:
-    return Item(Place(Path("data.json"), "item 0"), "a.png", (), question, choices, "A", "shape", {})
+    return Item(Place(Path("data.json"), "item 0"), {}, "a.png", (), question, choices, "A", "shape")
 
 
 def test_a_question_with_options() -> None:

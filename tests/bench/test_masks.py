@@ -41,26 +41,26 @@ def test_decoding(segmentation: Any) -> None:
 @pytest.mark.parametrize(
     ("segmentation", "expected"),
     [
-        (None, "expected an RLE"),
-        ("x", "expected an RLE"),
-        ({"counts": "x"}, "expected an RLE"),
+        (None, r"': expected an RLE with 'size' and 'counts', got null"),
+        ("x", r"': expected an RLE with 'size' and 'counts', got \"x\""),
+        ({"counts": "x"}, r"\.size': missing"),
         ({"size": [6, 4], "counts": "x"}, r"expected 'size' \[4, 6\], the image's, got \[6, 4\]"),
         ({"size": [4, 6], "counts": ""}, "expected 'counts'"),
-        ({"size": [4, 6], "counts": None}, "expected 'counts'"),
-        ({"size": [4, 6], "counts": [9.0, 15]}, "whole numbers"),
-        ({"size": [4, 6], "counts": [True, 23]}, "whole numbers"),
+        ({"size": [4, 6], "counts": None}, r"\.counts': expected a text or a list, got null"),
+        ({"size": [4, 6], "counts": [9.0, 15]}, r"\.counts\[0\]': expected a whole number, got 9.0"),
+        ({"size": [4, 6], "counts": [True, 23]}, r"\.counts\[0\]': expected a whole number, got true"),
         ({"size": [4, 6], "counts": [9, 9]}, "of 24 pixels"),
         ({"size": [4, 6], "counts": [25, -1]}, "of 24 pixels"),
         ({"size": [4, 6], "counts": []}, "of 24 pixels"),
-        ([], "got an empty list"),
-        ([[1, 2, 3, 4]], "three or more points"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "three or more points"),
-        ([[1, 2, 3, 4, 5, "6"]], "three or more points"),
-        ([7], "three or more points"),
+        ([], r"': expected an RLE or at least one polygon, got \[\]"),
+        ([[1, 2, 3, 4]], r"\[0\]': expected a polygon of three or more points"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "': expected two numbers for each point of a polygon"),
+        ([[1, 2, 3, 4, 5, "6"]], r"\[0\]\[5\]': expected a number, got \"6\""),
+        ([7], r"\[0\]': expected a polygon of three or more points \[x0, y0, x1, y1, \.\.\], got 7"),
     ],
 )
 def test_what_is_no_segmentation_of_the_image_is_refused(segmentation: Any, expected: str) -> None:
-    with pytest.raises(GarError, match=rf"'data.json', item 3, key 'mask_rles\[1\]': .*{expected}"):
+    with pytest.raises(GarError, match=rf"'data.json', item 3, key 'mask_rles\[1\].*{expected}"):
         check_segmentation(segmentation, SIZE, PLACE)
 
 

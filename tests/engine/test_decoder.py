@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gar_ros.engine import decoder as decoder_module
 from gar_ros.engine.decoder import Decoder, KvCache, log_softmax
 from gar_ros.engine.model_dir.manifest import Sizes
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.fakes import HostTensor
 
@@ -105,7 +106,7 @@ def test_a_shared_prefix_is_not_changed_by_what_follows(decoder: Decoder) -> Non
 
 def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
     cache, logits = read(decoder, [0, 3, 1])
-    generated = decoder.generate(cache, logits, 12, never_cancelled)
+    generated = run_to_end(decoder.generate(cache, logits, 12, never_cancelled))
     ids = [0, 3, 1]
     log_p: list[float] = []
     while len(log_p) < 12:
@@ -122,14 +123,16 @@ def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
 def test_the_end_token_ends_the_text_and_is_not_part_of_it(decoder: Decoder) -> None:
     certain = np.full(VOCAB, -50, np.float32)
     certain[END[0]] = 0
-    generated = decoder.generate(decoder.empty, certain, 3, never_cancelled)
+    generated = run_to_end(decoder.generate(decoder.empty, certain, 3, never_cancelled))
     assert (generated.ids, generated.complete) == ((), True)
     assert generated.mean_log_p == pytest.approx(0)
 
 
 def test_the_token_limit_cuts_without_a_needless_run(decoder: Decoder, runner: SumDecoder) -> None:
     cache, logits = read(decoder, [0])
-    generated = decoder.generate(cache, np.array([9, 0, 0, 0, 0, 0], np.float32) + 0 * logits, 1, never_cancelled)
+    generated = run_to_end(
+        decoder.generate(cache, np.array([9, 0, 0, 0, 0, 0], np.float32) + 0 * logits, 1, never_cancelled)
+    )
     assert (generated.ids, generated.complete) == ((0,), False)
     assert runner.runs == [1]
 
@@ -185,7 +188,7 @@ def test_a_check_stops_between_two_tokens(decoder: Decoder, runner: SumDecoder) 
     endless = Decoder(runner, EMBEDDINGS, SIZES, ())
     cache, logits = read(endless, [0])
     with pytest.raises(GarError, match="enough"):
-        endless.generate(cache, logits, 50, stop_at_third)
+        run_to_end(endless.generate(cache, logits, 50, stop_at_third))
     assert runner.runs == [1, 1, 1]
 
 

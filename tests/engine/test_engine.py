@@ -13,6 +13,7 @@ from gar_ros.engine.decoder import log_softmax
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 
@@ -308,9 +309,10 @@ def test_a_conversation_reads_only_what_is_new_and_answers_as_if_read_at_once(
     frame: EncodedFrame, engine: GarEngine
 ) -> None:
     prompts = engine.prompts
-    first, turns = frame.converse(COLOUR, None, max_tokens=3)
-    second, turns = frame.converse(SIDE, turns, ["A", "B"])
-    third, _ = frame.converse("Why?", turns, max_tokens=2)
+    begun = run_to_end(frame.stream(prompts.parse(COLOUR, (), 2), max_tokens=3))
+    went_on = run_to_end(frame.stream(prompts.parse_turn(SIDE, ["A", "B"], 2), after=begun))
+    ended = run_to_end(frame.stream(prompts.parse_turn("Why?", (), 2), max_tokens=2, after=went_on))
+    first, second, third = begun.answer, went_on.answer, ended.answer
     asked = prompts.question(COLOUR, 2) + list(first.token_ids) + prompts.next_turn(SIDE, 2)
     assert second.prompt_tokens == len(asked) - len(prompts.question(COLOUR, 2))
     scores = [log_softmax(logits_in_one_piece(frame, engine, asked, []))[prompts.choice(c)[0]] for c in "AB"]
@@ -320,8 +322,31 @@ def test_a_conversation_reads_only_what_is_new_and_answers_as_if_read_at_once(
     assert third.token_ids[0] == int(logits_in_one_piece(frame, engine, asked, []).argmax())
 
 
-def test_a_conversation_ends_where_the_models_context_does(frame: EncodedFrame) -> None:
-    _, turns = frame.converse(COLOUR, None, max_tokens=1)
+def test_a_conversation_ends_where_the_models_context_does(frame: EncodedFrame, engine: GarEngine) -> None:
+    begun = run_to_end(frame.stream(engine.prompts.parse(COLOUR, (), 2), max_tokens=1))
+    endless = engine.prompts.parse_turn("word " * 20000, (), 2)
     with pytest.raises(GarError, match="expected a question of at most") as caught:
-        frame.converse("word " * 20000, turns, max_tokens=1)
+        run_to_end(frame.stream(endless, max_tokens=1, after=begun))
     assert caught.value.code is ErrorCode.QUESTION_TOO_LONG
+
+
+def test_text_streams_a_piece_a_token_and_the_pieces_are_the_answers_text(
+    frame: EncodedFrame, engine: GarEngine
+) -> None:
+    question = engine.prompts.parse(COLOUR, (), 2)
+    pieces = list(frame.stream(question, max_tokens=12))
+    answer = frame.ask(question, max_tokens=12)
+    assert len(pieces) == answer.generated_tokens
+    assert answer.text.rstrip("\N{REPLACEMENT CHARACTER}") == "".join(pieces).rstrip("\N{REPLACEMENT CHARACTER}")
+    assert answer.text == engine.prompts.decode(answer.token_ids)
+
+
+def test_a_closed_question_streams_nothing(frame: EncodedFrame, engine: GarEngine) -> None:
+    assert list(frame.stream(engine.prompts.parse(COLOUR, ["red", "blue"], 2))) == []
+
+
+def test_a_question_for_another_number_of_regions_is_a_mistake_of_the_caller(
+    frame: EncodedFrame, engine: GarEngine
+) -> None:
+    with pytest.raises(ValueError, match="about 1 regions, asked of a frame with 2"):
+        frame.ask(engine.prompts.parse("What is <Prompt0>?", (), 1))

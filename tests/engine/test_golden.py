@@ -15,6 +15,7 @@ from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.region import Region
 from tests.engine.golden import BOS, CASES, IMAGE_CASES, VIDEO_CASES, GoldenCase, golden_case
 
@@ -67,7 +68,7 @@ def test_a_video_as_released_but_for_its_second_bos(encoded: Frames, name: str) 
     for prompt in ([BOS, *ids], ids):
         embeds = frame._embed("video", prompt)
         cache, logits = engine.decoder.prefill(engine.decoder.empty, embeds, never_cancelled)
-        generated[len(prompt)] = list(engine.decoder.generate(cache, logits, 16, never_cancelled).ids)
+        generated[len(prompt)] = list(run_to_end(engine.decoder.generate(cache, logits, 16, never_cancelled)).ids)
     assert generated[len(ids) + 1] == without_end(case.ours.generated_ids, engine)
 
     answer = frame.ask(case.question, max_tokens=16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.golden import CASES, GRID, IMAGE_CASES, golden_case, golden_path
 
@@ -40,7 +40,7 @@ def test_replay_of_a_map_equals_the_released_roi_align(convention: RoiConvention
 @pytest.mark.parametrize("name", CASES)
 def test_boxes_equal_the_released_ones(name: str) -> None:
     case = golden_case(name)
-    boxes = region_boxes(case.masks)
+    boxes = mask_boxes(case.masks)
     np.testing.assert_array_equal(boxes, case.per_mask.boxes)
     cells = np.array([*case.grid, *case.grid]) * GRID
     np.testing.assert_allclose(boxes * cells, np.array(case.per_mask.info["roi_boxes_passed"])[:, 1:], rtol=1e-6)
@@ -71,12 +71,12 @@ def test_a_full_box_on_one_tile_reads_every_cell_once() -> None:
 def test_a_region_of_one_pixel_reads_one_place(convention: RoiConvention) -> None:
     mask = np.zeros((10, 20), bool)
     mask[9, 19] = True
-    for weights in replay_weights(region_boxes([mask]), (2, 1), 4, convention):
+    for weights in replay_weights(mask_boxes([mask]), (2, 1), 4, convention):
         np.testing.assert_allclose(weights.sum(2), 1)
         np.testing.assert_array_equal(weights, np.broadcast_to(weights[:, :1], weights.shape))
 
 
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(GarError, match="20x10") as caught:
-        region_boxes([np.zeros((10, 20), bool)])
+        mask_boxes([np.zeros((10, 20), bool)])
     assert caught.value.code == ErrorCode.EMPTY_MASK

@@ -17,7 +17,7 @@ from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Form, PromptBuilder
-from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.replay import mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import Grid, normalise, tile_grid
 from tests.engine.golden import BOS, GRID, TILE, GoldenCase, Variant
@@ -155,7 +155,7 @@ def _inputs(case: GoldenCase, side: Side) -> Iterator[Difference]:
     pixels = case.arrays["pixel_u8"] if "pixel_u8" in case.arrays else _official_pixels(case)
     yield _equal("pixels", case.pixels, pixels)
     yield _equal("mask ids", case.mask_ids, case.arrays["mask_ids"])
-    yield _equal("boxes", region_boxes(case.masks), case.per_mask.boxes)
+    yield _equal("boxes", mask_boxes(case.masks), case.per_mask.boxes)
     yield _equal("input ids", [BOS, *prompt_ids(side.prompts, case)], case.arrays["input_ids"])
 
 

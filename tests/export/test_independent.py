@@ -16,7 +16,7 @@ from gar_export.verify import greedy
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.manifest import TileRule
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
 from gar_ros.region import Box, Region
@@ -86,7 +86,7 @@ def test_replay_weights_are_torchvisions_roi_align(situation: Situation, convent
     grid = tile_grid(*situation.size, situation.max_tiles, TILE)
     tiles_w, tiles_h = grid
     feature_map = np.random.default_rng(0).standard_normal((1, 3, GRID * tiles_h, GRID * tiles_w)).astype(np.float32)
-    boxes = region_boxes([region.mask for region in situation.regions])
+    boxes = mask_boxes([region.mask for region in situation.regions])
     wy, wx = replay_weights(boxes, grid, GRID, convention)
     found = np.einsum("rph,chw,rqw->rcpq", wy, feature_map[0], wx, optimize=True)
 
@@ -124,7 +124,7 @@ def torch_encoding(model: GarModel, rule: TileRule, situation: Situation) -> tup
     features = model.encode_tiles(values, torch.from_numpy(prompted(masks, grid, TILE)[:, None].astype(np.float32)))
     tiles = features[1:].reshape(tiles_h, tiles_w, GRID, GRID, -1)
     feature_map = tiles.permute(4, 0, 2, 1, 3).reshape(1, -1, tiles_h * GRID, tiles_w * GRID)
-    cells = torch.from_numpy(region_boxes(masks) * GRID * np.array([tiles_w, tiles_h] * 2)).float()
+    cells = torch.from_numpy(mask_boxes(masks) * GRID * np.array([tiles_w, tiles_h] * 2)).float()
     replay = roi_align(feature_map, [cells], GRID, 1 / 28, sampling_ratio=2, aligned=True)
     return features, replay.flatten(2).transpose(1, 2)
 

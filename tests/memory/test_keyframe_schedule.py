@@ -23,7 +23,7 @@ BOX = (0, 0, 10, 10)
     ],
 )
 def test_a_keyframe_is_due(stamp_ns: int, boxes: dict[str, tuple[int, int, int, int]], due: bool) -> None:
-    schedule = KeyframeSchedule(period_ns=100, change=0.6)
+    schedule = KeyframeSchedule(period_ns=100, min_overlap=0.6)
     assert schedule.due(1000, {"a": BOX})
     schedule.made(1000, {"a": BOX})
     assert schedule.due(stamp_ns, boxes) is due

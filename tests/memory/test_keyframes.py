@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.engine import EncodedImage, GarEngine
-from gar_ros.frame import Frame
+from gar_ros.frame import Frame, Sighting
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.region import Region
@@ -127,6 +127,22 @@ def test_a_keyframe_larger_than_the_memory_is_kept_alone() -> None:
     assert memory.usage.keyframes == 1
 
 
+class Detected:
+    """The regions that a detector found in an image."""
+
+    def __init__(self, names: str) -> None:
+        self._regions = {region.id: region for region in regions(names)}
+
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self._regions)
+
+    def region(self, region_id: str) -> Region:
+        return self._regions[region_id]
+
+    def sightings(self, boxes: bool) -> list[Sighting]:
+        return [Sighting(region_id) for region_id in self._regions]
+
+
 def test_keyframes_far_in_time_leave_also_when_stamps_go_back() -> None:
     memory, _ = memory_of(Bounds(per_track=100, total_bytes=10**6, age_ns=10 * SECOND))
     add(memory, 100, "a")
@@ -139,10 +155,10 @@ def test_keyframes_far_in_time_leave_also_when_stamps_go_back() -> None:
 def test_a_question_without_keyframe_makes_one_and_ad_hoc_regions_are_encoded_alone() -> None:
     memory, engine = memory_of()
     encoded = EncodedMemory(cast(GarEngine, engine), 10, memory)
-    everything = regions("abc")
+    detected = replace(frame(1), regions=Detected("abc"))
 
     def get(names: str) -> Any:
-        return encoded.get(frame(1), regions(names), 4, lambda: None, everything)
+        return encoded.get(detected, regions(names), 4, lambda: None)
 
     assert get("a").replays == (100,) and get("bc").replays == (101, 102)
     assert engine.passes == 1

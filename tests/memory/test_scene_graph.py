@@ -18,18 +18,18 @@ def test_the_nearest_pairs_come_first_in_both_orders() -> None:
     assert nearest_pairs({"a": (0, 0, 2, 2)}, 10) == []
 
 
-@pytest.mark.parametrize(("regions", "most"), [(2, 5), (5, 5), (9, 5), (12, 3), (7, 2)])
-def test_every_pair_is_asked_in_exactly_one_prompt(regions: int, most: int) -> None:
+@pytest.mark.parametrize(("regions", "max_regions"), [(2, 5), (5, 5), (9, 5), (12, 3), (7, 2)])
+def test_every_pair_is_asked_in_exactly_one_prompt(regions: int, max_regions: int) -> None:
     rng = np.random.default_rng(0)
     boxes = {
         str(n): (int(x), int(y), int(x) + 5, int(y) + 5) for n, (x, y) in enumerate(rng.integers(0, 99, (regions, 2)))
     }
     pairs = nearest_pairs(boxes, 10**6)
-    groups = shared_prompts(pairs, most)
+    groups = shared_prompts(pairs, max_regions)
     asked = [pair for group in groups for pair in group.pairs]
     assert sorted(asked) == sorted(itertools.permutations(boxes, 2))
     for group in groups:
-        assert len(set(group.region_ids)) == len(group.region_ids) <= most
+        assert len(set(group.region_ids)) == len(group.region_ids) <= max_regions
         assert all(set(pair) <= set(group.region_ids) for pair in group.pairs)
 
 

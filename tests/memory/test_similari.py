@@ -21,32 +21,32 @@ def bowl(at: int) -> Sighting:
 
 
 def test_objects_keep_their_ids_whatever_order_they_come_in_and_through_an_occlusion() -> None:
-    tracker = association.AssociatedIds(overlap=0.1, idle=10)
-    first = tracker.names(0, [cup(0), bowl(0)])
+    tracker = association.AssociatedIds(min_overlap=0.1, max_idle=10)
+    first = tracker.track_ids(0, [cup(0), bowl(0)])
     assert len(set(first)) == 2
-    assert tracker.names(1, [bowl(1), cup(1)]) == first[::-1]
-    assert tracker.names(2, [cup(2)]) == first[:1]
-    assert tracker.names(3, []) == []
-    assert tracker.names(4, [cup(4), bowl(4)]) == first
+    assert tracker.track_ids(1, [bowl(1), cup(1)]) == first[::-1]
+    assert tracker.track_ids(2, [cup(2)]) == first[:1]
+    assert tracker.track_ids(3, []) == []
+    assert tracker.track_ids(4, [cup(4), bowl(4)]) == first
 
 
 def test_no_id_is_used_again() -> None:
-    tracker = association.AssociatedIds(overlap=0.1, idle=2)
-    old = tracker.names(0, [cup(0), bowl(0)])
+    tracker = association.AssociatedIds(min_overlap=0.1, max_idle=2)
+    old = tracker.track_ids(0, [cup(0), bowl(0)])
     for stamp in range(1, 6):
-        tracker.names(stamp, [])
-    late = tracker.names(6, [cup(0), bowl(0)])
+        tracker.track_ids(stamp, [])
+    late = tracker.track_ids(6, [cup(0), bowl(0)])
     tracker.clear()
-    later = tracker.names(0, [cup(0), bowl(0)])
+    later = tracker.track_ids(0, [cup(0), bowl(0)])
     assert len({*old, *late, *later}) == 6
 
 
 def test_faint_and_missing_scores_are_followed() -> None:
-    tracker = association.AssociatedIds(overlap=0.1, idle=10)
+    tracker = association.AssociatedIds(min_overlap=0.1, max_idle=10)
     faint = Sighting("x", "", 0.0, (0, 0, 9, 9))
-    assert tracker.names(0, [faint]) == tracker.names(1, [faint])
+    assert tracker.track_ids(0, [faint]) == tracker.track_ids(1, [faint])
 
 
 def test_a_region_without_a_box_is_named() -> None:
     with pytest.raises(ValueError, match="'x': expected a box"):
-        association.AssociatedIds(overlap=0.1, idle=10).names(0, [Sighting("x")])
+        association.AssociatedIds(min_overlap=0.1, max_idle=10).track_ids(0, [Sighting("x")])

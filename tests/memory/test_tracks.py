@@ -40,7 +40,7 @@ def ids(seen: Frame) -> tuple[str, ...]:
 
 @pytest.fixture
 def memory() -> TrackMemory:
-    return TrackMemory(DetectorIds(LOST), trusted=2, lost_ns=LOST, capacity=4, images=2)
+    return TrackMemory(DetectorIds(LOST), confirm_after=2, lost_ns=LOST, capacity=4, images=2)
 
 
 def states(memory: TrackMemory) -> dict[str, TrackState]:
@@ -51,9 +51,9 @@ def test_ids_stay_through_a_short_occlusion_and_carry_their_history(memory: Trac
     assert ids(memory.follow(frame(1.0, "cup:3", "4"))) == ("3", "4")
     assert states(memory) == {"3": TrackState.TENTATIVE, "4": TrackState.TENTATIVE}
     memory.follow(frame(2.0, "cup:3"))
-    assert states(memory) == {"3": TrackState.ACTIVE, "4": TrackState.TENTATIVE}
+    assert states(memory) == {"3": TrackState.CONFIRMED, "4": TrackState.TENTATIVE}
     memory.follow(frame(2.5, "4"))
-    assert states(memory) == {"4": TrackState.ACTIVE, "3": TrackState.OCCLUDED}
+    assert states(memory) == {"4": TrackState.CONFIRMED, "3": TrackState.COASTING}
     assert ids(memory.follow(frame(3.0, "3"))) == ("3",)
     (cup, _), _ = memory.tracks()
     assert (cup.id, cup.label, cup.first_ns, cup.last_ns, cup.frames, cup.score) == ("3", "cup", S, 3 * S, 3, 0.5)

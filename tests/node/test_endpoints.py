@@ -7,13 +7,26 @@ from typing import Any
 import pytest
 
 from gar_ros.errors import ErrorCode
+from gar_ros.memory.tracks import TrackState
+from gar_ros.msg import ErrorCode as ErrorCodeMessage
+from gar_ros.msg import Track
 from gar_ros.node.endpoints import ACTIONS, SERVICES
 
 REPLIES = [endpoint.type.Response for endpoint in SERVICES] + [endpoint.type.Result for endpoint in ACTIONS]
 
 
+def constants(message: Any) -> dict[str, int]:
+    """Those that the interface file declares; SLOT_TYPES is an attribute of every message class."""
+    return {name: getattr(message, name) for name in dir(message) if name.isupper() and name != "SLOT_TYPES"}
+
+
+@pytest.mark.parametrize(("message", "code"), [(ErrorCodeMessage, ErrorCode), (Track, TrackState)])
+def test_a_message_has_exactly_the_constants_of_the_code(message: Any, code: Any) -> None:
+    assert constants(message) == {member.name: int(member) for member in code}
+
+
 @pytest.mark.parametrize("reply", REPLIES)
-def test_every_reply_has_exactly_the_error_codes_of_the_code(reply: Any) -> None:
-    constants = {name: getattr(reply, name) for name in dir(reply) if name.isupper()}
-    del constants["SLOT_TYPES"]  # every message class has it
-    assert constants == {code.name: int(code) for code in ErrorCode}
+def test_every_reply_begins_with_the_outcome_and_repeats_no_constants(reply: Any) -> None:
+    fields = list(reply.get_fields_and_field_types().items())
+    assert fields[:2] == [("error_code", "uint16"), ("error_msg", "string")]
+    assert constants(reply) == {}

@@ -58,10 +58,10 @@ class Robot:
         keyframes = KeyframeMemory(cast(GarEngine, self.engine), MANY)
         self.keyframer = Keyframer(self.frames, keyframes, self.worker, lambda: SETTINGS, tiles=4)
 
-    def look(self, seen: Frame) -> int:
+    def show(self, newest: Frame) -> int:
         """Shows it an image; the number of vision passes so far."""
-        self.frames.add(seen)
-        self.keyframer.look()
+        self.frames.add(newest)
+        self.keyframer.make_if_due()
         self.worker.submit(lambda check: None, 10).result()  # comes after the keyframe
         return self.engine.passes
 
@@ -74,27 +74,27 @@ def robot() -> Iterator[Robot]:
 
 
 def test_new_changed_and_old_images_become_keyframes(robot: Robot) -> None:
-    assert robot.look(frame(1.0, a=0)) == 1
-    assert robot.look(frame(1.1, a=0)) == 1
-    assert robot.look(frame(1.2, a=0, b=4)) == 2
-    assert robot.look(frame(1.3, a=2, b=4)) == 3
-    assert robot.look(frame(2.4, a=2, b=4)) == 4
-    assert robot.look(frame(2.5, empty=9)) == 4
+    assert robot.show(frame(1.0, a=0)) == 1
+    assert robot.show(frame(1.1, a=0)) == 1
+    assert robot.show(frame(1.2, a=0, b=4)) == 2
+    assert robot.show(frame(1.3, a=2, b=4)) == 3
+    assert robot.show(frame(2.4, a=2, b=4)) == 4
+    assert robot.show(frame(2.5, empty=9)) == 4
 
 
 def test_a_busy_model_makes_no_keyframes(robot: Robot) -> None:
     free = threading.Event()
     job = robot.worker.submit(lambda check: free.wait(10), 10)
     robot.frames.add(frame(1.0, a=0))
-    robot.keyframer.look()
+    robot.keyframer.make_if_due()
     free.set()
     assert job.result()
-    assert robot.look(frame(1.1, a=0)) == 1, "only the second look made one"
+    assert robot.show(frame(1.1, a=0)) == 1, "only the second check made one"
 
 
 def test_a_keyframe_serves_for_images_that_are_a_little_newer(robot: Robot) -> None:
     keyframe = frame(1.0, a=0, b=4)
-    robot.look(keyframe)
+    robot.show(keyframe)
     near, far, earlier = frame(1.4, a=0, c=4), frame(1.6, a=0), frame(0.9, a=0)
     assert robot.keyframer.instead_of(near, ["a"]) is keyframe
     assert robot.keyframer.instead_of(near, ["c"]) is near, "the keyframe doesn't show it"
@@ -106,8 +106,8 @@ def test_a_keyframe_serves_for_images_that_are_a_little_newer(robot: Robot) -> N
 
 def test_stamps_that_go_back_clear_the_keyframes(robot: Robot) -> None:
     first = frame(5.0, a=0)
-    robot.look(first)
+    robot.show(first)
     assert robot.keyframer.keyframes.find(first, [Boxes({"a": 0}).region("a")], 4)
     robot.frames.clear()
-    robot.look(frame(1.0, a=0))
+    robot.show(frame(1.0, a=0))
     assert robot.keyframer.keyframes.usage.keyframes == 1

@@ -15,12 +15,12 @@ from gar_ros.engine.encoded_frame import Answer
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, Sighting
-from gar_ros.memory.depth import Places
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation
 from gar_ros.region import Region
+from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.scene_graph import Grapher, GraphRequest
-from gar_ros.serving.server import Server
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
@@ -57,12 +57,16 @@ class Oracle:
         self.asked: list[tuple[str, str, str]] = []
         self.seconds = 0.0
 
+    def parse(self, question: str, choices: Sequence[str], regions: int) -> str:
+        assert list(choices) == ["yes", "no"]
+        return question
+
     def encode(
         self, image: Any, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: Callable[[], None]
     ) -> Any:
         self.encodings.append(tuple(region.id for region in regions))
 
-        def ask(question: str, choices: Sequence[str], raise_if_cancelled: Callable[[], None]) -> Answer:
+        def ask(question: str, raise_if_cancelled: Callable[[], None]) -> Answer:
             found = re.fullmatch(r"Is <Prompt(\d)> (.+) <Prompt(\d)>\?", question)
             assert found is not None
             subject, predicate, other = found.groups()
@@ -81,11 +85,9 @@ class Bench:
         self.frames = FrameMemory(4)
         self.worker = Worker(4, lambda error: None)
         self.worker.accept()
-        places = Places(4, slop_ns=0)
-        server = Server(
-            cast(GarEngine, self.engine), self.frames, places, self.worker, lambda: SETTINGS, lambda: 9 * S, lambda: ""
-        )
-        self.grapher = Grapher(server, 3, lambda: SETTINGS)
+        engine = cast(GarEngine, self.engine)
+        choice = FrameChoice(self.frames, None, lambda: SETTINGS, lambda: 9 * S)
+        self.grapher = Grapher(engine, choice, EncodedMemory(engine, 2), self.worker, lambda: SETTINGS)
 
     def show(self, ids: str) -> None:
         self.frames.add(Frame(9 * S, "camera", (8, 2), lambda: np.zeros((2, 8, 3), np.uint8), RowOfRegions(ids)))
@@ -143,7 +145,7 @@ def test_a_graph_that_takes_too_long_is_partial(bench: Bench) -> None:
 
 def test_a_graph_nobody_asked_for_gives_way(bench: Bench) -> None:
     bench.show("abcd")
-    graph = bench.grapher.graph(GraphRequest(), give_way=lambda: len(bench.engine.asked) == 5)
+    graph = bench.grapher.graph(GraphRequest(), should_stop=lambda: len(bench.engine.asked) == 5)
     assert graph.asked == 5
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,15 +16,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gar_ros.engine.encoded_frame import Answer
+from gar_ros.engine.decoder import KvCache
+from gar_ros.engine.encoded_frame import Answer, Conversation
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
+from gar_ros.engine.prompt import PromptBuilder, Question
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame, Sighting
 from gar_ros.geometry.surface import CloudSurface
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.memory.depth import Places
+from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.region import Region
+from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.requests import Query, Request
 from gar_ros.serving.server import Server
 from gar_ros.serving.worker import Worker
@@ -33,28 +40,21 @@ S = 1_000_000_000
 NOW = 1000 * S
 
 
-class FakePrompts:
-    """As PromptBuilder: five prompts."""
-
-    max_regions = 5
-
-    def question(self, text: str, count: int) -> list[int]:
-        if "<Prompt0>" in text and count == 0:
-            raise GarError(ErrorCode.PROMPT_WITHOUT_REGION, "got no region")
-        assert count <= self.max_regions, "there is no token for more prompts"
-        return []
-
-    def choices(self, texts: Sequence[str], count: int) -> list[list[int]]:
-        return [[] for _ in texts]
+@cache
+def shipped_prompts() -> PromptBuilder:
+    """The shipped model's: five prompts."""
+    model = ModelDir.open(default_model_dir())
+    return PromptBuilder(model.manifest.tokens, model.manifest.prompt, 1, model.tokenizer())
 
 
 class FakeEngine:
     """As GarEngine; answers name what they were asked about. `hold` blocks it, `started` tells that it works."""
 
-    prompts = FakePrompts()
+    parse = GarEngine.parse
     manifest = SimpleNamespace(tiles=SimpleNamespace(max_tiles=16))
 
     def __init__(self) -> None:
+        self.prompts = shipped_prompts()
         self.encodings: list[tuple[int, tuple[str, ...], int]] = []
         self.started = threading.Event()
         self.go_on = threading.Event()
@@ -81,18 +81,14 @@ class FakeEncoded:
         self.number = number
         self.ids = ids
 
-    def converse(
-        self,
-        question: str,
-        turns: int | None,
-        choices: Sequence[str],
-        max_tokens: int,
-        raise_if_cancelled: Callable[[], None],
-        told: object = None,
-    ) -> tuple[Answer, int]:
-        return self._answer(max_tokens), (turns or 0) + 1
+    def stream(
+        self, question: Question, max_tokens: int, raise_if_cancelled: Callable[[], None]
+    ) -> Generator[str, None, Conversation]:
+        answer = self._answer(max_tokens)
+        yield from answer.text
+        return Conversation(answer, KvCache(0, {}))
 
-    def describe(self, max_tokens: int, raise_if_cancelled: Callable[[], None]) -> Answer:
+    def ask(self, question: Question, max_tokens: int, raise_if_cancelled: Callable[[], None]) -> Answer:
         if self.ids == ("slow",):
             while True:
                 raise_if_cancelled()
@@ -133,20 +129,26 @@ class Bench:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.frames = FrameMemory(8)
-        self.places = Places(8, slop_ns=0)
+        self.depth = DepthMemory(8, slop_ns=0)
         self.worker = Worker(2, lambda error: None)
         self.worker.accept()
         self.settings = Settings()
-        self.trouble = ""
-        self.server = Server(
-            cast(GarEngine, self.engine),
-            self.frames,
-            self.places,
-            self.worker,
-            lambda: self.settings,
-            lambda: NOW,
-            lambda: self.trouble,
-        )
+        self.tracks: TrackMemory | None = None
+        self.now_ns = NOW
+        self.serve()
+
+    def serve(self) -> None:
+        """Makes the server from the other parts."""
+        engine, settings = cast(GarEngine, self.engine), lambda: self.settings
+        choice = FrameChoice(self.frames, self.tracks, settings, lambda: self.now_ns)
+        self.server = Server(engine, choice, EncodedMemory(engine, 2), self.depth, self.worker, settings)
+
+    def describe(self, request: Request) -> list[AnswerRecord]:
+        """The descriptions of all regions."""
+        job = self.server.describe(request)
+        described = list(job.items())
+        job.result()
+        return described
 
     def ask(self, *region_ids: str, **fields: Any) -> str:
         """Text of the answer: the image's number and the ids."""
@@ -238,11 +240,7 @@ def test_limits_of_zero_are_the_nodes_and_follow_its_parameters(bench: Bench) ->
 
 
 def test_no_image_yet(bench: Bench) -> None:
-    bench.trouble = "nobody publishes /image"
-    assert refusal(lambda: bench.ask("a")) == (
-        ErrorCode.NO_FRAME,
-        "no image with regions has arrived yet: nobody publishes /image",
-    )
+    assert refusal(lambda: bench.ask("a")) == (ErrorCode.NO_FRAME, "no image with regions has arrived yet")
 
 
 def test_an_image_without_regions_is_not_enough_for_ids(bench: Bench) -> None:
@@ -254,19 +252,18 @@ def test_a_stamp_that_is_not_kept_is_told_those_that_are(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=0.5))
     code, message = refusal(lambda: bench.ask("a", stamp_ns=5))
     assert code is ErrorCode.NO_FRAME
-    assert message == "no image with regions of stamp 0.000000005 is kept; newest first: 999.500000000"
+    assert message == (
+        "expected the stamp of an image with regions that is kept (newest first: 999.500000000), got 0.000000005"
+    )
 
 
 def test_a_dead_camera_gives_stale_frame_with_the_age(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=2.5))
-    bench.trouble = "the last message on /image came 2.5 s ago"
     code, message = refusal(lambda: bench.ask("a"))
     assert code is ErrorCode.STALE_FRAME
-    assert message == (
-        "the newest image with regions is 2.50 s old, allowed are 2 s: the last message on /image came 2.5 s ago"
-    )
+    assert message == "the newest image with regions is 2.50 s old, but max_age is 2 s"
     assert refusal(lambda: bench.server.listing(0))[0] is ErrorCode.STALE_FRAME
-    assert refusal(lambda: bench.server.describe(Request(), []))[0] is ErrorCode.STALE_FRAME
+    assert refusal(lambda: bench.server.describe(Request()))[0] is ErrorCode.STALE_FRAME
     assert bench.ask("a", max_age=3.0) == "1 a"
 
 
@@ -291,7 +288,7 @@ def test_an_unknown_id_is_told_the_known_ones(bench: Bench) -> None:
         ErrorCode.UNKNOWN_REGION,
         "no region 'mug' in the image; there are: cup, box",
     )
-    assert refusal(lambda: bench.server.describe(Request(("mug",)), []))[0] is ErrorCode.UNKNOWN_REGION
+    assert refusal(lambda: bench.server.describe(Request(("mug",))))[0] is ErrorCode.UNKNOWN_REGION
 
 
 def test_a_long_list_of_known_ids_is_shortened(bench: Bench) -> None:
@@ -334,34 +331,36 @@ def test_a_question_needs_a_region(bench: Bench) -> None:
 def test_an_empty_mask_can_not_be_asked_about_and_is_not_listed(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "empty", "b"))
     assert refusal(lambda: bench.ask("empty"))[0] is ErrorCode.EMPTY_MASK
-    assert [region.id for region, _ in bench.server.listing(0)[2]] == ["a", "b"]
+    assert [region.id for region, _ in bench.server.listing(0).regions] == ["a", "b"]
 
 
 def test_a_listing_has_the_age_of_its_image(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", age=0.25))
-    listed, age_ns, regions = bench.server.listing(0)
-    assert (listed.stamp_ns, age_ns, [region.id for region, _ in regions]) == (NOW - S // 4, S // 4, ["a"])
+    listing = bench.server.listing(0)
+    assert (listing.frame.stamp_ns, listing.age_ns, [region.id for region, _ in listing.regions]) == (
+        NOW - S // 4,
+        S // 4,
+        ["a"],
+    )
 
 
 def test_describing_all_regions_gives_one_answer_each(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "empty", "b"))
-    done: list[AnswerRecord] = []
-    bench.server.describe(Request(), done)
+    done = bench.describe(Request())
     assert [(answered.region_ids, answered.answer.text) for answered in done] == [(("a",), "1 a"), (("b",), "1 b")]
 
 
 def test_describing_named_regions_keeps_their_order(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "b"))
-    done: list[AnswerRecord] = []
-    bench.server.describe(Request(("b", "a")), done)
+    done = bench.describe(Request(("b", "a")))
     assert [answered.region_ids for answered in done] == [("b",), ("a",)]
 
 
 def test_descriptions_that_are_ready_survive_a_timeout(bench: Bench) -> None:
     bench.frames.add(frame(1, "a", "slow", "b"))
-    done: list[AnswerRecord] = []
-    assert refusal(lambda: bench.server.describe(Request(timeout=0.2), done))[0] is ErrorCode.TIMED_OUT
-    assert [answered.region_ids for answered in done] == [("a",)]
+    job = bench.server.describe(Request(timeout=0.2))
+    assert [answered.region_ids for answered in job.items()] == [("a",)]
+    assert refusal(job.result)[0] is ErrorCode.TIMED_OUT
 
 
 def test_answers_and_lists_say_where_their_regions_were(bench: Bench) -> None:
@@ -369,11 +368,10 @@ def test_answers_and_lists_say_where_their_regions_were(bench: Bench) -> None:
     bench.frames.add(shown)
     assert not bench.server.query(Query(region_ids=("a",), question="?")).extents[0].known
     grid = np.full((4, 4, 3), (1.0, 2.0, 3.0), np.float32)
-    bench.places.add(CloudSurface(shown.stamp_ns, "lens", lambda: np.kron(grid, np.ones((3, 3, 1), np.float32))))
+    bench.depth.add(CloudSurface(shown.stamp_ns, "lens", lambda: np.kron(grid, np.ones((3, 3, 1), np.float32))))
     (extent,) = bench.server.query(Query(region_ids=("a",), question="?")).extents
     assert (extent.frame_id, extent.centroid) == ("lens", (1.0, 2.0, 3.0))
-    ((region, listed),) = bench.server.listing(0)[2]
+    ((region, listed),) = bench.server.listing(0).regions
     assert (region.id, listed) == ("a", extent)
-    described: list[AnswerRecord] = []
-    bench.server.describe(Request(region_ids=("a",)), described)
+    described = bench.describe(Request(region_ids=("a",)))
     assert described[0].extents == (extent,)

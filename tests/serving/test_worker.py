@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -136,3 +136,40 @@ def test_closing_ends_the_thread(defects: list[Exception]) -> None:
     worker = Worker(1, defects.append)
     worker.close(GarError(ErrorCode.CANCELLED, "shut down"))
     assert "gar_worker" not in {thread.name for thread in threading.enumerate()}
+
+
+def counting(stop_at: int, then: Callable[[CancelCheck], str]) -> Callable[[CancelCheck], Generator[int, None, str]]:
+    """Work that yields 0, 1, .. and ends with `then`."""
+
+    def work(raise_if_cancelled: CancelCheck) -> Generator[int, None, str]:
+        yield from range(stop_at)
+        return then(raise_if_cancelled)
+
+    return work
+
+
+def test_items_reach_the_thread_that_waits_and_then_comes_the_result(worker: Worker) -> None:
+    job = worker.stream(counting(3, lambda check: "done"), LONG)
+    assert list(job.items()) == [0, 1, 2]
+    assert job.result() == "done"
+
+
+def test_items_end_where_the_job_does(worker: Worker) -> None:
+    def refuse(check: CancelCheck) -> str:
+        raise GarError(ErrorCode.QUESTION_TOO_LONG, "9 tokens too many")
+
+    refused = worker.stream(counting(2, refuse), LONG)
+    assert list(refused.items()) == [0, 1]
+    assert code_of(refused.result) is ErrorCode.QUESTION_TOO_LONG
+    late = worker.stream(counting(1, Busy()), 0.05)
+    assert list(late.items()) == [0]
+    assert code_of(late.result) is ErrorCode.TIMED_OUT
+
+
+def test_items_of_a_stopped_job_end_at_once_though_its_work_goes_on(worker: Worker) -> None:
+    busy = Busy()
+    job = worker.stream(counting(1, busy), LONG)
+    assert busy.started.wait(LONG)
+    job.stop(GarError(ErrorCode.CANCELLED, "the goal was cancelled"))
+    assert list(job.items()) == [0]
+    assert code_of(job.result) is ErrorCode.CANCELLED

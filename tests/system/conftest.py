@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -37,3 +38,13 @@ def gar(start_process: StartProcess, golden_model_dir: Path) -> GarStarter:
         return start_gar(start_process, env, **given)
 
     return start
+
+
+@pytest.fixture
+def ros2(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The real command line tools."""
+    program = shutil.which("ros2")
+    if program is None:
+        pytest.skip("the program ros2 (apt: ros-jazzy-ros2cli-common-extensions) is not on PATH")
+    monkeypatch.delenv("_ROS_WHEELS_BOOTSTRAP_COMPLETE", raising=False)  # it looks for its own ROS libraries
+    return program

@@ -23,7 +23,9 @@ from std_msgs.msg import Header
 
 from gar_ros.client import RegionClient
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.messages.convert import image_message, region_array_message, stamp_message
+from gar_ros.messages.headers import stamp_message
+from gar_ros.messages.images import image_message
+from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import RegionArray
 from gar_ros.region import Region
 from tests.processes import ChildProcess, StartProcess

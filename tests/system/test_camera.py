@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
-from gar_ros.messages.convert import stamp_ns
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.timeline import Timeline
 from gar_ros.sim.transforms import to_matrix

@@ -44,7 +44,7 @@ def start_demo(
 def pid_of(parent: ChildProcess, module: str) -> int:
     """Process of the demo that runs a module."""
     members = session_members(parent.pid)
-    (pid,) = [pid for pid in members if f"gar_ros.node.{module}" in Path(f"/proc/{pid}/cmdline").read_text()]
+    (pid,) = [pid for pid in members if f"gar_ros.{module}" in Path(f"/proc/{pid}/cmdline").read_text()]
     return pid
 
 
@@ -73,7 +73,7 @@ def test_with_gui_it_stays_until_ctrl_c(
     child.wait_for_log("rviz2 -d", TIMEOUT)
     rviz = re.search(r"ROS_DOMAIN_ID=(\d+) .*rviz2 -d (\S+)", child.log)
     assert rviz and int(rviz[1]) == ros_domain and Path(rviz[2]).is_file()
-    assert pid_of(child, "tabletop_camera") and pid_of(child, "gar_node")
+    assert pid_of(child, "demo.tabletop_camera") and pid_of(child, "node.gar_node")
     assert child.interrupt(TIMEOUT) == 0, child.log
     assert not session_members(child.pid)
 
@@ -93,7 +93,7 @@ def test_when_the_camera_dies_the_service_says_that_the_image_is_stale(
 ) -> None:
     child = start_demo(start_process, model, tmp_path, ros_domain, questions=ENDLESS)
     child.wait_until(lambda: bool(answers(child)), TIMEOUT, "an answer")
-    os.kill(pid_of(child, "tabletop_camera"), signal.SIGKILL)
+    os.kill(pid_of(child, "demo.tabletop_camera"), signal.SIGKILL)
     child.wait_for_log("STALE_FRAME: the newest image with regions is", TIMEOUT)
     assert "camera ended unexpectedly with exit code -9" in child.log
     child.interrupt(TIMEOUT)
@@ -105,7 +105,7 @@ def test_when_the_gar_node_dies_the_demo_shows_its_log_and_fails(
 ) -> None:
     child = start_demo(start_process, model, tmp_path, ros_domain, questions=ENDLESS)
     child.wait_until(lambda: bool(answers(child)), TIMEOUT, "an answer")
-    os.kill(pid_of(child, "gar_node"), signal.SIGKILL)
+    os.kill(pid_of(child, "node.gar_node"), signal.SIGKILL)
     assert child.wait(TIMEOUT) == 1
     assert "gar ended unexpectedly with exit code -9" in child.log
     assert not session_members(child.pid)

@@ -19,8 +19,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import as_bytes
-from gar_ros.messages.images import image_array
+from gar_ros.messages.arrays import as_bytes
+from gar_ros.messages.encodings import image_array
 from tests.optional import without_packages
 from tests.processes import ChildProcess, StartProcess
 from tests.system.colcon import build_environment, colcon_program
@@ -35,7 +35,7 @@ import sys, time
 import numpy as np, rclpy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from gar_ros.messages.convert import image_message
+from gar_ros.messages.images import image_message
 from tests.system.robot import labels_of, picture
 
 kind, ids = sys.argv[1], sys.argv[2].split(",")
@@ -133,10 +133,11 @@ def masks(robot: Robot) -> dict[str, tuple[str, int]]:
 
 
 def test_boxes_of_vision_msgs_are_regions(robot: Robot, detect: Any) -> None:
-    detect("vision", "7,9")
+    node = detect("vision", "7,9")
     robot.client.wait_until_ready(PATIENCE)
     assert masks(robot) == {"7": ("red", 3600), "9": ("blue", 3600)}
     assert robot.client.query(QUESTION, ["9"], max_tokens=1).region_ids == ["9"]
+    node.wait_for_log("rgb8 images are converted by ", PATIENCE)
 
 
 def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:

@@ -13,7 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import image_message, stamp_message, stamp_ns
+from gar_ros.messages.headers import stamp_message, stamp_ns
+from gar_ros.messages.images import image_message
 from tests.system.conftest import GarStarter
 from tests.system.robot import (
     PATIENCE,
@@ -124,7 +125,7 @@ def test_stamps_that_never_match_are_told_with_their_distance(robot: Robot, gar:
     with robot.publishing(shifted(7 * MS)):
         node.wait_for_log("/image and /instances both arrive but not with equal stamps", PATIENCE)
         assert "the nearest are 7.000 ms apart" in node.log
-        assert "set parameter 'sync' to 'approximate'" in node.log
+        assert "set parameter 'sync.policy' to 'approximate'" in node.log
 
 
 def test_approximate_pairing_takes_stamps_within_the_slop(robot: Robot, gar: GarStarter) -> None:

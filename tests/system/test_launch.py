@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
 
+from gar_ros.errors import ErrorCode
 from gar_ros.srv import ListRegions
 from tests.processes import ChildProcess, StartProcess, session_members
 from tests.ros import call, try_call
@@ -28,7 +33,7 @@ def test_one_command_gives_a_serving_node_in_its_namespace(ros_node: Node, play_
     assert ros_node.count_subscribers("/front/image_raw") == 1
     assert ros_node.count_subscribers("/robot/regions") == 1
     response = call(ros_node, ListRegions, "/robot/gar/list_regions", ListRegions.Request())
-    assert response.error_code == ListRegions.Response.NO_FRAME
+    assert response.error_code == ErrorCode.NO_FRAME
 
     assert launched.interrupt(timeout=START_SECONDS) == 0
     assert session_members(launched.pid) == []
@@ -39,14 +44,58 @@ def test_arguments_win_over_the_parameter_file(ros_node: Node, play_launch: Play
     parameters.write_text("/**: {ros__parameters: {autostart: true, request: {max_tokens: 7}}}\n")
     model = str(tmp_path / "no_model")
     launched = play_launch.launch(
-        "gar_ros", "gar.launch.py", params_file=str(parameters), autostart="false", model=model
+        "gar_ros",
+        "gar.launch.py",
+        params_file=str(parameters),
+        autostart="false",
+        model=model,
+        provider="cpu",
+        use_sim_time="True",
     )
     wait_for_state(ros_node, play_launch, launched, "/gar", "unconfigured")
-    request = GetParameters.Request(names=["autostart", "request.max_tokens", "model"])
-    autostart, max_tokens, chosen_model = call(ros_node, GetParameters, "/gar/get_parameters", request).values
-    assert not autostart.bool_value
-    assert max_tokens.integer_value == 7
-    assert chosen_model.string_value == model
+    names = ["autostart", "request.max_tokens", "model", "runtime.provider", "use_sim_time"]
+    request = GetParameters.Request(names=names)
+    values = [
+        parameter_value_to_python(v) for v in call(ros_node, GetParameters, "/gar/get_parameters", request).values
+    ]
+    assert values == [False, 7, model, "cpu", True]
+
+
+def start_launch(ros2: str, start_process: StartProcess, *arguments: str) -> ChildProcess:
+    """The real `ros2 launch`."""
+    return start_process(ros2, "launch", "gar_ros", "gar.launch.py", *arguments)
+
+
+@pytest.mark.parametrize("argument", ["autostart", "use_sim_time", "respawn", "log_level"])
+def test_a_value_that_is_no_choice_is_refused(ros2: str, start_process: StartProcess, argument: str) -> None:
+    launched = start_launch(ros2, start_process, f"{argument}:=banana")
+    assert launched.wait(START_SECONDS) != 0
+    assert f'Argument "{argument}" provided value "banana" is not valid' in launched.log
+
+
+def test_the_log_level_is_that_of_the_node_in_its_namespace(
+    ros2: str, start_process: StartProcess, ros_domain: int
+) -> None:
+    launched = start_launch(ros2, start_process, "namespace:=robot/arm", "log_level:=error", "autostart:=false")
+    launched.wait_for_log("process started", START_SECONDS)
+    debugged = start_launch(ros2, start_process, "namespace:=robot/arm", "log_level:=debug")
+    debugged.wait_for_log("[robot.arm.gar]: activate: done", START_SECONDS)
+    assert launched.interrupt(START_SECONDS) == 0
+    assert "[robot.arm.gar]" not in launched.log
+
+
+def test_a_node_that_ends_is_started_again_if_wanted(ros2: str, start_process: StartProcess, ros_domain: int) -> None:
+    launched = start_launch(ros2, start_process, "respawn:=true", "autostart:=false")
+    launched.wait_for_log("process started with pid", START_SECONDS)
+    (first,) = pids(launched)
+    os.kill(first, signal.SIGKILL)
+    launched.wait_until(lambda: len(pids(launched)) == 2, START_SECONDS, "the node started again")
+    assert launched.interrupt(START_SECONDS) == 0
+
+
+def pids(launched: ChildProcess) -> list[int]:
+    """Process ids of the nodes that were started so far."""
+    return [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", launched.log)]
 
 
 def wait_for_state(node: Node, play_launch: PlayLaunch, launched: ChildProcess, name: str, state: str) -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
+from rclpy.duration import Duration
+from rclpy.qos import QoSProfile
 
 from gar_ros.errors import ErrorCode, GarError
 from tests.processes import ChildProcess
 from tests.system.conftest import GarStarter
-from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_for, wait_until
+from tests.system.robot import PATIENCE, Mailbox, Robot, labelled_scene, refusal, wait_for, wait_until
 
 
 def ask(robot: Robot, max_tokens: int = 1, timeout: float = PATIENCE) -> Any:
@@ -115,7 +119,7 @@ def test_a_bad_parameter_fails_configure_with_its_reason(robot: Robot, gar: GarS
     node = gar(**{"sync.policy": "fuzzy", "autostart": "false"})
     robot.wait_for_state("unconfigured")
     assert not robot.transition(Transition.TRANSITION_CONFIGURE)
-    assert "sync: expected one of exact, approximate, got 'fuzzy'" in node.log
+    assert "sync.policy: expected one of exact, approximate, got 'fuzzy'" in node.log
     assert robot.set_parameter("sync.policy", "exact") == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
 
@@ -137,3 +141,68 @@ def test_a_signal_ends_the_node_after_the_last_replies(
         assert leave(node, timeout=PATIENCE) == 0
         assert codes_of(calls) == [ErrorCode.CANCELLED] * 2
     assert "Traceback" not in node.log
+
+
+CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
+DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
+
+
+@pytest.mark.parametrize(
+    ("transitions", "leave"),
+    [
+        ([], ChildProcess.interrupt),
+        ([Transition.TRANSITION_UNCONFIGURED_SHUTDOWN], ChildProcess.interrupt),
+        ([CONFIGURE, Transition.TRANSITION_INACTIVE_SHUTDOWN], terminate),
+        ([CONFIGURE, ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN], ChildProcess.interrupt),
+        ([CONFIGURE, ACTIVATE, DEACTIVATE], terminate),
+        ([CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP], ChildProcess.interrupt),
+        ([CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN], terminate),
+    ],
+)
+def test_a_signal_ends_the_node_in_every_state(
+    robot: Robot, gar: GarStarter, transitions: list[int], leave: Callable[..., int]
+) -> None:
+    node = gar(autostart="false")
+    robot.wait_for_state("unconfigured")
+    for transition in transitions:
+        assert robot.transition(transition)
+    assert leave(node, timeout=PATIENCE) == 0
+    assert "Traceback" not in node.log
+
+
+def test_a_signal_while_the_model_loads_ends_the_node(robot: Robot, gar: GarStarter) -> None:
+    node = gar()
+    wait_until(lambda: robot.node.count_publishers("/diagnostics") == 1)
+    assert node.interrupt(PATIENCE) == 0
+    assert "Traceback" not in node.log
+
+
+def test_a_namesake_is_told_whenever_one_appears(robot: Robot, gar: GarStarter) -> None:
+    node = gar()
+    robot.wait_for_state("active")
+    for appearance in (1, 2):
+        assert node.log.count("another node is called /gar too") == appearance - 1
+        namesake = rclpy.create_node("gar")
+        wait_until(lambda: node.log.count("another node is called /gar too") == appearance)  # noqa: B023, called now
+        namesake.destroy_node()
+        looks = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=1))
+        for _ in range(5):  # one a second; the node looks every two
+            looks.wait()
+
+
+def test_a_node_bonds_with_a_lifecycle_manager_while_it_is_active(robot: Robot, gar: GarStarter) -> None:
+    bondpy = pytest.importorskip("bondpy.bondpy", reason="needs bondpy")
+    gar(**{"autostart": "false", "bond.heartbeat_period": 0.1})
+    robot.wait_for_state("unconfigured")
+    assert robot.transition(CONFIGURE)
+    for _ in range(2):
+        assert robot.transition(ACTIVATE)
+        manager_side = bondpy.Bond(robot.node, "bond", "gar")  # as Nav2's manager: after the transition
+        manager_side.start()
+        wait_until(lambda: manager_side.wait_until_formed(Duration(seconds=0.1)))  # noqa: B023, called now
+        assert not manager_side.is_broken()
+        assert robot.transition(DEACTIVATE)
+        wait_until(manager_side.is_broken)
+        manager_side.shutdown()
+        robot.node.destroy_subscription(manager_side.sub)
+        robot.node.destroy_publisher(manager_side.pub)

@@ -13,7 +13,9 @@ from PIL import Image
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import image_message, region_array_message, stamp_ns
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
+from gar_ros.messages.regions import region_array_message
 from gar_ros.region import Region
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, refusal, wait_until

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from gar_ros.msg import TrackArray
@@ -43,3 +45,29 @@ def test_an_override_that_is_no_policy_fails_the_transition_with_its_reason(robo
     robot.wait_for_state("unconfigured")
     child = gar(**{"qos_overrides./image.subscription.reliability": "maybe"})
     child.wait_for_log("expected reliable or best_effort, got 'maybe'", PATIENCE)
+
+
+def test_a_configure_that_fails_leaves_a_process_that_can_be_ended(robot: Robot, gar: GarStarter) -> None:
+    child = gar(**{"qos_overrides./gar/scene_graph.publisher.reliability": "certain"})
+    child.wait_for_log("can't configure: qos_overrides of ~/scene_graph", PATIENCE)
+    robot.wait_for_state("unconfigured")
+    assert not robot.transition(Transition.TRANSITION_CONFIGURE)
+    robot.wait_for_state("unconfigured")
+    assert robot.node.count_publishers("/gar/answers") == 0
+    assert child.interrupt(PATIENCE) == 0
+    assert "Traceback" not in child.log
+
+
+def test_an_activate_that_fails_leaves_no_subscription_behind(robot: Robot, gar: GarStarter) -> None:
+    child = gar(**{"qos_overrides./depth.subscription.durability": "sometimes", "diagnostics.rate": 10.0})
+    child.wait_for_log("can't activate: qos_overrides of depth", PATIENCE)
+    robot.wait_for_state("inactive")
+    for _ in range(3):
+        assert not robot.transition(Transition.TRANSITION_ACTIVATE)
+    robot.wait_for_state("inactive")
+    wait_until(lambda: robot.node.count_subscribers("/image") == 0, lambda: "/image has no subscriber")
+    (status,) = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=1)).wait().status
+    assert {pair.key: pair.value for pair in status.values}["lifecycle state"] == "inactive"
+    assert "can't activate: qos_overrides of depth" in status.message
+    assert child.interrupt(PATIENCE) == 0
+    assert "Traceback" not in child.log

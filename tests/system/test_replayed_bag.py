@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from gar_ros.cli.main import main
-from gar_ros.messages.convert import stamp_message, stamp_ns
+from gar_ros.messages.headers import stamp_message, stamp_ns
 from tests.processes import StartProcess
 from tests.recorded import record_tabletop
 from tests.system.robot import PATIENCE, Robot, Scene, start_gar, wait_until

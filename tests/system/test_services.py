@@ -10,8 +10,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, RegionOfInterest
 
 from gar_ros.errors import ErrorCode
-from gar_ros.messages.convert import region_of, stamp_ns
-from gar_ros.messages.images import image_array
+from gar_ros.messages.encodings import image_array
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.regions import region_of
 from gar_ros.msg import AnswerArray
 from gar_ros.msg import Region as RegionMessage
 from tests.system.conftest import GarStarter
@@ -128,7 +129,7 @@ def test_a_dead_camera_is_noticed(robot: Robot, gar: GarStarter) -> None:
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
     message = wait_for(lambda: robot.client.query("<Prompt0>?", ["1"], max_tokens=1), ErrorCode.STALE_FRAME)
-    assert "s old, allowed are 1 s" in message
+    assert "s old, but max_age is 1 s" in message
     wait_for(robot.client.list_regions, ErrorCode.STALE_FRAME, "nobody publishes /image")
 
 
@@ -151,7 +152,7 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
         long = planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1024, timeout=PATIENCE)
         for _ in range(2):  # the first to time out may have reached the model before the long one
             message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)
-            assert message == "not answered within 0.2 s"
+            assert message == "no answer within 0.2 s; retry later or with a longer timeout"
         assert client.list_regions().error_code == ErrorCode.OK  # needs no model and waits for nobody
 
         two = [planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1, timeout=PATIENCE) for _ in range(2)]

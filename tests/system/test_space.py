@@ -14,8 +14,9 @@ from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.messages.convert import image_message, stamp_ns
-from gar_ros.messages.depth import coloured_cloud
+from gar_ros.messages.clouds import coloured_cloud
+from gar_ros.messages.headers import stamp_ns
+from gar_ros.messages.images import image_message
 from gar_ros.msg import RegionGeometry
 from tests.optional import without_packages
 from tests.system.conftest import GarStarter
@@ -126,4 +127,4 @@ def test_a_target_frame_without_tf2_fails_configure_with_its_reason(
     robot: Robot, gar: GarStarter, tmp_path: Path
 ) -> None:
     node = gar(without_packages(tmp_path / "absent", "tf2_ros"), **{"depth.target_frame": "base"})
-    node.wait_for_log("can't configure: parameter target_frame is 'base', which needs tf2_ros", PATIENCE)
+    node.wait_for_log("can't configure: parameter depth.target_frame is 'base', which needs tf2_ros", PATIENCE)

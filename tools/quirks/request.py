@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.replay import RoiConvention, region_boxes, replay_weights
+from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 
 Float = NDArray[np.float32]
@@ -56,7 +56,7 @@ class Request:
 
     def write(self, question: str, tokens: int) -> tuple[int, ...]:
         """Greedy ids of the answer, at most so many. Raises GarError."""
-        return self.engine.decoder.generate(*self.ask(question), tokens, never_cancelled).ids
+        return run_to_end(self.engine.decoder.generate(*self.ask(question), tokens, never_cancelled)).ids
 
     def choose(self, question: str, choices: Sequence[str]) -> str:
         """The likeliest of these answers. Raises GarError."""
@@ -73,8 +73,8 @@ def usual_request(
     pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
     features = engine.encoder.encode(pixels, prompted(masks, grid, sizes.tile, rule.thumbnail), never_cancelled)
     prefix = engine.prompts.prefix("question", len(pixels), len(masks))
-    convention = cast(RoiConvention, engine.manifest.roi_convention)
-    return Request(engine, grid, on_host(features), region_boxes(masks), convention, tuple(prefix))
+    convention = engine.manifest.roi_convention
+    return Request(engine, grid, on_host(features), mask_boxes(masks), convention, tuple(prefix))
 
 
 def oddities(usual: Request, size: tuple[int, int]) -> Iterator[tuple[str, Request]]:

@@ -31,7 +31,7 @@ from gar_export.train.states import (
 )
 from gar_ros.engine.model_dir.manifest import Tokens
 from gar_ros.engine.prompt import PromptBuilder
-from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.replay import mask_boxes, replay_weights
 
 MASKS_CHANGED = 0.2
 ALL_PROMPTED = 0.25  # of the pictures: every object's mask is prompted, as in a keyframe that regions share
@@ -168,7 +168,7 @@ class AnswerStage:
             places.append(
                 [place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)]
             )
-            boxes.append(region_boxes(regions))
+            boxes.append(mask_boxes(regions))
             if caption:
                 asked.append(drawer.caption(scene, objects, rng))
             else:

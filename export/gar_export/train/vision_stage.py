@@ -13,7 +13,7 @@ from gar_export.model import GarModel
 from gar_export.train.heads import PLACE, Heads, grid_loss, patch_labels, patch_loss, place_of, region_loss
 from gar_export.train.pixels import detector_mask, photographed
 from gar_export.train.scenes import ABSENT, WHOLE, Scenes
-from gar_ros.engine.replay import region_boxes, replay_weights
+from gar_ros.engine.replay import mask_boxes, replay_weights
 
 REGIONS = 4  # at most, of one picture
 MASKS_CHANGED = 0.2
@@ -98,7 +98,7 @@ class VisionStage:
                 place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)
             ]
             wy[row, : len(regions)], wx[row, : len(regions)] = replay_weights(
-                region_boxes(regions), WHOLE, side, "correct"
+                mask_boxes(regions), WHOLE, side, "correct"
             )
             masks[row, 0] = _prompted(regions, self.all_masked, rng)
         arrays = (pixels / 127.5 - 1, masks, np.stack(patches), attributes, places, wy, wx)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,11 @@ from gar_ros.engine.model_dir.manifest import (
     FileEntry,
     Manifest,
 )
-from gar_ros.engine.replay import RoiConvention
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import shipped_paths
 
 DEFAULT_MODEL = "models/gar-tiny"
 _REQUIRED = (VISION, REPLAY, DECODER, EMBEDDINGS, TOKENIZER)
-_TYPES = {"float32", "float16", "int8", "int4"}
 _TABLE_TYPES = {"float32", "float16"}
 
 
@@ -40,7 +37,7 @@ class ModelDir:
 
     @classmethod
     def open(cls, path: str | Path) -> ModelDir:
-        """Reads the manifest and checks presence, size and SHA-256 of every file (of large ones once, see verified.py).
+        """Reads the manifest and checks presence, size and SHA-256 of every file (large ones: see hash_cache.py).
 
         Raises GarError BAD_MODEL naming the file and what is wrong with it.
         """
@@ -83,7 +80,7 @@ class ModelDir:
         except (OSError, ValueError) as error:
             raise _bad(self.path, f"{EMBEDDINGS} can't be read: {error}") from error
         expected = (self.manifest.sizes.vocab, self.manifest.sizes.hidden)
-        dtype = self.manifest.dtypes.get(EMBEDDINGS, "float32")
+        dtype = _table_type(self.manifest)
         if table.shape != expected or table.dtype != dtype:
             raise _bad(self.path, f"{EMBEDDINGS}: expected {dtype} {expected}, got {table.dtype} {table.shape}")
         return table
@@ -94,28 +91,22 @@ def _bad(folder: Path, message: str) -> GarError:
 
 
 def _check_values(folder: Path, manifest: Manifest) -> None:
-    """Refuses what the field types allow and this runtime can't serve."""
-    sizes, tiles, tokens = manifest.sizes, manifest.tiles, manifest.tokens
+    """Refuses what each field's declaration allows and what together can't be served."""
+    sizes, tokens = manifest.sizes, manifest.tokens
     ids = (tokens.bos, tokens.image, *tokens.eos, *tokens.prompts, *tokens.crops)
-    conventions = get_args(RoiConvention)
     expectations = {
-        "sizes: expected positive numbers": all(value > 0 for value in vars(sizes).values()),
-        "sizes: expected heads to be a multiple of kv_heads": sizes.kv_heads > 0 and sizes.heads % sizes.kv_heads == 0,
-        "tiles.rule: expected 'perception_lm'": tiles.rule == "perception_lm",
-        "tiles.max_tiles: expected at least 1": tiles.max_tiles >= 1,
-        "tiles: expected three values of mean and three of std, above 0": len(tiles.mean) == len(tiles.std) == 3
-        and min(tiles.std) > 0,
-        f"roi_convention: expected one of {conventions}": manifest.roi_convention in conventions,
-        "tokens: expected ids below sizes.vocab and at least one eos": all(0 <= id < sizes.vocab for id in ids)
-        and len(tokens.eos) > 0,
-        f"dtypes: expected each of {sorted(_TYPES)}": set(manifest.dtypes.values()) <= _TYPES,
-        f"dtypes: expected {EMBEDDINGS} to be one of {sorted(_TABLE_TYPES)}": manifest.dtypes.get(EMBEDDINGS, "float32")
-        in _TABLE_TYPES,
-        f"files: expected {', '.join(_REQUIRED)}": set(_REQUIRED) <= set(manifest.files),
+        "'sizes': expected heads to be a multiple of kv_heads": sizes.heads % sizes.kv_heads == 0,
+        "'tokens': expected ids below sizes.vocab": all(0 <= id < sizes.vocab for id in ids),
+        f"'dtypes': expected {EMBEDDINGS} to be one of {sorted(_TABLE_TYPES)}": _table_type(manifest) in _TABLE_TYPES,
+        f"'files': expected {', '.join(_REQUIRED)}": set(_REQUIRED) <= set(manifest.files),
     }
     for expectation, holds in expectations.items():
         if not holds:
             raise _bad(folder, f"{MANIFEST}: {expectation}")
+
+
+def _table_type(manifest: Manifest) -> str:
+    return manifest.dtypes.get(EMBEDDINGS, "float32")
 
 
 def _check_file(folder: Path, name: str, entry: FileEntry) -> None:

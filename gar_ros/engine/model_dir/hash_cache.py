@@ -11,17 +11,37 @@ Deleting `~/.cache/gar_ros/verified` has everything hashed again.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from pathlib import Path
 
+import msgspec
+
 from gar_ros.files import user_cache_folder, write_atomically
+from gar_ros.json_reader import JsonError, read
 
 RECORDED_BYTES = 64 << 20
 """Smaller files are hashed every time: that takes a fraction of a second."""
 
 _log = logging.getLogger(__name__)
+
+
+class _State(msgspec.Struct, frozen=True):
+    """What changes when a file does."""
+
+    path: str
+    bytes: int
+    device: int
+    inode: int
+    modified_ns: int
+    changed_ns: int
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """A file that was hashed while it was in this state."""
+
+    state: _State
+    sha256: str
 
 
 def file_sha256(path: Path) -> str:
@@ -32,12 +52,11 @@ def file_sha256(path: Path) -> str:
     state = _state(path)
     record = _record(path)
     known = _read(record)
-    digest = known.pop("sha256", None)
-    if isinstance(digest, str) and known == state:
-        return digest
+    if known is not None and known.state == state:
+        return known.sha256
     digest = sha256_of(path)
     if _state(path) == state:  # else it is being written
-        _write(record, {**state, "sha256": digest})
+        _write(record, _Record(state, digest))
     return digest
 
 
@@ -50,17 +69,9 @@ def sha256_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _state(path: Path) -> dict[str, str | int]:
-    """What changes when a file does."""
+def _state(path: Path) -> _State:
     found = path.stat()
-    return {
-        "path": str(path),
-        "bytes": found.st_size,
-        "device": found.st_dev,
-        "inode": found.st_ino,
-        "modified_ns": found.st_mtime_ns,
-        "changed_ns": found.st_ctime_ns,
-    }
+    return _State(str(path), found.st_size, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _record(path: Path) -> Path:
@@ -72,18 +83,17 @@ def _record(path: Path) -> Path:
     return cache / "verified" / (hashlib.sha256(str(path).encode()).hexdigest()[:32] + ".json")
 
 
-def _read(record: Path) -> dict[str, str | int]:
+def _read(record: Path) -> _Record | None:
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return read(record.read_bytes(), _Record)
+    except (OSError, JsonError):
+        return None
 
 
-def _write(record: Path, state: dict[str, str | int]) -> None:
+def _write(record: Path, content: _Record) -> None:
     """Where that fails (a read-only home) the file is hashed again next time."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(record, json.dumps(state).encode())
+        write_atomically(record, msgspec.json.encode(content))
     except OSError as error:
         _log.debug("no record in '%s': %s", record.parent, error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
+import msgspec
+
+from gar_ros.engine.replay import RoiConvention
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import JsonError, Positive, convert, load, shortened
 
 FORMAT = "gar_ros-model"
 FORMAT_VERSION = 1
@@ -19,21 +21,28 @@ EMBEDDINGS = "embeddings.npy"
 TOKENIZER = "tokenizer.json"
 MANIFEST = "manifest.json"
 
+NumberType = Literal["float32", "float16", "int8", "int4"]
 
-@dataclass(frozen=True)
-class Sizes:
+_Deviation = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object of the file, with exactly these fields."""
+
+
+class Sizes(_Part, frozen=True):
     """Every dimension the runtime needs."""
 
-    tile: int  # pixels, side of a square tile
-    patch: int  # pixels
-    grid: int  # tokens along one side of a tile, after pooling; also the side of a RoI's replay grid
-    hidden: int  # width of the decoder
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    max_positions: int
+    tile: Positive  # pixels, side of a square tile
+    patch: Positive  # pixels
+    grid: Positive  # tokens along one side of a tile, after pooling; also the side of a RoI's replay grid
+    hidden: Positive  # width of the decoder
+    layers: Positive
+    heads: Positive
+    kv_heads: Positive
+    head_dim: Positive
+    vocab: Positive
+    max_positions: Positive
 
     @property
     def tile_tokens(self) -> int:
@@ -41,30 +50,27 @@ class Sizes:
         return self.grid * self.grid
 
 
-@dataclass(frozen=True)
-class TileRule:
+class TileRule(_Part, frozen=True):
     """How an image becomes tiles: Perception-LM's arrangement, at most `max_tiles`, after one thumbnail."""
 
-    rule: str  # "perception_lm"
-    max_tiles: int
+    rule: Literal["perception_lm"]
+    max_tiles: Positive
     thumbnail: bool
     mean: tuple[float, float, float]  # of pixels scaled to 0..1, RGB
-    std: tuple[float, float, float]
+    std: tuple[_Deviation, _Deviation, _Deviation]
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(_Part, frozen=True):
     """Ids of the special tokens."""
 
     bos: int
-    eos: tuple[int, ...]
+    eos: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
     image: int
     prompts: tuple[int, ...]  # <Prompt0>..
     crops: tuple[int, ...]  # the tokens that <PromptN>'s replay features replace
 
 
-@dataclass(frozen=True)
-class PromptFormat:
+class PromptFormat(_Part, frozen=True):
     """The chat template, rendered around the user's turn (the texts between are fixed in engine/prompt.py)."""
 
     before_image: str
@@ -72,16 +78,14 @@ class PromptFormat:
     after_text: str
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(_Part, frozen=True):
     """A file of the model folder."""
 
     sha256: str
     bytes: int
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(_Part, frozen=True):
     """What an exported model folder holds and how it must be run."""
 
     name: str
@@ -89,64 +93,30 @@ class Manifest:
     tiles: TileRule
     tokens: Tokens
     prompt: PromptFormat
-    roi_convention: str  # "correct" or "released", see engine/replay.py
-    dtypes: dict[str, str]  # graph or table -> "float32" | "float16"; a decoder with fewer bits: "int8" | "int4"
+    roi_convention: RoiConvention
+    dtypes: dict[str, NumberType]  # graph or table -> numbers; int8 and int4 are the weights of a decoder alone
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights
 
     def to_json(self) -> str:
         """The text of manifest.json."""
-        return (
-            json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=1)
-            + "\n"
-        )
+        fields = msgspec.to_builtins(self)
+        return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **fields}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Parses manifest.json. Raises GarError BAD_MODEL naming the missing, unknown or wrongly typed field."""
+        """Parses manifest.json. Raises GarError BAD_MODEL naming the first field that is missing, unknown or not as
+        declared here, what was expected there and what came.
+        """
         try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST} is not JSON: {error}") from error
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-            raise GarError(
-                ErrorCode.BAD_MODEL, f'{MANIFEST}: expected "format": "{FORMAT}": not a folder made by `gar export`'
-            )
-        version = data.pop("format_version", None)
-        if version != FORMAT_VERSION:
-            raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: expected format_version {FORMAT_VERSION}, got {version}")
-        manifest: Manifest = _build(cls, data, "")
-        return manifest
-
-
-_PARTS: dict[str, Any] = {"Sizes": Sizes, "TileRule": TileRule, "Tokens": Tokens, "PromptFormat": PromptFormat}
-
-
-def _build(cls: Any, data: Any, where: str) -> Any:
-    """A dataclass from its JSON object, fields checked one by one."""
-    if not isinstance(data, dict):
-        raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: expected an object at '{where}', got {type(data).__name__}")
-    fields = {field.name: str(field.type) for field in dataclasses.fields(cls)}
-    if set(fields) != set(data):
-        missing, unknown = sorted(set(fields) - set(data)), sorted(set(data) - set(fields))
-        raise GarError(
-            ErrorCode.BAD_MODEL,
-            f"{MANIFEST}: in '{where or 'the top level'}' missing fields {missing}, unknown fields {unknown}",
-        )
-    return cls(**{name: _value(kind, data[name], f"{where}.{name}".lstrip(".")) for name, kind in fields.items()})
-
-
-def _value(kind: str, value: Any, where: str) -> Any:
-    if kind in _PARTS:
-        return _build(_PARTS[kind], value, where)
-    if kind == "dict[str, FileEntry]" and isinstance(value, dict):
-        return {name: _build(FileEntry, entry, f"{where}.{name}") for name, entry in value.items()}
-    if kind.startswith("tuple[") and isinstance(value, list):
-        item = float if "float" in kind else int
-        if all(isinstance(entry, (item, int)) for entry in value):
-            return tuple(item(entry) for entry in value)
-    plain = {"str": str, "int": int, "bool": bool, "dict[str, str]": dict}.get(kind)
-    if plain is not None and type(value) is plain:  # JSON's true is an int in Python
-        return value
-    raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: expected {kind} at '{where}', got {value!r}")
+            data = load(text)
+            # Both come first: they say whether the other fields are those declared here.
+            if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+                raise JsonError("", f'expected "format": "{FORMAT}": not a folder made by `gar export`')
+            version = data.pop("format_version", None)
+            if version != FORMAT_VERSION:
+                raise JsonError("format_version", f"expected {FORMAT_VERSION}, got {shortened(version)}")
+            return convert(data, cls)
+        except JsonError as error:
+            raise GarError(ErrorCode.BAD_MODEL, f"{MANIFEST}: {error}") from error

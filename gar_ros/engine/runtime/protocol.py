@@ -48,7 +48,7 @@ class Runtime(Protocol):
 
     @property
     def provider(self) -> str:
-        """What it runs on, as in PROVIDERS of choose.py."""
+        """What it runs on, as in PROVIDERS of select.py."""
 
     def load(self, graph: Path) -> Runner:
         """Raises GarError BAD_MODEL when the file is not a graph that can be run here."""

@@ -72,10 +72,9 @@ def open_runtime(
 
 def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
     """A runtime that has loaded a graph, and its name. Raises GarError saying what is missing."""
-    folder = engines.folder or default_cache_folder()
     if candidate == TENSORRT:
         found = find_tensorrt()
-        source = EngineSource(model, found, EngineCache(folder), engines.build)
+        source = EngineSource(model, found, EngineCache(engines.folder or default_cache_folder()), engines.build)
         missing = source.missing()
         if missing and not engines.build:
             raise GarError(
@@ -87,7 +86,9 @@ def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tu
         wanted, available = EXECUTION_PROVIDERS[candidate][0], ort.get_available_providers()
         if wanted not in available:
             raise GarError(ErrorCode.INVALID_REQUEST, f"this onnxruntime has {', '.join(available)}, not {wanted}")
-        options = tensorrt_options(model.manifest, folder) if candidate == TENSORRT_ORT else None
+        options = None
+        if candidate == TENSORRT_ORT:
+            options = tensorrt_options(model.manifest, engines.folder or default_cache_folder())
         runtime = OrtRuntime(candidate, threads, options)
         name = f"ONNX Runtime {ort.__version__} on {candidate}"
     runtime.load(model.file(REPLAY))

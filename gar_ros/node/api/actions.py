@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
-from rclpy.action.server import ActionServer, CancelResponse, ServerGoalHandle
+from rclpy.action.server import CancelResponse, GoalResponse, ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import AnswerRecord
-from gar_ros.messages.convert import answer_message
+from gar_ros.messages.answers import answer_message
+from gar_ros.node.api.gate import Gate, Served
+from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
-from gar_ros.serving.server import Server
-from gar_ros.serving.statistics import RequestStatistics
 from gar_ros.serving.worker import Job
 
 _CANCELLED = "the goal was cancelled"
@@ -27,43 +27,46 @@ _TRANSITION_SECONDS = 2.0
 
 
 class Actions:
-    """Serves goals from the node's start to its end, with a refusal as result while the node doesn't serve.
+    """Accepts goals until `refuse_goals`, with a refusal as result while the gate is closed.
 
     Goals wait for the model each in a thread of the executor.
     """
 
-    def __init__(self, node: Node, statistics: RequestStatistics) -> None:
-        """statistics: told every result."""
-        self._statistics = statistics
-        self._node = node
-        self._logger = node.get_logger()
-        self._server: Server | None = None
-        self._refusal = GarError(ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
-        self._on_answer: Callable[[AnswerRecord], None]
-        self._jobs: dict[bytes, Job[AnswerRecord]] = {}
+    def __init__(self, node: Node, gate: Gate, lifetime: ExitStack) -> None:
+        """The action exists until `lifetime` ends."""
+        self._node, self._gate = node, gate
+        self._refusing = False
+        self._owed = OwedResults()
+        self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
-        self._action = ActionServer(
+        action = TellingActionServer(
             node,
             ASK.type,
             ASK.name,
             execute_callback=self._execute,
+            goal_callback=self._decide,
+            handle_accepted_callback=self._begin,
             cancel_callback=self._cancel,
             callback_group=ReentrantCallbackGroup(),
+            owed=self._owed,
         )
+        lifetime.callback(action.destroy)
 
-    def serve(self, server: Server, on_answer: Callable[[AnswerRecord], None]) -> None:
-        """Lets `server` answer from now on. on_answer: told every answer given."""
-        self._on_answer = on_answer
-        self._server = server
+    def refuse_goals(self) -> None:
+        """Accepts no goal from now on."""
+        self._refusing = True
 
-    def stop_serving(self, refusal: GarError) -> None:
-        """Ends every later goal with `refusal`."""
-        self._server = None
-        self._refusal = refusal
+    @property
+    def owes_results(self) -> bool:
+        """Whether a goal still goes on, or its client hasn't asked for the result yet but soon will."""
+        return bool(self._owed)
 
-    def close(self) -> None:
-        """Frees the action's topics and services."""
-        self._action.destroy()
+    def _decide(self, goal: AskRegions.Goal) -> GoalResponse:
+        return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
+
+    def _begin(self, goal: ServerGoalHandle) -> None:
+        self._owed.accepted(_key(goal))
+        goal.execute()
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
         job = self._jobs.get(_key(goal))
@@ -73,67 +76,50 @@ class Actions:
 
     def _execute(self, goal: ServerGoalHandle) -> AskRegions.Result:
         """Waits for the answer. What goes wrong becomes error_code and error_msg of an aborted or cancelled goal."""
-        result, arrival = AskRegions.Result(), time.monotonic()
+        result = AskRegions.Result()
         try:
-            answered = self._answer(goal)
-            self._on_answer(answered)
-            result.answer = answer_message(answered)
-            goal.succeed()
-        except GarError as error:
-            self._end(goal, result, error)
-        except Exception as error:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
-            self._logger.error(traceback.format_exc())
-            text = f"{type(error).__name__}: {error}; see the node's log"
-            self._end(goal, result, GarError(ErrorCode.INTERNAL_ERROR, text))
+            error = self._gate.reply(partial(self._answer, goal), result)
+            if error is None:
+                goal.succeed()
+            else:
+                _end(goal, error)
         finally:
             self._jobs.pop(_key(goal), None)
-        self._statistics.add(ErrorCode(result.error_code), time.monotonic() - arrival)
+            self._owed.ended(_key(goal))
         return result
 
-    def _answer(self, goal: ServerGoalHandle) -> AnswerRecord:
-        server = self._server
-        if server is None:
-            raise GarError(self._refusal.code, self._refusal.message)
-        listener = _Listener(goal, lambda: self._node.count_subscribers(self._feedback))
-        job = server.begin(query_of(goal.request), listener.hear)
-        listener.job = job
+    def _answer(self, goal: ServerGoalHandle, served: Served, result: AskRegions.Result) -> None:
+        job = served.server.begin(query_of(goal.request.question))
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
             job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
-        return job.result()
+        self._pass_on(goal, job)
+        record = job.result()
+        served.on_answer(record)
+        result.answer = answer_message(record)
 
-    def _end(self, goal: ServerGoalHandle, result: AskRegions.Result, error: GarError) -> None:
-        result.error_code, result.error_msg = int(error.code), error.message
-        if error.message == _CANCELLED:
-            deadline = time.monotonic() + _TRANSITION_SECONDS
-            while not goal.is_cancel_requested and time.monotonic() < deadline:
-                time.sleep(0.002)
-        if goal.is_cancel_requested:
-            goal.canceled()
-        else:
-            goal.abort()
+    def _pass_on(self, goal: ServerGoalHandle, job: Job[str, AnswerRecord]) -> None:
+        """Publishes the text while it is written; gives the job up when all who listened are gone."""
+        text, listened = "", False
+        for tokens, added in enumerate(job.items(), 1):
+            text += added
+            listeners = self._node.count_subscribers(self._feedback)
+            if listened and listeners == 0:
+                job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
+            listened = listened or listeners > 0
+            if goal.is_active:
+                goal.publish_feedback(AskRegions.Feedback(text=text, added=added, generated_tokens=tokens))
 
 
-class _Listener:
-    """Passes the text on as feedback; gives the job up when all who listened are gone."""
-
-    def __init__(self, goal: ServerGoalHandle, listeners: Callable[[], int]) -> None:
-        self.job: Job[AnswerRecord] | None = None
-        self._goal, self._listeners = goal, listeners
-        self._heard = False
-        self._text = ""
-
-    def hear(self, text: str, tokens: int) -> None:
-        """After each token, in the worker's thread."""
-        whole = text.rstrip("\N{REPLACEMENT CHARACTER}")  # the rest of a character comes with the next token
-        added = whole.removeprefix(self._text)
-        self._text = whole
-        listeners = self._listeners()
-        if self.job is not None and self._heard and listeners == 0:
-            self.job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
-        self._heard = self._heard or listeners > 0
-        if self._goal.is_active:
-            self._goal.publish_feedback(AskRegions.Feedback(text=whole, added=added, generated_tokens=tokens))
+def _end(goal: ServerGoalHandle, error: GarError) -> None:
+    if error.message == _CANCELLED:
+        deadline = time.monotonic() + _TRANSITION_SECONDS
+        while not goal.is_cancel_requested and time.monotonic() < deadline:
+            time.sleep(0.002)
+    if goal.is_cancel_requested:
+        goal.canceled()
+    else:
+        goal.abort()
 
 
 def _key(goal: ServerGoalHandle) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -12,21 +13,23 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.camera import CameraModel
 from gar_ros.geometry.surface import CloudSurface, DepthSurface
-from gar_ros.memory.depth import Places
-from gar_ros.messages.convert import stamp_ns
-from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, check_cloud, cloud_points, depth_metres
-from gar_ros.messages.images import check_layout
+from gar_ros.memory.depth import DepthMemory
+from gar_ros.messages.clouds import check_cloud, cloud_points
+from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, depth_metres
+from gar_ros.messages.encodings import check_layout
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, POINTS, Endpoint
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.settings import Settings
 
 
 class DepthInputs:
-    """Subscribes while it exists, as parameter `depth` says; measurements are remembered in `places`."""
+    """Subscribes until its lifetime ends, as parameter `depth.source` says; `memory` remembers the measurements."""
 
-    def __init__(self, node: Node, settings: Settings, places: Places) -> None:
+    def __init__(self, node: Node, settings: Settings, memory: DepthMemory, lifetime: ExitStack) -> None:
+        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._logger = node.get_logger()
-        self._places = places
+        self._memory = memory
         self._camera: CameraModel | None = None
         self._told = ""
         callbacks: dict[Endpoint, Callable[[Any], None]] = {}
@@ -34,11 +37,7 @@ class DepthInputs:
             callbacks = {CAMERA_INFO: self._checked(self._on_camera), DEPTH: self._checked(self._on_depth)}
         elif settings.depth.source == "points":
             callbacks = {POINTS: self._checked(self._on_points)}
-        self._subscriptions = Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible)
-
-    def close(self) -> None:
-        """Unsubscribes."""
-        self._subscriptions.close()
+        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
 
     def _checked(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """A message that can't be used is told once and changes nothing else."""
@@ -72,9 +71,9 @@ class DepthInputs:
         if self._camera is None:
             raise GarError(ErrorCode.INVALID_REQUEST, f"{DEPTH.name} arrives, but no message on {CAMERA_INFO.name}")
         stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
-        self._places.add(DepthSurface(stamp, frame_id, partial(depth_metres, message), self._camera))
+        self._memory.add(DepthSurface(stamp, frame_id, partial(depth_metres, message), self._camera))
 
     def _on_points(self, message: PointCloud2) -> None:
         check_cloud(message)
         stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
-        self._places.add(CloudSurface(stamp, frame_id, partial(cloud_points, message)))
+        self._memory.add(CloudSurface(stamp, frame_id, partial(cloud_points, message)))

@@ -39,7 +39,7 @@ class Stream:
         if self.incompatible:
             return (
                 f"{self.topic} has a publisher whose QoS policy '{self.incompatible}' does not match this node's "
-                "(parameter 'reliability')"
+                "(parameter 'input.reliability')"
             )
         return f"{self.topic} has {self.publishers} publisher(s) but no message has arrived"
 
@@ -69,7 +69,7 @@ def _why_apart(image: Stream, detections: Stream, slop_ns: int | None, now: floa
         # They did pair up: the detector has just gone quiet, or the next pair is on its way.
         return detections.last_message(now)
     wanted = "equal stamps" if slop_ns is None else f"stamps less than {slop_ns / 1e6:g} ms apart"
-    hint = "; or set parameter 'sync' to 'approximate'" if slop_ns is None else ""
+    hint = "; or set parameter 'sync.policy' to 'approximate'" if slop_ns is None else ""
     return (
         f"{image.topic} and {detections.topic} both arrive but not with {wanted}: the nearest are "
         f"{nearest / 1e6:.3f} ms apart (detections must carry the stamp of their image{hint})"

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from rclpy.timer import Timer
 
 from gar_ros.node.endpoints import Endpoint
 from gar_ros.node.qos import SUBSCRIBED, given_reliability, refused_policies
+from gar_ros.node.timers import every
 
 ADAPT_PERIOD = 1.0
 """Seconds between looks at the QoS of the publishers."""
 
 
 class Subscriptions:
-    """Subscribes while it exists; each topic's callbacks wait for nobody.
+    """Subscribes on construction, unsubscribes when its lifetime ends. Callbacks of different topics run concurrently.
 
     reliability: "auto", "best_effort" or "reliable". on_incompatible: told the endpoint and the QoS policy in which
-    one of its publishers doesn't match.
+    one of its publishers doesn't match. Raises GarError INVALID_REQUEST for a QoS override that is no policy.
     """
 
     def __init__(
@@ -36,6 +35,7 @@ class Subscriptions:
         callbacks: Mapping[Endpoint, Callable[[Any], None]],
         reliability: str,
         on_incompatible: Callable[[Endpoint, str], None],
+        lifetime: ExitStack,
     ) -> None:
         self._node = node
         self._callbacks = callbacks
@@ -44,24 +44,23 @@ class Subscriptions:
         first = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
         given = {endpoint: given_reliability(node, endpoint.name) for endpoint in callbacks}
         self._fixed = {endpoint for endpoint, policy in given.items() if policy is not None}
-        self._subscriptions = {
-            endpoint: self._subscribe(endpoint, policy or first) for endpoint, policy in given.items()
-        }
-        self._timer = every(node, ADAPT_PERIOD, self._adapt) if reliability == "auto" else None
+        self._subscriptions: dict[Endpoint, Subscription] = {}
+        lifetime.callback(self._unsubscribe)
+        for endpoint, policy in given.items():
+            self._subscribe(endpoint, policy or first)
+        if reliability == "auto":
+            every(node, ADAPT_PERIOD, self._adapt, lifetime)
 
-    def close(self) -> None:
-        """Unsubscribes."""
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
+    def _unsubscribe(self) -> None:
         with self._lock:
             for subscription in self._subscriptions.values():
                 self._node.destroy_subscription(subscription)
             self._subscriptions = {}
 
-    def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> Subscription:
+    def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> None:
         newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
-        with refused_policies(endpoint):
-            return self._node.create_subscription(
+        with refused_policies(endpoint.name):
+            self._subscriptions[endpoint] = self._node.create_subscription(
                 endpoint.type,
                 endpoint.name,
                 self._callbacks[endpoint],
@@ -85,11 +84,5 @@ class Subscriptions:
                 reliable = offered == {ReliabilityPolicy.RELIABLE}
                 wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
                 if offered and wanted != subscription.qos_profile.reliability:
-                    self._subscriptions[endpoint] = self._subscribe(endpoint, wanted)
+                    self._subscribe(endpoint, wanted)
                     self._node.destroy_subscription(subscription)
-
-
-def every(node: Node, seconds: float, callback: Callable[[], None]) -> Timer:
-    """A timer by the steady clock: simulated time may stand still, this must not."""
-    clock = Clock(clock_type=ClockType.STEADY_TIME)
-    return node.create_timer(seconds, callback, callback_group=MutuallyExclusiveCallbackGroup(), clock=clock)

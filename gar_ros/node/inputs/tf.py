@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -20,47 +21,43 @@ class Poses:
     def find(self, frame_id: str, stamp_ns: int) -> Pose | None:
         """None."""
 
-    def close(self) -> None:
-        """Nothing to free."""
-
 
 class Tf2Poses(Poses):
     """Poses in one target frame, from the transformations that arrive on /tf."""
 
-    def __init__(self, node: Node, target: str, tf2_ros: Any) -> None:
-        """tf2_ros: the module."""
+    def __init__(self, node: Node, target: str, tf2_ros: Any, lifetime: ExitStack) -> None:
+        """Listens until `lifetime` ends. tf2_ros: the module."""
         self._target = target
         self._failure: type[Exception] = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        lifetime.callback(tf2_ros.TransformListener(self._buffer, node).unregister)
 
     def find(self, frame_id: str, stamp_ns: int) -> Pose:
-        """See memory.places.PoseFinder."""
+        """See memory.depth.PoseFinder."""
         try:
             found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
         except self._failure as error:
             raise GarError(
-                ErrorCode.NO_FRAME, f"no transformation to target_frame '{self._target}': {error}"
+                ErrorCode.NO_FRAME, f"no transformation to depth.target_frame '{self._target}': {error}"
             ) from error
         turn, move = found.rotation, found.translation
         return Pose(self._target, rotation_matrix(turn.x, turn.y, turn.z, turn.w), np.array([move.x, move.y, move.z]))
 
-    def close(self) -> None:
-        """Listens no more."""
-        self._listener.unregister()
 
+def make_poses(node: Node, target: str, lifetime: ExitStack) -> Poses:
+    """Poses in the frame `target` (parameter `depth.target_frame`), kept up to date until `lifetime` ends.
 
-def make_poses(node: Node, target: str) -> Poses:
-    """target: parameter `target_frame`. Raises GarError INVALID_REQUEST when it is set and tf2 is not installed."""
+    Raises GarError INVALID_REQUEST when it is set and tf2 is not installed.
+    """
     if not target:
         return Poses()
     try:
-        return Tf2Poses(node, target, importlib.import_module("tf2_ros"))
+        return Tf2Poses(node, target, importlib.import_module("tf2_ros"), lifetime)
     except ImportError as error:
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"parameter target_frame is '{target}', which needs tf2_ros (apt install ros-${{ROS_DISTRO}}-tf2-ros-py): "
-            f"{error}",
+            f"parameter depth.target_frame is '{target}', which needs tf2_ros "
+            f"(apt install ros-${{ROS_DISTRO}}-tf2-ros-py): {error}",
         ) from error
 
 

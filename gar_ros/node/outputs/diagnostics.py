@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rclpy.node import Node
 
 from gar_ros.errors import ErrorCode
 from gar_ros.node.endpoints import DIAGNOSTICS
-from gar_ros.node.inputs.subscriptions import every
+from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.serving.statistics import RequestStatistics
 
 ACTIVE = "active"
@@ -45,17 +46,24 @@ class Health:
         return "serving" if self.state == ACTIVE else self.state
 
 
-class Diagnostics:
-    """Publishes from the node's start to its end. health: called each time."""
+class Diagnostics(PeriodicOutput):
+    """Publishes in every lifecycle state. health: called each time."""
 
-    def __init__(self, node: Node, rate: float, statistics: RequestStatistics, health: Callable[[], Health]) -> None:
-        """rate: messages a second; 0: none."""
-        self._node, self._statistics, self._health = node, statistics, health
+    def __init__(
+        self,
+        node: Node,
+        rate: float,
+        statistics: RequestStatistics,
+        health: Callable[[], Health],
+        lifetime: ExitStack,
+    ) -> None:
+        """rate: messages a second; 0: none. The topic exists until `lifetime` ends."""
+        super().__init__(node, rate)
+        self._statistics, self._health = statistics, health
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, 10)
-        if rate:
-            every(node, 1 / rate, self._publish)
+        lifetime.callback(node.destroy_publisher, self._publisher)
 
-    def _publish(self) -> None:
+    def _look(self) -> None:
         health = self._health()
         median, late = self._statistics.latency()
         outcomes = self._statistics.outcomes()

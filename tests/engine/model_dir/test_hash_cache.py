@@ -88,3 +88,8 @@ def test_without_a_place_for_records_files_are_read(
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))  # a file: nothing can be made in it
     assert file_sha256(file) == file_sha256(file) == sha256_of(file)
     assert hashed == ["weights"] * 2
+
+
+def test_for_a_user_without_a_home_files_are_read(file: Path, hashed: list[str], without_a_home: None) -> None:
+    assert file_sha256(file) == file_sha256(file) == sha256_of(file)
+    assert hashed == ["weights"] * 2

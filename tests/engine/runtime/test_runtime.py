@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -161,8 +161,8 @@ def test_unknown_settings_are_refused(model: ModelDir, provider: str, threads: i
 
 
 def test_onnx_runtimes_tensorrt_is_told_shapes_precision_and_where_engines_go(model: ModelDir, tmp_path: Path) -> None:
-    four_tiles = dataclasses.replace(model.manifest.tiles, max_tiles=4, thumbnail=True)
-    options = tensorrt_options(dataclasses.replace(model.manifest, tiles=four_tiles), tmp_path)
+    four_tiles = msgspec.structs.replace(model.manifest.tiles, max_tiles=4, thumbnail=True)
+    options = tensorrt_options(msgspec.structs.replace(model.manifest, tiles=four_tiles), tmp_path)
     vision, replay, decoder = (options(name) for name in (VISION, REPLAY, DECODER))
     assert vision["trt_profile_min_shapes"] == "pixel_values:1x3x288x288,mask_values:1x1x288x288"
     assert vision["trt_profile_max_shapes"] == "pixel_values:5x3x288x288,mask_values:5x1x288x288"
@@ -176,10 +176,10 @@ def test_onnx_runtimes_tensorrt_is_told_shapes_precision_and_where_engines_go(mo
 
 
 def test_onnx_runtimes_engines_of_other_weights_go_elsewhere(model: ModelDir, tmp_path: Path) -> None:
-    entry = dataclasses.replace(model.manifest.files[DECODER], sha256="0" * 64)
+    entry = msgspec.structs.replace(model.manifest.files[DECODER], sha256="0" * 64)
     files = {**model.manifest.files, "decoder.onnx.data": entry}
     half = dict.fromkeys(model.manifest.dtypes, "float16")
-    other = tensorrt_options(dataclasses.replace(model.manifest, files=files, dtypes=half), tmp_path)(DECODER)
+    other = tensorrt_options(msgspec.structs.replace(model.manifest, files=files, dtypes=half), tmp_path)(DECODER)
     same = tensorrt_options(model.manifest, tmp_path)(DECODER)
     assert other["trt_engine_cache_path"] != same["trt_engine_cache_path"]
     assert other["trt_fp16_enable"] == "True"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.messages.convert import stamp_message
+from gar_ros.messages.headers import stamp_message
 from gar_ros.node.inputs.tf import make_poses, rotation_matrix
 
 HALF = 0.5**0.5
@@ -39,10 +39,11 @@ class FakeTf2:
 
     class TransformListener:
         def __init__(self, buffer: Any, node: Any) -> None:
-            self.unregistered = False
+            self._node = node
+            node.append(self)
 
         def unregister(self) -> None:
-            self.unregistered = True
+            self._node.remove(self)
 
 
 def test_a_quarter_turn_about_z() -> None:
@@ -50,32 +51,36 @@ def test_a_quarter_turn_about_z() -> None:
 
 
 def test_without_a_target_frame_places_stay_where_they_are() -> None:
-    assert make_poses(None, "").find("lens", 0) is None  # type: ignore[arg-type]
+    assert make_poses(None, "", ExitStack()).find("lens", 0) is None  # type: ignore[arg-type]
 
 
 def test_a_target_frame_without_tf2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
-    with pytest.raises(GarError, match="target_frame is 'base', which needs tf2_ros") as raised:
-        make_poses(None, "base")  # type: ignore[arg-type]
+    with pytest.raises(GarError, match=r"depth\.target_frame is 'base', which needs tf2_ros") as raised:
+        make_poses(None, "base", ExitStack())  # type: ignore[arg-type]
     assert raised.value.code is ErrorCode.INVALID_REQUEST
 
 
 def test_poses_come_from_tf2_at_the_surface_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf2)
-    poses = make_poses(None, "base")  # type: ignore[arg-type]
+    lifetime, listeners = ExitStack(), list[Any]()
+    poses = make_poses(listeners, "base", lifetime)  # type: ignore[arg-type]
+    assert len(listeners) == 1
     pose = poses.find("lens", 10**9)
     assert pose is not None
     assert pose.frame_id == "base"
     np.testing.assert_allclose(pose.rotation @ [1, 0, 0] + pose.translation, [1, 3, 3], atol=1e-9)
-    with pytest.raises(GarError, match="no transformation to target_frame 'base': lens is not connected"):
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base': lens is not connected"):
         poses.find("lens", 0)
-    poses.close()
+    lifetime.close()
+    assert listeners == []
 
 
 def test_the_real_tf2_gives_the_pose_at_the_surface_s_time(ros_node: Node) -> None:
     """The lens moves by two metres between 1 s and 3 s."""
     tf2_ros = pytest.importorskip("tf2_ros", reason="tf2_ros is not installed (apt: ros-jazzy-tf2-ros-py)")
-    poses = make_poses(ros_node, "base")
+    lifetime = ExitStack()
+    poses = make_poses(ros_node, "base", lifetime)
     broadcaster = tf2_ros.TransformBroadcaster(ros_node)
     moves = [lens_at(1 * S, 1.0), lens_at(3 * S, 3.0)]
     deadline = time.monotonic() + PATIENCE
@@ -88,10 +93,10 @@ def test_the_real_tf2_gives_the_pose_at_the_surface_s_time(ros_node: Node) -> No
     assert pose is not None
     assert pose.frame_id == "base"
     np.testing.assert_allclose(pose.rotation @ [1, 0, 0] + pose.translation, [2, 3, 3], atol=1e-9)
-    with pytest.raises(GarError, match="no transformation to target_frame 'base'") as raised:
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base'") as raised:
         poses.find("lens", 4 * S)
     assert raised.value.code is ErrorCode.NO_FRAME
-    poses.close()
+    lifetime.close()
     assert ros_node.get_subscriptions_info_by_topic("/tf") == []
 
 

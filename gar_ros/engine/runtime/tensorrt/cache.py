@@ -10,12 +10,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from gar_ros.engine.model_dir.hash_cache import file_sha256
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import delete_unfinished, user_cache_folder, write_atomically
-
-_FORMAT = "gar_ros-engine-1"
+from gar_ros.json_reader import JsonError, read
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class EngineKey:
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
         words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.graph.removesuffix('.onnx')} {self.gpu}").strip("-")
         return f"{words}-{digest[:16]}.engine"
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies beside an engine."""
+
+    format: Literal["gar_ros-engine-1"] = "gar_ros-engine-1"
+    key: EngineKey
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -61,16 +72,17 @@ class EngineCache:
         try:
             if not path.exists() and not _record_path(path).exists():
                 return Found(None, f"no engine of {key.graph} for {key.builder} on {key.gpu} in '{self.folder}'")
-            record = json.loads(_record_path(path).read_text(encoding="utf-8"))
-            expected = {"format": _FORMAT, "key": dataclasses.asdict(key)}
-            if not isinstance(record, dict) or {name: record.get(name) for name in expected} != expected:
+            record = read(_record_path(path).read_bytes(), _Record)
+            if record.key != key:
                 return Found(None, f"'{_record_path(path)}' is not the record of this engine")
             size = path.stat().st_size
-            if size != record.get("bytes"):
-                return Found(None, f"'{path}' is damaged: expected {record.get('bytes')} bytes, got {size}")
-            if file_sha256(path) != record.get("sha256"):
+            if size != record.bytes:
+                return Found(None, f"'{path}' is damaged: expected {record.bytes} bytes, got {size}")
+            if file_sha256(path) != record.sha256:
                 return Found(None, f"'{path}' is damaged: its SHA-256 is not the one of its record")
-        except (OSError, ValueError) as error:
+        except JsonError as error:
+            return Found(None, f"'{_record_path(path)}' is not the record of an engine: {error}")
+        except OSError as error:
             return Found(None, f"'{path}' can't be read: {error}")
         return Found(path, "")
 
@@ -78,16 +90,11 @@ class EngineCache:
         """Writes engine and record so that a reader finds either both or neither. Raises GarError INVALID_REQUEST."""
         path = self.folder / key.file_name
         view = memoryview(engine)
-        record = {
-            "format": _FORMAT,
-            "key": dataclasses.asdict(key),
-            "bytes": view.nbytes,
-            "sha256": hashlib.sha256(view).hexdigest(),
-        }
+        record = _Record(key=key, bytes=view.nbytes, sha256=hashlib.sha256(view).hexdigest())
         try:
             _record_path(path).unlink(missing_ok=True)
             write_atomically(path, view)
-            write_atomically(_record_path(path), (json.dumps(record, indent=1) + "\n").encode())
+            write_atomically(_record_path(path), msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
         except OSError as error:
             raise _unwritable(self.folder, str(error)) from error
         return path
@@ -110,8 +117,12 @@ class EngineCache:
 
 def default_cache_folder() -> Path:
     """`gar_ros/engines` in the user's cache folder: models may be read-only, are moved and exported again, and their
-    engines are of this machine alone."""
-    return user_cache_folder() / "engines"
+    engines are of this machine alone. Raises GarError INVALID_REQUEST for a user without a home."""
+    try:
+        return user_cache_folder() / "engines"
+    except RuntimeError as error:
+        what = f"expected a folder for engines, but this user has no cache folder: {error}"
+        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
 
 
 def _record_path(engine: Path) -> Path:

@@ -88,7 +88,7 @@ def swap_record(path: Path) -> None:
         (flip, "is damaged: its SHA-256"),
         (lose_engine, "can't be read"),
         (lose_record, "can't be read"),
-        (cut_record, "can't be read"),
+        (cut_record, "is not the record of an engine: is not JSON"),
         (swap_record, "is not the record of this engine"),
     ],
 )
@@ -152,3 +152,9 @@ def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # to be ignored, says its specification
     monkeypatch.setenv("HOME", "/home/robot")
     assert default_cache_folder() == Path("/home/robot/.cache/gar_ros/engines")
+
+
+def test_a_user_without_a_home_must_name_the_folder(without_a_home: None) -> None:
+    with pytest.raises(GarError, match="expected a folder for engines, but this user has no cache folder") as caught:
+        default_cache_folder()
+    assert caught.value.code == ErrorCode.INVALID_REQUEST

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gar_ros.engine.model_dir.folder import ModelDir
@@ -69,16 +70,16 @@ def test_another_tensorrt_or_gpu_needs_engines_of_its_own(
 
 def test_another_graph_weights_precision_or_shapes_need_engines_of_their_own(source: EngineSource) -> None:
     manifest = source.model.manifest
-    entry = dataclasses.replace(manifest.files[DECODER], sha256="0" * 64)
+    entry = msgspec.structs.replace(manifest.files[DECODER], sha256="0" * 64)
     changes: list[dict[str, Any]] = [
         {"files": {**manifest.files, DECODER: entry}},
         {"files": {**manifest.files, f"{DECODER}.data": entry}},
         {"dtypes": {**manifest.dtypes, **dict.fromkeys(GRAPHS, "float16")}},
-        {"sizes": dataclasses.replace(manifest.sizes, max_positions=1024)},
+        {"sizes": msgspec.structs.replace(manifest.sizes, max_positions=1024)},
     ]
     keys = {source.key(DECODER)}
     for change in changes:
-        model = dataclasses.replace(source.model, manifest=dataclasses.replace(manifest, **change))
+        model = dataclasses.replace(source.model, manifest=msgspec.structs.replace(manifest, **change))
         keys.add(dataclasses.replace(source, model=model).key(DECODER))
     keys.add(dataclasses.replace(source, options=BuildOptions(workspace_gib=2)).key(DECODER))
     assert len(keys) == 6
@@ -87,7 +88,7 @@ def test_another_graph_weights_precision_or_shapes_need_engines_of_their_own(sou
 def test_a_graphs_weights_beside_it_belong_to_it(source: EngineSource) -> None:
     manifest = source.model.manifest
     files = {**manifest.files, "decoder.onnx.data": manifest.files[DECODER], "vision.onnx.data": manifest.files[VISION]}
-    assert graph_files(dataclasses.replace(manifest, files=files), DECODER) == ["decoder.onnx", "decoder.onnx.data"]
+    assert graph_files(msgspec.structs.replace(manifest, files=files), DECODER) == ["decoder.onnx", "decoder.onnx.data"]
 
 
 def test_without_leave_to_build_the_error_names_the_command(source: EngineSource, trt: StandInTensorRt) -> None:
@@ -160,7 +161,7 @@ def test_a_builder_that_is_told_to_stop_leaves_no_engine(source: EngineSource, t
 def test_a_model_with_integer_weights_is_refused(source: EngineSource) -> None:
     manifest = source.model.manifest
     dtypes = {**manifest.dtypes, DECODER: "int4"}
-    model = dataclasses.replace(source.model, manifest=dataclasses.replace(manifest, dtypes=dtypes))
+    model = dataclasses.replace(source.model, manifest=msgspec.structs.replace(manifest, dtypes=dtypes))
     with pytest.raises(GarError, match=r"decoder\.onnx int4: export it with `gar export --precision fp16`"):
         dataclasses.replace(source, model=model)
 

@@ -15,6 +15,7 @@ from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.device import DeviceArray
+from gar_ros.engine.text_stream import run_to_end
 from gar_ros.region import Region
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
@@ -116,7 +117,8 @@ def test_prompt_and_tokens_use_their_profiles(engine: GarEngine, trt: StandInTen
     decoder = engine.decoder
     cache, logits = decoder.prefill(decoder.empty, decoder.embed([1, 2, 3]), lambda: None)
     trt.switches.clear()
-    decoder.generate(cache, np.where(np.arange(len(logits)) == 5, 9, 0).astype(np.float32), 4, lambda: None)
+    five = np.where(np.arange(len(logits)) == 5, 9, 0).astype(np.float32)
+    run_to_end(decoder.generate(cache, five, 4, lambda: None))
     assert trt.switches == [1]
 
 

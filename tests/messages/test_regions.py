@@ -1,4 +1,4 @@
-"""Messages become values and back."""
+"""Regions: messages become values and back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.memory.answers import AnswerRecord
-from gar_ros.messages import convert, regions
+from gar_ros.messages import regions
+from gar_ros.messages.images import image_message
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray
 from gar_ros.region import Region
@@ -24,7 +23,7 @@ SIZE = (6, 4)  # width, height
 
 def labels(values: NDArray[np.generic], encoding: str) -> regions.LabelRegions:
     header = Header(stamp=Time(sec=1, nanosec=5))
-    return regions.LabelRegions(convert.image_message(values, encoding, header))
+    return regions.LabelRegions(image_message(values, encoding, header))
 
 
 def region_message(
@@ -33,18 +32,8 @@ def region_message(
     """box: x, y, width, height."""
     x, y, width, height = box
     roi = RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
-    image = Image() if mask is None else convert.image_message(mask, "mono8", Header())
+    image = Image() if mask is None else image_message(mask, "mono8", Header())
     return RegionMessage(id="cup", label="mug", score=0.5, box=roi, mask=image)
-
-
-def test_stamps_keep_every_nanosecond() -> None:
-    stamp = Time(sec=1795425687, nanosec=187296691)
-    assert convert.stamp_ns(stamp) == 1795425687187296691
-    assert convert.stamp_message(1795425687187296691) == stamp
-
-
-def test_negative_durations_have_a_positive_fraction() -> None:
-    assert convert.duration_message(-250_000_000) == Duration(sec=-1, nanosec=750_000_000)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +42,9 @@ def test_negative_durations_have_a_positive_fraction() -> None:
 )
 def test_each_label_above_zero_is_a_region(encoding: str, dtype: type[np.generic]) -> None:
     values = np.array([[0, 0, 7], [12, 7, 7]], dtype)
-    regions = labels(values, encoding)
-    assert regions.ids() == ("7", "12")
-    seven = regions.region("7")
+    found = labels(values, encoding)
+    assert found.ids() == ("7", "12")
+    seven = found.region("7")
     assert seven.mask.tolist() == [[False, False, True], [False, True, True]]
     assert (seven.box, seven.stamp_ns) == ((1, 0, 3, 2), 1_000_000_005)
 
@@ -77,24 +66,24 @@ def test_a_colour_image_is_no_label_image() -> None:
 def test_a_mask_as_large_as_the_image_needs_no_box() -> None:
     mask = np.zeros((4, 6), np.uint8)
     mask[1:3, 2] = 9
-    region = convert.region_of(region_message(mask), SIZE, 17)
+    region = regions.region_of(region_message(mask), SIZE, 17)
     assert (region.id, region.label, region.score, region.stamp_ns) == ("cup", "mug", 0.5, 17)
     assert region.box == (2, 1, 3, 3)
 
 
 def test_a_mask_as_large_as_its_box_is_placed_there() -> None:
-    region = convert.region_of(region_message(np.array([[0, 1], [1, 1]], np.uint8), (3, 1, 2, 2)), SIZE, 0)
+    region = regions.region_of(region_message(np.array([[0, 1], [1, 1]], np.uint8), (3, 1, 2, 2)), SIZE, 0)
     assert np.argwhere(region.mask).tolist() == [[1, 4], [2, 3], [2, 4]]
 
 
 def test_a_box_beyond_the_edge_is_cut_there() -> None:
-    region = convert.region_of(region_message(np.ones((3, 3), np.uint8), (4, 2, 3, 3)), SIZE, 0)
+    region = regions.region_of(region_message(np.ones((3, 3), np.uint8), (4, 2, 3, 3)), SIZE, 0)
     assert region.box == (4, 2, 6, 4)
     assert region.mask.shape == (4, 6)
 
 
 def test_without_mask_the_box_is_the_region() -> None:
-    region = convert.region_of(region_message(None, (1, 1, 3, 2)), SIZE, 0)
+    region = regions.region_of(region_message(None, (1, 1, 3, 2)), SIZE, 0)
     assert region.box == (1, 1, 4, 3)
     assert region.mask.sum() == 6
 
@@ -111,7 +100,7 @@ def test_without_mask_the_box_is_the_region() -> None:
 )
 def test_regions_that_can_not_be_are_refused(message: RegionMessage, code: ErrorCode) -> None:
     with pytest.raises(GarError, match="region 'cup'") as caught:
-        convert.region_of(message, SIZE, 0)
+        regions.region_of(message, SIZE, 0)
     assert caught.value.code is code
 
 
@@ -121,24 +110,24 @@ def test_a_truncated_or_coloured_mask_is_refused() -> None:
     coloured.mask.encoding = "rgb8"
     for message, complaint in ((truncated, "bytes of data, got 10"), (coloured, "expected a mono8 mask, got rgb8")):
         with pytest.raises(GarError, match=complaint):
-            convert.region_of(message, SIZE, 0)
+            regions.region_of(message, SIZE, 0)
 
 
 def test_a_region_survives_its_message() -> None:
     mask = np.zeros((4, 6), bool)
     mask[2, 1] = mask[3, 4] = True
     region = Region.from_mask("cup", mask, "mug", 0.25, 17)
-    message = convert.region_message(region, with_mask=True)
+    message = regions.region_message(region, with_mask=True)
     assert (message.mask.width, message.mask.height) == (4, 2)
-    back = convert.region_of(message, SIZE, 17)
+    back = regions.region_of(message, SIZE, 17)
     assert (back.id, back.label, back.score, back.box, back.stamp_ns) == ("cup", "mug", 0.25, region.box, 17)
     assert (back.mask == mask).all()
-    assert not convert.region_message(region, with_mask=False).mask.data
+    assert not regions.region_message(region, with_mask=False).mask.data
 
 
 def test_a_score_that_is_not_given_stays_nan() -> None:
     region = Region.from_mask("cup", np.ones((4, 6), bool))
-    assert math.isnan(convert.region_message(region, with_mask=False).score)
+    assert math.isnan(regions.region_message(region, with_mask=False).score)
 
 
 def array_of(*messages: RegionMessage) -> RegionArray:
@@ -159,22 +148,3 @@ def test_a_detector_must_name_its_regions(ids: tuple[str, str], complaint: str) 
 def test_a_detectors_malformed_mask_is_refused_when_it_arrives() -> None:
     with pytest.raises(GarError, match="region 'cup': expected a mask as large as"):
         regions.MessageRegions(array_of(region_message(np.ones((3, 3), np.uint8), (0, 0, 2, 2))))
-
-
-def test_an_image_message_holds_its_pixels() -> None:
-    pixels = np.arange(24, dtype=np.uint16).reshape(4, 6)
-    message = convert.image_message(pixels[:, ::2], "mono16", Header(frame_id="camera"))
-    assert (message.width, message.height, message.step, message.header.frame_id) == (3, 4, 6, "camera")
-    assert np.frombuffer(message.data, np.uint16).reshape(4, 3).tolist() == pixels[:, ::2].tolist()
-
-
-def test_an_answer_carries_what_was_asked_and_the_images_header() -> None:
-    answer = Answer("no", (4,), 1, (0.25, 0.75), 0.75, True, 340, 0, {"decode": 0.1})
-    answered = AnswerRecord(answer, "<Prompt0>?", ("a", "b"), ("yes", "no"), 2_000_000_001, "camera", 5, 3_000_000_004)
-    message = convert.answer_message(answered)
-    assert message.header == Header(frame_id="camera", stamp=Time(sec=2, nanosec=1))
-    assert (message.question, message.text, message.choice) == ("<Prompt0>?", "no", 1)
-    assert (message.region_ids, message.choices) == (["a", "b"], ["yes", "no"])
-    assert (list(message.probabilities), message.confidence, message.complete) == ([0.25, 0.75], 0.75, True)
-    assert (message.age, message.latency) == (Duration(nanosec=5), Duration(sec=3, nanosec=4))
-    assert (message.prompt_tokens, message.generated_tokens) == (340, 0)

@@ -1,0 +1,25 @@
+"""What an encoded frame needs to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gar_ros.engine.decoder import Decoder
+from gar_ros.engine.model_dir.manifest import Sizes, Tokens
+from gar_ros.engine.prompt import PromptBuilder
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows
+
+
+@dataclass(frozen=True)
+class Language:
+    """The language side of one model. join: puts rows of features one after another, where the runtime keeps them."""
+
+    prompts: PromptBuilder
+    decoder: Decoder
+    sizes: Sizes
+    tokens: Tokens
+    join: Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]

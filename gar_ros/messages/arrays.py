@@ -1,0 +1,16 @@
+"""Arrays as the data field of a message."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def as_bytes(values: NDArray[Any]) -> array.array[int]:
+    """Data field of a message; rclpy copies it as it is, but looks at each element of an ndarray (300 ms an image)."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).tobytes())
+    return data

@@ -1,0 +1,83 @@
+"""Which goals of an action have not been told their result yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rclpy.action.server import ActionServer
+
+ASKING_SECONDS = 2.0
+"""How long a client may take to ask for the result of a goal that has ended; it usually asks when the goal begins."""
+
+
+class OwedResults:
+    """Counts goals from their acceptance until they have ended and their client has asked for the result."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taking = 0
+        self._goals: dict[bytes, float | None] = {}
+        """When each goal ended, monotonic seconds; None: not yet."""
+        self._asked: set[bytes] = set()
+
+    def __bool__(self) -> bool:
+        """Whether a goal goes on, or somebody may still ask for its result."""
+        with self._lock:
+            self._forget()
+            return self._taking > 0 or bool(self._goals)
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """While requests of clients are taken: a goal may be about to be accepted."""
+        with self._lock:
+            self._taking += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taking -= 1
+                self._forget()
+
+    def accepted(self, goal: bytes) -> None:
+        """A goal begins; its client may have asked for the result already. goal: its id."""
+        with self._lock:
+            self._goals[goal] = None
+
+    def ended(self, goal: bytes) -> None:
+        """The goal has its result."""
+        with self._lock:
+            self._goals[goal] = time.monotonic()
+
+    def asked(self, goal: bytes) -> None:
+        """A client waits for the goal's result."""
+        with self._lock:
+            self._asked.add(goal)
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        for goal, ended in list(self._goals.items()):
+            if ended is not None and (goal in self._asked or now - ended > ASKING_SECONDS):
+                del self._goals[goal]
+        if not self._taking:
+            self._asked &= self._goals.keys()
+
+
+class TellingActionServer(ActionServer):
+    """An action server that knows which results it still owes."""
+
+    def __init__(self, *arguments: Any, owed: OwedResults, **named: Any) -> None:
+        """As rclpy's. owed: told who asks for results; `accepted` and `ended` are left to the callbacks."""
+        self._owed = owed
+        super().__init__(*arguments, **named)
+
+    async def execute(self, taken_data: Any) -> None:
+        """See rclpy.waitable.Waitable."""
+        with self._owed.taking():
+            await super().execute(taken_data)
+            if "result" in taken_data:
+                _, request = taken_data["result"]
+                self._owed.asked(bytes(request.goal_id.uuid))

@@ -1,0 +1,27 @@
+"""The base of the outputs that look again and again whether there is something to publish."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+
+from rclpy.node import Node
+
+from gar_ros.node.timers import every
+
+
+class PeriodicOutput(ABC):
+    """Publishes from `start` to the end of the lifetime given there; may be started again after it."""
+
+    def __init__(self, node: Node, rate: float) -> None:
+        """rate: looks a second; 0: never publishes."""
+        self._node, self._rate = node, rate
+
+    def start(self, lifetime: ExitStack) -> None:
+        """Looks from now on until `lifetime` ends; what was latched stays."""
+        if self._rate:
+            every(self._node, 1 / self._rate, self._look, lifetime)
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Publishes what is new, if somebody wants it."""

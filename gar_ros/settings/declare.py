@@ -1,0 +1,32 @@
+"""How a parameter is declared: a dataclass field whose metadata say range, unit, meaning and when it may change."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+Value = bool | int | float | str | tuple[str, ...]
+
+AT_START, UNCONFIGURED, ANY_TIME = "at start", "unconfigured", "any time"
+"""When a parameter can get another value: only from file and command line, before configure (again), always."""
+
+
+def parameter(
+    default: Value,
+    meaning: str,
+    unit: str = "",
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    changes: str = UNCONFIGURED,
+    path: bool = False,
+) -> Any:
+    """limits: smallest and largest value. changes: when another value is accepted. path: of a file or folder."""
+    metadata = {
+        "meaning": meaning,
+        "unit": unit,
+        "limits": limits,
+        "choices": choices,
+        "changes": changes,
+        "path": path,
+    }
+    return field(default=default, metadata=metadata)
