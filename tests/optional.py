@@ -28,7 +28,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
-"""Package -> folders and files of tests that can't be imported without it. Robots have none of the first three."""
+"""Package -> folders and files of tests that can't be imported without it."""
 
 
 def absent_packages(path: Path) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +27,13 @@ def four_tiles_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cuda() -> StandInCuda:
+def cuda_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is used of the module cuda.bindings.driver, whether it is installed or not."""
+    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", SimpleNamespace(cuuint64_t=int))
+
+
+@pytest.fixture
+def cuda(cuda_driver: None) -> StandInCuda:
     return StandInCuda()
 
 

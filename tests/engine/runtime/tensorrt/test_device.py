@@ -99,6 +99,7 @@ def test_where_there_are_no_pools_plain_memory_serves() -> None:
     assert cuda.used == 0
 
 
+@pytest.mark.usefixtures("cuda_driver")
 def test_full_memory_is_an_error_that_says_so() -> None:
     device = Device(StandInCuda(limit=100))
     kept = device.upload(VALUES)
