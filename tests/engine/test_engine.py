@@ -348,5 +348,5 @@ def test_a_closed_question_streams_nothing(frame: EncodedFrame, engine: GarEngin
 def test_a_question_for_another_number_of_regions_is_a_mistake_of_the_caller(
     frame: EncodedFrame, engine: GarEngine
 ) -> None:
-    with pytest.raises(ValueError, match="about 1 regions, asked of a frame with 2"):
+    with pytest.raises(ValueError, match=r"expected a question about 2 region\(s\), got one about 1"):
         frame.ask(engine.prompts.parse("What is <Prompt0>?", (), 1))
