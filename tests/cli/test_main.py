@@ -85,7 +85,7 @@ def test_an_empty_mask_is_named(capsys: pytest.CaptureFixture[str], picture: Pat
     code, _, err = outcome(capsys, "ask", "--image", picture, "--mask", tmp_path / "empty.png", "What?")
     assert code == 2
     assert "empty.png" in err
-    assert "no pixel set" in err
+    assert "expected a mask with a pixel inside" in err
 
 
 def test_a_reader_that_has_gone_is_no_error(golden_model_dir: Path) -> None:
