@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """What came of a request; ErrorCode.msg has the same constants with their meanings (a test compares both)."""
+    """The outcome of a request; ErrorCode.msg has the same constants with their meanings (a test compares both)."""
 
     OK = 0
     NOT_ACTIVE = 1
@@ -27,7 +27,10 @@ class ErrorCode(IntEnum):
 
 
 class GarError(Exception):
-    """A request or a model folder that can't be served; the message says what was expected and what came."""
+    """A request that can't be answered, or a model folder that can't be used.
+
+    message: one line about what was expected, what came and, where it isn't obvious, what to do.
+    """
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""One image with the regions a detector found in it."""
+"""Frames: images with the regions that a detector found in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gar_ros.region import Box, Region
 
 @dataclass(frozen=True)
 class Sighting:
-    """What a detector says of one region. box: pixels, half-open; None where it was not asked for."""
+    """What a detector says about one region. score: 0..1, NaN for none. box: None when it was not asked for."""
 
     detector_id: str
     label: str = ""
@@ -25,27 +25,30 @@ class Sighting:
 
 
 class RegionSource(Protocol):
-    """Regions of one image that are built from their message only when asked for: most frames never are."""
+    """The regions of one image. They are built from their message only when asked for, since most never are."""
 
     def ids(self) -> tuple[str, ...]:
-        """Ids in the detector's order."""
+        """Ids of the regions in the detector's order."""
         ...
 
     def region(self, region_id: str) -> Region:
-        """The region of one of these ids. Raises GarError EMPTY_MASK."""
+        """The region of one of these ids. Raises GarError EMPTY_MASK for a region without a pixel."""
         ...
 
     def sightings(self, boxes: bool) -> list[Sighting]:
-        """What the detector says of all regions; with `boxes`, of those that have a pixel, and where they are."""
+        """What the detector says about all regions.
+
+        boxes: whether sightings have boxes; then regions without a pixel are left out.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image with the regions found in it; nothing about it changes after it was made.
+    """One image with the regions found in it. Immutable.
 
     stamp_ns: the image's stamp, nanoseconds. frame_id: the camera's optical frame. size: (width, height) in pixels.
-    load_image: converts the message to (H, W, 3) uint8 RGB. regions: None while no detection has this image's stamp.
+    load_image: converts the message to (H, W, 3) uint8 RGB. regions: None when no detection has the image's stamp.
     """
 
     stamp_ns: int
@@ -56,14 +59,14 @@ class Frame:
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, read-only."""
+        """The image (H, W, 3) uint8 RGB, read-only."""
         image = self.load_image()
         image.setflags(write=False)
         return image
 
 
 def askable(frame: Frame) -> list[Region]:
-    """The regions of a frame, without those that have no pixel."""
+    """The regions of a frame that can be asked about, which are those with a pixel."""
     if frame.regions is None:
         return []
     regions = []

@@ -15,10 +15,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One masked object of one image. Checked on construction; build it with `from_mask` or `from_box`.
+    """One masked object of one image. Build it with `from_mask` or `from_box`, which check it.
 
-    mask: bool (H, W), True inside, H and W those of the image. box: its tight bounds.
-    score: the detector's confidence in 0..1, NaN when it gave none. stamp_ns: the image's stamp.
+    mask: (H, W) bool of the image's size, True inside. box: the mask's tight bounds. score: the detector's confidence
+    in 0..1, NaN when it gave none. stamp_ns: the image's stamp, nanoseconds.
     """
 
     id: str
@@ -32,7 +32,10 @@ class Region:
     def from_mask(
         cls, id: str, mask: NDArray, label: str = "", score: float = float("nan"), stamp_ns: int = 0
     ) -> Region:
-        """Region of the non-zero pixels of `mask` (H, W). Raises GarError EMPTY_MASK or INVALID_REQUEST."""
+        """The region of the non-zero pixels of `mask` (H, W).
+
+        Raises GarError EMPTY_MASK without such pixels, INVALID_REQUEST for another shape.
+        """
         if mask.ndim != 2:
             raise GarError(
                 ErrorCode.INVALID_REQUEST, f"region '{id}': expected a mask of shape (H, W), got {mask.shape}"
@@ -41,7 +44,8 @@ class Region:
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if rows.size == 0:
             raise GarError(
-                ErrorCode.EMPTY_MASK, f"region '{id}': its mask of {mask.shape[1]}x{mask.shape[0]} px has no pixel set"
+                ErrorCode.EMPTY_MASK,
+                f"region '{id}': expected a mask with a pixel inside, got none in {mask.shape[1]}x{mask.shape[0]} px",
             )
         inside.setflags(write=False)
         box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
@@ -57,26 +61,34 @@ class Region:
         score: float = float("nan"),
         stamp_ns: int = 0,
     ) -> Region:
-        """Region of a half-open pixel box, clipped to the image. image_size: (width, height) in pixels."""
+        """The region of a box, clipped to the image. image_size: (width, height) in pixels.
+
+        Raises GarError EMPTY_MASK for a box without a pixel inside the image.
+        """
         width, height = image_size
         x0, y0, x1, y1 = box
         mask = np.zeros((height, width), bool)
         mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
         if not mask.any():
             raise GarError(
-                ErrorCode.EMPTY_MASK, f"region '{id}': box {box} has no pixel inside the {width}x{height} px image"
+                ErrorCode.EMPTY_MASK,
+                f"region '{id}': expected a box with a pixel inside the {width}x{height} px image, got {box}",
             )
         return cls.from_mask(id, mask, label, score, stamp_ns)
 
 
 def check_count(regions: int, limit: int) -> None:
-    """Refuses more regions than the model has prompts."""
+    """Raises GarError TOO_MANY_REGIONS for more regions than `limit`, the model's number of prompts."""
     if regions > limit:
         raise GarError(ErrorCode.TOO_MANY_REGIONS, f"expected at most {limit} regions in one question, got {regions}")
 
 
 def check_regions(regions: list[Region] | tuple[Region, ...], image_size: tuple[int, int], limit: int) -> None:
-    """Refuses too many regions, repeated ids and masks of another size than the image (width, height)."""
+    """Raises GarError unless regions fit an image and each other.
+
+    TOO_MANY_REGIONS for more than `limit`; INVALID_REQUEST for repeated ids, or for a mask of another size than
+    `image_size`, (width, height) in pixels.
+    """
     check_count(len(regions), limit)
     if len({region.id for region in regions}) != len(regions):
         raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[region.id for region in regions]}")

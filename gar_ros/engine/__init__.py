@@ -1,1 +1,1 @@
-"""Frame, regions and a question in, an answer out; no ROS, no torch."""
+"""From an image, its regions and a question to the answer. No ROS, no torch."""

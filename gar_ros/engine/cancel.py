@@ -1,11 +1,11 @@
-"""How work is stopped between two steps."""
+"""How a caller stops work between two of its steps, such as two tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 CancelCheck = Callable[[], None]
-"""Called between steps; raises GarError (TIMED_OUT, CANCELLED) to stop."""
+"""Called between steps. Raises GarError, for instance TIMED_OUT or CANCELLED, to stop the work."""
 
 
 def never_cancelled() -> None:

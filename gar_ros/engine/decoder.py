@@ -1,4 +1,4 @@
-"""The decoder graph on a functional KV cache: prefill, greedy text, likelihoods of given answers."""
+"""The decoder graph on an immutable KV cache: prefill, greedy decoding, likelihoods of given answers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from gar_ros.engine.model_dir.manifest import Sizes
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
 
 CHUNK = 1024
-"""Tokens of one prefill run: bounds the memory of the attention scores and the time between two checks."""
+"""Number of tokens in one run of prefill. It bounds the memory of the attention scores and the time until a
+cancellation is noticed."""
 
 SCORED_ROWS = 64
-"""Tokens of an answer that are scored in one run: bounds the memory of their logits."""
+"""Number of an answer's tokens that are scored in one run. It bounds the memory of their logits."""
 
 Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class KvCache:
-    """Keys and values of `length` positions, each (1, kv_heads, length, head_dim), by the graph's input names.
+    """Keys and values of the first `length` positions.
 
-    Never modified: extending it gives another one.
+    values: arrays (1, kv_heads, length, head_dim) by the graph's input names. They are never modified: what extends
+    the cache makes another one.
     """
 
     length: int
@@ -35,7 +37,11 @@ class KvCache:
 
 @dataclass(frozen=True)
 class Generated:
-    """Greedy text: ids without the end token, whether that token came, and the mean log probability of all of them."""
+    """Greedily decoded text.
+
+    ids: its tokens without the end token. complete: whether the end token came. mean_log_p: mean log probability of
+    its tokens, the end token included.
+    """
 
     ids: tuple[int, ...]
     complete: bool
@@ -43,10 +49,11 @@ class Generated:
 
 
 class Decoder:
-    """The decoder graph of one model with its embedding table (vocab, hidden), float32 or float16."""
+    """The decoder graph of one model with its table of token embeddings."""
 
     def __init__(self, runner: Runner, embeddings: NDArray[np.floating], sizes: Sizes, end: Collection[int]) -> None:
-        """end: ids of the tokens that end an answer."""
+        """runner: the decoder graph. embeddings: (vocab, H), float32 or float16. end: ids of the tokens that end an
+        answer."""
         self._runner = runner
         self._embeddings = embeddings
         self._end = sorted(end)
@@ -55,11 +62,14 @@ class Decoder:
         self.empty = KvCache(0, {f"past_key_values.{name}": empty for name in self._kv_names})
 
     def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Embeddings (S, H) of S tokens, float32 whatever the table is: they meet the features there."""
+        """Embeddings (S, H) float32 of S tokens; float32 for any table, as the features that they are joined with."""
         return self._embeddings[np.asarray(ids, np.int64)].astype(np.float32)
 
     def prefill(self, past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, Logits]:
-        """Extends `past` by embeddings (S, H), S > 0, in pieces; also the logits (vocab,) that follow the last one."""
+        """`past` extended by embeddings (S, H), S > 0, and the logits (vocab,) of the token that follows them.
+
+        raise_if_cancelled: called before each run of `CHUNK` tokens.
+        """
         cache, logits = past, np.empty((1, 0), np.float32)
         for start in range(0, len(embeds), CHUNK):
             raise_if_cancelled()
@@ -68,7 +78,7 @@ class Decoder:
         return cache, logits[0]
 
     def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
-        """The cache with S more positions, and logits (len(rows), vocab) of these rows of `embeds` (S, H)."""
+        """`past` extended by `embeds` (S, H), and logits (len(rows), vocab) of the tokens that follow these rows."""
         length = past.length + len(embeds)
         outputs = self._runner.run(
             {
@@ -84,9 +94,10 @@ class Decoder:
     def generate(
         self, past: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
     ) -> Generator[int, None, Generated]:
-        """Yields the ids of greedy text after `past`, whose next token has `logits` (vocab,); returns all of it.
+        """Yields the ids of greedily decoded text token by token, and returns the whole text.
 
-        raise_if_cancelled: called before each token.
+        past, logits: as `prefill` returns them; logits (vocab,) are those of the first token. max_tokens: number of
+        tokens after which the text is cut. raise_if_cancelled: called before each token.
         """
         ids: list[int] = []
         log_p = 0.0
@@ -105,10 +116,11 @@ class Decoder:
     def log_likelihoods(
         self, past: KvCache, logits: Logits, answers: Sequence[Sequence[int]], raise_if_cancelled: CancelCheck
     ) -> NDArray[np.float64]:
-        """Log probability of each answer's tokens after `past`, whose next token has `logits` (vocab,).
+        """Log probability (len(answers),) of each answer, given as token ids.
 
-        With the end token for all when one answer begins with another (else the shorter would include the longer),
-        without it otherwise: then single-token answers cost no further run.
+        The end token counts when one answer begins with another one, since the shorter would include the longer else.
+        Otherwise it doesn't count, and answers of a single token cost no further run.
+        past, logits: as `prefill` returns them. raise_if_cancelled: called before each answer.
         """
         with_end = _any_begins_with_another(answers)
         first = log_softmax(logits)
@@ -119,14 +131,14 @@ class Decoder:
             score = first[ids[0]]
             if read:
                 following = log_softmax(self._following(past, read))
-                score += sum(following[place, token] for place, token in enumerate(ids[1:]))
+                score += sum(following[index, token] for index, token in enumerate(ids[1:]))
                 if with_end:
                     score += np.logaddexp.reduce(following[-1, self._end])
             scores.append(score)
         return np.array(scores, np.float64)
 
     def _following(self, past: KvCache, ids: Sequence[int]) -> Logits:
-        """Logits (len(ids), vocab) that follow each of these tokens after `past`."""
+        """Logits (len(ids), vocab) of the token that follows each of these tokens, which come after `past`."""
         pieces = []
         for start in range(0, len(ids), SCORED_ROWS):
             piece = ids[start : start + SCORED_ROWS]
@@ -136,7 +148,7 @@ class Decoder:
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log probabilities along the last axis."""
+    """Log probabilities, float64, of logits along the last axis."""
     shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     return result

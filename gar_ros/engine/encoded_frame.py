@@ -1,4 +1,4 @@
-"""An encoded image with its regions, ready to be asked, and the answers it gives."""
+"""An encoded image with its regions, which answers questions, and what an answer holds."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from gar_ros.engine.text_stream import run_to_end
 from gar_ros.region import Region
 
 Timings = dict[str, float]
-"""Stage -> wall clock seconds: tile, vision, replay (of the frame's encoding, the same in each of its answers), prefill
-(0 when the prefix was there already), question, decode."""
+"""Wall clock seconds by stage. The stages tile, vision and replay belong to the encoding, so they are the same in each
+answer about a frame. prefill is about 0 when the prefix's KV cache was there, question is the prefill of the question's
+tokens, decode generates the answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says to one question."""
+    """The model's answer to one question."""
 
-    text: str  # of a closed question: the choice as given
+    text: str  # for a closed question the choice, as it was given
     token_ids: tuple[int, ...]  # without the end token
     choice: int = -1  # index into the choices, -1 for an open question
     probabilities: tuple[float, ...] = ()  # one for each choice, sum 1; empty for an open question
-    confidence: float = 1.0  # of the choice, or the geometric mean of the probabilities of the text's and end token
+    confidence: float = 1.0  # the choice's probability, or the geometric mean of those of the tokens with the end token
     complete: bool = True  # False when the text was cut at max_tokens
     prompt_tokens: int = 0
     generated_tokens: int = 0  # 0 for a closed question
@@ -42,7 +43,7 @@ class Answer:
 
 @contextmanager
 def stage(seconds: Timings, name: str) -> Iterator[None]:
-    """Writes down how long its body takes."""
+    """Writes the seconds that its body takes to `seconds[name]`."""
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
@@ -50,17 +51,17 @@ def stage(seconds: Timings, name: str) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Conversation:
-    """A conversation so far: its last answer, and the KV cache up to the question before it."""
+    """A conversation so far. answer: the last one. cache: the KV cache up to and including the last question."""
 
     answer: Answer
     cache: KvCache
 
 
 class EncodedFrame:
-    """An image with its regions, or one region through a video, ready to be asked. Made by `GarEngine`.
+    """An encoded image with its regions, or one region through the images of a video. Made by `GarEngine`.
 
-    Owns features, replay tokens and the KV caches of its prefixes; asking never changes them, so questions can be
-    repeated, reordered and cancelled.
+    It owns features, replay tokens and the KV caches of its prefixes. A question never changes them, so questions can
+    be repeated, reordered and cancelled. Like its engine, it must not be used by two threads at a time.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class EncodedFrame:
         seconds: Timings,
         video: bool = False,
     ) -> None:
-        """features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H). video: a region for each frame."""
+        """regions: <PromptN> is regions[N]; for a video, the one region in each image. features: (T, g * g, H) of the
+        thumbnail and tiles. replay: replay tokens (R, g * g, H) of the R regions. seconds: of the encoding. video:
+        whether the regions are one object in the images of a video."""
         self.regions = regions
         self._prompts = 1 if video else len(regions)
         self._video = video
@@ -89,9 +92,11 @@ class EncodedFrame:
         max_tokens: int = 64,
         raise_if_cancelled: CancelCheck = never_cancelled,
     ) -> Answer:
-        """Answers a question about <Prompt0>.. in free text, or, with choices, by the likelihood of each.
+        """The answer to a question about <Prompt0>..: free text, or with choices the likeliest of them.
 
-        question: a text with its choices, or both parsed for as many regions. max_tokens limits free text.
+        question: a text, or a question that was parsed for as many regions as the frame has. choices: go with a text;
+        empty for an open question. max_tokens: number of tokens after which free text is cut. raise_if_cancelled:
+        called between steps.
         Raises GarError INVALID_REQUEST, PROMPT_WITHOUT_REGION, QUESTION_TOO_LONG, or what `raise_if_cancelled` raises.
         """
         if isinstance(question, str):
@@ -99,7 +104,10 @@ class EncodedFrame:
         return run_to_end(self.stream(question, max_tokens, raise_if_cancelled)).answer
 
     def describe(self, max_tokens: int = 128, raise_if_cancelled: CancelCheck = never_cancelled) -> Answer:
-        """Describes the frame's single region with the released caption prompt. Raises as `ask` does."""
+        """A description of the frame's only region, asked with the released caption prompt.
+
+        Raises GarError as `ask` does, INVALID_REQUEST unless the frame has one region.
+        """
         question = self._language.prompts.parse_caption(self._prompts, self._form("caption"))
         return self.ask(question, max_tokens=max_tokens, raise_if_cancelled=raise_if_cancelled)
 
@@ -110,23 +118,23 @@ class EncodedFrame:
         raise_if_cancelled: CancelCheck = never_cancelled,
         after: Conversation | None = None,
     ) -> Generator[str, None, Conversation]:
-        """Yields what each token adds to a free text, nothing for a closed question.
+        """Yields what each token adds to a free text (nothing for a closed question); returns the conversation.
 
-        Returns the answer within the conversation that it goes on or begins. after: the conversation before a question
-        of `PromptBuilder.parse_turn`; its turns stay in the KV cache, so only the new tokens are paid for.
-        Raises as `ask` does.
+        The returned conversation ends with the answer. after: the conversation that a question of
+        `PromptBuilder.parse_turn` continues; its KV cache is reused, so only the new tokens are computed.
+        Raises GarError as `ask` does, ValueError for a question that was parsed for another number of regions.
         """
         if question.count != self._prompts:
-            raise ValueError(f"a question about {question.count} regions, asked of a frame with {self._prompts}")
+            raise ValueError(f"expected a question about {self._prompts} region(s), got one about {question.count}")
         check_max_tokens(max_tokens)
         seconds = dict(self._seconds)
-        longest = max(map(len, question.choice_ids), default=max_tokens)
-        asked = question.ids if after is None else (*after.answer.token_ids, *question.ids)
-        past = self._past(question.form, asked, longest, seconds, raise_if_cancelled, after)
+        max_answer = max(map(len, question.choice_ids), default=max_tokens)
+        ids = question.ids if after is None else (*after.answer.token_ids, *question.ids)
+        past = self._past(question.form, len(ids), max_answer, seconds, raise_if_cancelled, after)
         with stage(seconds, "question"):
             decoder = self._language.decoder
-            cache, logits = decoder.prefill(past, decoder.embed(asked), raise_if_cancelled)
-        prompt_tokens = cache.length if after is None else len(asked)
+            cache, logits = decoder.prefill(past, decoder.embed(ids), raise_if_cancelled)
+        prompt_tokens = cache.length if after is None else len(ids)
         with stage(seconds, "decode"):
             if question.choices:
                 answer = self._choose(question, cache, logits, raise_if_cancelled)
@@ -140,6 +148,7 @@ class EncodedFrame:
     def _write(
         self, cache: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
     ) -> Generator[str, None, Answer]:
+        """Yields the pieces of a free text and returns the answer."""
         text = self._language.prompts.text_stream()
         pieces: list[str] = []
         tokens = self._language.decoder.generate(cache, logits, max_tokens, raise_if_cancelled)
@@ -160,6 +169,7 @@ class EncodedFrame:
         )
 
     def _choose(self, question: Question, cache: KvCache, logits: Logits, raise_if_cancelled: CancelCheck) -> Answer:
+        """The likeliest choice of a closed question."""
         scores = self._language.decoder.log_likelihoods(cache, logits, question.choice_ids, raise_if_cancelled)
         weights = np.exp(scores - scores.max())
         probabilities = weights / weights.sum()
@@ -175,19 +185,22 @@ class EncodedFrame:
     def _past(
         self,
         form: Form,
-        asked: Sequence[int],
-        longest_answer: int,
+        question_tokens: int,
+        max_answer: int,
         seconds: Timings,
         raise_if_cancelled: CancelCheck,
         after: Conversation | None,
     ) -> KvCache:
-        """The KV cache before the tokens of a question, if these and the longest answer fit behind it."""
+        """The KV cache that a question comes after: that of the conversation, or that of the prefix, made when missing.
+
+        Raises GarError QUESTION_TOO_LONG when question and answer, in tokens, don't fit into the context behind it.
+        """
         language = self._language
         if after is not None:
-            check_room(len(asked), after.cache.length, longest_answer, language.sizes)
+            check_room(question_tokens, after.cache.length, max_answer, language.sizes)
             return after.cache
         ids = language.prompts.prefix(form, len(self._features), len(self.regions))
-        check_room(len(asked), len(ids), longest_answer, language.sizes)
+        check_room(question_tokens, len(ids), max_answer, language.sizes)
         with stage(seconds, "prefill"):
             if form not in self._prefixes:
                 embeds = self._embed(form, ids)
@@ -195,7 +208,7 @@ class EncodedFrame:
         return self._prefixes[form]
 
     def _embed(self, form: Form, ids: list[int]) -> Rows:
-        """Embeddings (L, H) of a prefix, with the features in the places of image and crop tokens."""
+        """Embeddings (L, H) of a prefix, with features and replay tokens in place of image and crop tokens."""
         tokens = self._language.tokens
         first = CAPTION_PROMPT if form == "caption" else 0
         features = {crop: [rows] for crop, rows in zip(tokens.crops[first:], self._replay, strict=False)}

@@ -1,4 +1,4 @@
-"""Tiles to features, with a cache: a tile that was seen with the same mask is not encoded again."""
+"""Encodes tiles to features, with a cache: a tile with the same pixels and mask is not encoded again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _Join = Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]
 
 
 class TileEncoder:
-    """The vision graph behind a bounded cache, least recently used tiles leave first.
+    """The vision graph with a bounded cache that forgets the least recently used tiles first.
 
-    The cache is exact: tiles never see each other, and the mask reaches a tile only through that tile's mask.
+    The cache is exact, since a tile's features depend on nothing but the pixels and the mask of that tile.
     """
 
     def __init__(
         self, runner: Runner, rule: TileRule, cache_bytes: int, tiles_per_run: int, join: _Join = join_on_host
     ) -> None:
-        """tiles_per_run: tiles in one run of the graph; with 1 the features don't depend on what else is encoded.
-        join: the runtime's, which says where features are kept."""
+        """runner: the vision graph. cache_bytes: size of all cached features. tiles_per_run: number of tiles in one run
+        of the graph; with 1, features don't depend on the other tiles of the run even in their rounding. join: the
+        runtime's, which decides where features are kept (host or device)."""
         self._runner = runner
         self._rule = rule
         self._cache_bytes = cache_bytes
@@ -37,10 +38,14 @@ class TileEncoder:
         self._join = join
         self._cache: OrderedDict[_Key, Rows] = OrderedDict()
         self.encoded_tiles = 0
-        """Tiles that went through the graph so far."""
+        """Number of tiles that went through the graph so far."""
 
     def encode(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_], raise_if_cancelled: CancelCheck) -> Rows:
-        """Features (T, g * g, H) of T tiles (T, 3, S, S) uint8 with the union of the masks (T, S, S) bool."""
+        """Features (T, g * g, H) of T tiles.
+
+        pixels: (T, 3, S, S) uint8. inside: (T, S, S) bool, the union of the regions' masks. raise_if_cancelled: called
+        before each run of the graph.
+        """
         keys = [_key(tile, mask) for tile, mask in zip(pixels, inside, strict=True)]
         features = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: index for index, key in enumerate(keys) if key not in features}
@@ -50,7 +55,7 @@ class TileEncoder:
             batch = indexes[start : start + self._tiles_per_run]
             encoded = self._run(pixels[batch], inside[batch])
             # Copies: a view would keep the whole batch in memory for as long as one of its tiles is cached.
-            features.update((keys[index], self._join([encoded[n : n + 1]])) for n, index in enumerate(batch))
+            features.update((keys[index], self._join([encoded[row : row + 1]])) for row, index in enumerate(batch))
         for key in keys:
             self._keep(key, features[key])
         return self._join([features[key] for key in keys])

@@ -1,4 +1,4 @@
-"""Encode once, ask many: the engine's public face."""
+"""The engine's public face: open a model, encode an image once, ask about it often."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region, check_count
 
 VideoFrame = tuple[NDArray[np.uint8], Region]
-"""An RGB image (H, W, 3) uint8 and where the region is in it."""
+"""An RGB image (H, W, 3) uint8 and the region in it."""
 
 _TILE_CACHE_BYTES = 256 << 20
-_DEVICE_BATCH = 16  # tiles a run where a device wants work; the CPU gains nothing from more than one
+_DEVICE_BATCH = 16  # tiles a run on a device, to keep it busy; the CPU gains nothing from more than one
 
 _log = logging.getLogger(__name__)
 
@@ -52,10 +52,11 @@ class EncodedImage:
 
 
 class GarEngine:
-    """One model, loaded. Belongs to one thread at a time."""
+    """One model that is loaded. Not thread-safe: `parse` may be called from any thread, all else by one."""
 
     def __init__(self, model: ModelDir, runtime: Runtime, tile_cache_bytes: int = _TILE_CACHE_BYTES) -> None:
-        """Raises GarError BAD_MODEL when a file can't be used. See also `open`."""
+        """model: the exported folder; see also `open`. runtime: what runs its graphs. tile_cache_bytes: size of the
+        cache of tile features. Raises GarError BAD_MODEL for a file that can't be used."""
         self.manifest: Manifest = model.manifest
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
@@ -82,9 +83,10 @@ class GarEngine:
         allow_fallback: bool = False,
         engines: Engines = DEFAULT_ENGINES,
     ) -> GarEngine:
-        """Checks and loads an exported model folder.
+        """The engine of an exported model folder, checked and loaded.
 
-        provider, threads, allow_fallback, engines: see runtime/select.py. Raises GarError BAD_MODEL, INVALID_REQUEST.
+        provider, threads, allow_fallback, engines: as `runtime.select.open_runtime` takes them.
+        Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
@@ -101,10 +103,12 @@ class GarEngine:
         video: bool = False,
         turn: bool = False,
     ) -> Question:
-        """The question as an encoded frame takes it; refuses before anything is encoded what can't be asked.
+        """The question as token ids, as an encoded frame takes it. What can't be asked is refused before encoding.
 
-        question: None for a description. regions: 1 for a video. turn: it goes on with a conversation. Raises as
-        `EncodedFrame.ask` and `describe` do, and GarError TOO_MANY_REGIONS.
+        question: None to have the region described. choices: empty for an open question. regions: number of
+        regions that the question is about; 1 for a video. max_tokens: only checked. turn: whether it
+        continues a conversation.
+        Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, PROMPT_WITHOUT_REGION.
         """
         check_max_tokens(max_tokens)
         if question is None:
@@ -119,16 +123,16 @@ class GarEngine:
         max_tiles: int | None = None,
         raise_if_cancelled: CancelCheck = never_cancelled,
     ) -> EncodedFrame:
-        """Encodes an RGB image (H, W, 3) uint8 with its regions; <PromptN> will be regions[N].
+        """The encoded frame of an RGB image (H, W, 3) uint8 and its regions; <PromptN> will be regions[N].
 
-        max_tiles: at most the model's, which is the default. raise_if_cancelled: called between steps,
-        raises GarError to stop.
+        max_tiles: largest number of tiles; None for the model's. raise_if_cancelled: called between steps, raises
+        GarError to stop.
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check_image(image, regions, self.prompts.max_regions)
-        seen = self.encode_image(image, regions, max_tiles, raise_if_cancelled)
-        check_context(len(seen.features), len(regions), self.manifest.sizes)
-        return EncodedFrame(self.language, tuple(regions), seen.features, seen.replay, seen.seconds)
+        encoded = self.encode_image(image, regions, max_tiles, raise_if_cancelled)
+        check_context(len(encoded.features), len(regions), self.manifest.sizes)
+        return EncodedFrame(self.language, tuple(regions), encoded.features, encoded.replay, encoded.seconds)
 
     def encode_image(
         self,
@@ -137,7 +141,10 @@ class GarEngine:
         max_tiles: int | None = None,
         raise_if_cancelled: CancelCheck = never_cancelled,
     ) -> EncodedImage:
-        """Encodes an image once for any number of regions, all of them prompted; arguments and errors as `encode`."""
+        """The features and replay tokens of an RGB image (H, W, 3) uint8 with any number of regions, all prompted.
+
+        max_tiles, raise_if_cancelled: see `encode`. Raises GarError INVALID_REQUEST, QUESTION_TOO_LONG.
+        """
         check_image(image, regions, len(regions))
         check_max_tiles(max_tiles, self.manifest.tiles.max_tiles)
         height, width = image.shape[:2]
@@ -156,11 +163,10 @@ class GarEngine:
         return EncodedImage(features, replay, seconds)
 
     def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
-        """Some regions of an image that was seen, ready to be asked without another vision pass.
+        """The encoded frame of some regions of an `EncodedImage`, without another vision pass.
 
-        features: (T, g * g, H) of `EncodedImage`. replays: of each region (1, g * g, H). Raises GarError
-        TOO_MANY_REGIONS,
-        QUESTION_TOO_LONG.
+        features: (T, g * g, H) of the image. replays: the replay tokens (1, g * g, H) of each region.
+        Raises GarError TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check_count(len(regions), self.prompts.max_regions)
         check_context(len(features), len(regions), self.manifest.sizes)
@@ -169,26 +175,27 @@ class GarEngine:
     def encode_video(
         self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
     ) -> EncodedFrame:
-        """Encodes one object through several images of a video, in their order; it will be <Prompt0>. Experimental.
+        """The encoded frame of one object in several images of a video, in their order; it will be <Prompt0>.
 
-        The released model's way: one tile a frame and no thumbnail, replay from each frame alone, one crop token a
-        frame, hence at most as many frames as the model has prompts. Frames may differ in size.
+        Experimental. As in the released code each image is one tile without a thumbnail, replay tokens are read from
+        each image by itself, and each has its own crop token, so at most as many images as the model has prompts.
+        Images may differ in size. raise_if_cancelled: called between steps, raises GarError to stop.
         Raises GarError INVALID_REQUEST, QUESTION_TOO_LONG.
         """
         check_frames(len(frames), self.prompts.max_regions)
         for image, region in frames:
             check_image(image, [region], 1)
         check_context(len(frames), len(frames), self.manifest.sizes)
-        side, one = self.manifest.sizes.tile, (1, 1)
+        side, grid = self.manifest.sizes.tile, (1, 1)
         seconds: Timings = {}
         with stage(seconds, "tile"):
-            pixels = np.concatenate([tile_pixels(image, one, side, thumbnail=False) for image, _ in frames])
-            inside = np.concatenate([prompted([region.mask], one, side, thumbnail=False) for _, region in frames])
+            pixels = np.concatenate([tile_pixels(image, grid, side, thumbnail=False) for image, _ in frames])
+            inside = np.concatenate([prompted([region.mask], grid, side, thumbnail=False) for _, region in frames])
         with stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)
         raise_if_cancelled()
         with stage(seconds, "replay"):
-            replays = [self._replay(features[n : n + 1], [region], one) for n, (_, region) in enumerate(frames)]
+            replays = [self._replay(features[i : i + 1], [region], grid) for i, (_, region) in enumerate(frames)]
         regions = tuple(region for _, region in frames)
         return EncodedFrame(self.language, regions, features, self.join(replays), seconds, video=True)
 

@@ -1,4 +1,4 @@
-"""What an encoded frame needs to be asked."""
+"""The language side of a model, which an encoded frame uses to answer questions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gar_ros.engine.runtime.protocol import DeviceTensor, Rows
 
 @dataclass(frozen=True)
 class Language:
-    """The language side of one model. join: puts rows of features one after another, where the runtime keeps them."""
+    """The language side of one model. join: concatenates rows of features where the runtime keeps them."""
 
     prompts: PromptBuilder
     decoder: Decoder

@@ -1,8 +1,8 @@
-"""The texts around image, regions and question as released, and their token ids.
+"""The released prompt as token ids: the texts around image, regions and question.
 
-One definition for training, export and runtime. A whole request is `prefix(...) + question(...)`, answered by tokens
-as `choices(...)` gives them. The prefix ends with the last region's crop tokens: that is a hard boundary for every
-tokenizer, so ids don't depend on whether prefix and question are tokenised together.
+Training, export and runtime all use this definition. A whole prompt is `prefix(...) + question(...)`; the tokens of
+answers to a closed question are `choices(...)`. The prefix ends with the last region's crop tokens. No tokenizer joins
+text across them, so the ids are the same whether prefix and question are tokenised together or not.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import check_count
 
 Form = Literal["question", "caption", "video"]
-"""What the prefix before a question holds. "question": one to all prompts of an image. "caption": a single region, as
-the released code asks for its description. "video": one region through several frames, <Prompt0>, with one crop token
-a frame and the text right after them."""
+"""The form of a prefix. "question": an image with one or more regions. "caption": an image with a single region, in the
+released code's words for a description. "video": several images of one region, <Prompt0>, with one crop token for each
+image and the question right after them."""
 
 CAPTION_PROMPT = 1
 """The prompt number that the released captioning code gives its single region."""
@@ -34,10 +34,10 @@ _REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
 
 @dataclass(frozen=True)
 class Question:
-    """A question and its choices as token ids, checked. Made by `PromptBuilder.parse`, `parse_turn`, `parse_caption`.
+    """A checked question with its choices as ids. Made by `PromptBuilder.parse`, `parse_turn`, `parse_caption`.
 
-    count: of the regions that its texts may name. ids: what follows the prefix of this `form`, or an earlier answer.
-    choice_ids: of each choice, without the end token; empty for an open question.
+    choices: empty for an open question. count: number of regions that the texts may name. form: of the prefix before
+    it. ids: what follows the prefix, or an earlier answer. choice_ids: ids of each choice without the end token.
     """
 
     text: str
@@ -49,22 +49,23 @@ class Question:
 
 
 class PromptBuilder:
-    """Token ids of everything the decoder reads, except for the features that replace image and crop tokens.
+    """Makes the token ids of everything that the decoder reads. Features later replace image and crop tokens.
 
-    Never changes after construction, so several threads may use it.
+    Thread-safe: it never changes after construction.
     """
 
     def __init__(self, tokens: Tokens, prompt_format: PromptFormat, tile_tokens: int, tokenizer: Tokenizer) -> None:
-        """tile_tokens: tokens of one tile and of one region. The builder takes the tokenizer over.
+        """tile_tokens: number of tokens of one tile, and of one region. tokenizer: must not be used elsewhere from now
+        on, since its settings are changed.
 
-        Raises GarError BAD_MODEL for a foreign tokenizer.
+        Raises GarError BAD_MODEL when the tokenizer lacks the model's control tokens.
         """
         _check_control_tokens(tokens, tokenizer)
         self._tokens = tokens
         self._format = prompt_format
         self._tile_tokens = tile_tokens
         self._tokenizer = tokenizer
-        # For good, not around each call: question() runs in several threads of the node.
+        # Set once and not around each call, because several threads may use the tokenizer at a time.
         tokenizer.encode_special_tokens = True  # control tokens in a text are read as their characters
         added = tokenizer.get_added_tokens_decoder()
         self._control_ids = {token.content: id for id, token in added.items() if token.special}
@@ -74,16 +75,18 @@ class PromptBuilder:
 
     @property
     def max_regions(self) -> int:
-        """Prompts the model knows."""
+        """Number of prompts that the model has."""
         return len(self._tokens.prompts)
 
     def prefix(self, form: Form, tiles: int, count: int) -> list[int]:
-        """Ids up to and including the last crop tokens, with one BOS, for `tiles` tiles and `count` regions or frames.
+        """Ids from BOS to the last crop token, for `tiles` tiles and `count` regions, or images of a video.
 
-        The image token appears tiles * tile_tokens times, each region's or frame's crop token tile_tokens times.
+        The image token appears tiles * tile_tokens times, the crop token of each region or image tile_tokens times.
+        Raises ValueError for a count that the form or the model doesn't have.
         """
-        if not 0 < count <= (1 if form == "caption" else self.max_regions):
-            raise ValueError(f"no {form} prompt for {count} regions or frames")
+        maximum = 1 if form == "caption" else self.max_regions
+        if not 0 < count <= maximum:
+            raise ValueError(f"expected 1 to {maximum} regions or images in a {form} prompt, got {count}")
         text = self._format.before_image + self._name(self._tokens.image) + self._format.after_image
         ids = self._template_ids(text + self._regions(form, count))
         repeats = dict.fromkeys(self._tokens.crops, self._tile_tokens) | {self._tokens.image: tiles * self._tile_tokens}
@@ -104,7 +107,7 @@ class PromptBuilder:
         return str(self._tokenizer.id_to_token(token))
 
     def parse(self, text: str, choices: Sequence[str], count: int, form: Form = "question") -> Question:
-        """A question about `count` regions, closed by `choices` where there are any.
+        """A question about `count` regions; with `choices` a closed one.
 
         Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, and what `question` and `choices` raise.
         """
@@ -112,13 +115,15 @@ class PromptBuilder:
         return self._parsed(text, choices, count, form, self.question(text, count, form))
 
     def parse_turn(self, text: str, choices: Sequence[str], count: int, form: Form = "question") -> Question:
-        """The next question of a conversation about `count` regions. Raises as `parse` does."""
+        """A further question of a conversation about `count` regions. Raises GarError as `parse` does."""
         check_count(count, self.max_regions)
         return self._parsed(text, choices, count, form, self.next_turn(text, count))
 
     def parse_caption(self, count: int, form: Form = "caption") -> Question:
-        """The released request to describe a region; its text is empty. Raises GarError INVALID_REQUEST unless count
-        is 1."""
+        """The released request to describe a region, as a question with an empty text.
+
+        Raises GarError INVALID_REQUEST unless count is 1, TOO_MANY_REGIONS.
+        """
         check_count(count, self.max_regions)
         if count != 1:
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected one region to describe, got {count}")
@@ -131,7 +136,7 @@ class PromptBuilder:
         return Question(text, tuple(choices), count, form, tuple(ids), choice_ids)
 
     def question(self, text: str, count: int, form: Form = "question") -> list[int]:
-        """Ids that follow a "question" or "video" prefix of `count` regions: the user's text and the turn's end.
+        """Ids that follow a "question" or "video" prefix of `count` regions: the user's text and the end of the turn.
 
         Raises GarError INVALID_REQUEST for an empty text, PROMPT_WITHOUT_REGION for a <PromptN> with N >= count.
         """
@@ -141,32 +146,32 @@ class PromptBuilder:
         return self._user_ids(blank_line + text.strip(), count) + self._end_of_turn()
 
     def next_turn(self, text: str, count: int) -> list[int]:
-        """Ids that follow an answer when the user goes on: the answer's end, the user's turn and its end.
+        """Ids that follow an answer in a conversation: the answer's end token, the user's text and the end of the turn.
 
-        Raises as `question` does.
+        Raises GarError as `question` does.
         """
         if not text.strip():
             raise GarError(ErrorCode.INVALID_REQUEST, "expected a question, got an empty text")
-        found = self._control.search(self._format.after_text)
-        end = found[0] if found else ""
-        # What stands between the system's turn, if there is one, and the user's text.
+        match = self._control.search(self._format.after_text)
+        end = match[0] if match else ""
+        # The part of the format between the end of the system's turn, if there is one, and the user's text.
         opening = self._format.before_image.rpartition(end)[2] if end else self._format.before_image
         ids = [id for id in self._template_ids(end + opening) if id != self._tokens.bos]
         return ids + self._user_ids(text.strip(), count) + self._end_of_turn()
 
     def caption_request(self) -> list[int]:
-        """Ids that follow a "caption" or "video" prefix to have the region described."""
+        """Ids that follow a "caption" or "video" prefix and ask for a description."""
         return self._user_ids(_CAPTION_REQUEST, 0) + self._end_of_turn()
 
     def choice(self, text: str, count: int | None = None) -> list[int]:
-        """Ids of an answer, without the end token; may name the first `count` prompts (all by default)."""
+        """Ids of an answer without the end token. count: number of prompts that it may name, None for all."""
         return self._user_ids(text, self.max_regions if count is None else count)
 
     def choices(self, texts: Sequence[str], count: int) -> list[list[int]]:
-        """Ids of each answer of a closed question about `count` regions, as `choice` gives them.
+        """Ids of each choice of a closed question about `count` regions, without the end token.
 
-        Raises GarError INVALID_REQUEST unless they are two or more, none empty, all different without surrounding
-        space; PROMPT_WITHOUT_REGION as `question` does.
+        Raises GarError INVALID_REQUEST unless there are two or more choices, which are not empty and differ without
+        surrounding space; PROMPT_WITHOUT_REGION for a <PromptN> with N >= count.
         """
         stripped = [text.strip() for text in texts]
         if len(stripped) < 2 or not all(stripped) or len(set(stripped)) != len(stripped):
@@ -176,27 +181,27 @@ class PromptBuilder:
         return [self.choice(text, count) for text in stripped]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of generated ids: control tokens are dropped, <PromptN> stays."""
+        """Text of generated ids without control tokens, except for <PromptN>."""
         return str(
             self._tokenizer.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
         ).strip()
 
     def text_stream(self) -> TextStream:
-        """Decodes ids one after another to the text that `decode` gives for all of them."""
+        """A decoder that takes one id after another; its pieces joined are the text that `decode` gives for all ids."""
         return TextStream(self._tokenizer, self._silent)
 
     def _end_of_turn(self) -> list[int]:
         return self._template_ids(self._format.after_text)
 
     def _template_ids(self, text: str) -> list[int]:
-        """Ids of a text of ours, in which control tokens are meant."""
+        """Ids of a text from the prompt format, in which the names of control tokens stand for these tokens."""
         ids: list[int] = []
         for piece in self._control.split(text):
             ids += [self._control_ids[piece]] if piece in self._control_ids else self._plain_ids(piece)
         return ids
 
     def _user_ids(self, text: str, count: int) -> list[int]:
-        """Ids of a user's text, in which nothing but <Prompt0>.. of the `count` regions is a control token."""
+        """Ids of a user's text, in which <Prompt0>.. of the `count` regions are the only control tokens."""
         ids: list[int] = []
         start = 0
         for match in _REFERENCE.finditer(text):

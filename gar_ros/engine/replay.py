@@ -1,7 +1,7 @@
-"""Feature replay: which places of the merged feature map a region's replay tokens read.
+"""Feature replay: RoI align from the merged feature map of all tiles to a region's replay tokens.
 
-RoI align (sampling ratio 2, aligned, as in torchvision) separates into one bilinear weight matrix for each axis, so
-the graph is two matrix products and the box convention stays on the host.
+RoI align (sampling ratio 2, aligned, as in torchvision) separates into one matrix of bilinear weights for each axis.
+They are computed here, so the graph is two matrix products and knows nothing of how boxes are written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RELEASED_SECOND_SCALE = 1 / 28  # modeling_gar.py scales boxes that are in feat
 
 
 def region_boxes(regions: Sequence[Region]) -> NDArray[np.float64]:
-    """Boxes (R, 4) as x0, y0, x1, y1 in 0..1 of R regions.
+    """Boxes (R, 4) of R regions: x0, y0, x1, y1 as fractions of the image's width and height.
 
     Inclusive as in the released code: [first, last] pixel / image size, without + 1, so a region one pixel wide has
     no width.
@@ -36,17 +36,18 @@ def _inclusive_box(region: Region) -> tuple[float, float, float, float]:
 
 
 def mask_boxes(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-    """As `region_boxes`, of R masks (H, W) that are no regions yet. Raises GarError EMPTY_MASK."""
+    """Boxes (R, 4) as `region_boxes` gives them, of R masks (H, W). Raises GarError EMPTY_MASK."""
     return region_boxes([Region.from_mask(str(number), mask) for number, mask in enumerate(masks)])
 
 
 def replay_weights(
     boxes: NDArray[np.floating], grid: Grid, tokens_per_side: int, convention: RoiConvention
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bilinear weights `wy` (R, g, g * tiles_h) and `wx` (R, g, g * tiles_w), float32, of R normalised boxes (R, 4).
+    """Bilinear weights `wy` (R, g, g * tiles_h) and `wx` (R, g, g * tiles_w), float32, of R boxes of `region_boxes`.
 
-    g is `tokens_per_side`: of a tile on the merged map, and of the replay grid. Convention "released" scales the boxes
-    by 1/28 a second time, as the released weights were trained; "correct" does not.
+    tokens_per_side: g, the number of cells along a side of a tile on the merged map, and of a region's replay grid.
+    convention: "released" scales the boxes by 1/28 a second time, as the released weights were trained with; "correct"
+    does not.
     """
     corners = np.asarray(boxes, np.float64)
     tiles_w, tiles_h = grid
@@ -59,12 +60,12 @@ def replay_weights(
 def _axis_weights(
     low: NDArray[np.float64], high: NDArray[np.float64], bins: int, cells: int, scale: float
 ) -> NDArray[np.float32]:
-    """(R, bins, cells): how much of each cell each bin between `low` and `high` (both (R,), 0..1) reads."""
+    """Weights (R, bins, cells) float32 of each cell in each bin between `low` and `high`, both (R,) in 0..1."""
     start, end = low * cells * scale, high * cells * scale
     steps = (np.arange(bins * _SAMPLES) + 0.5) / (bins * _SAMPLES)
     # Cell i covers i..i+1, its value sits at i + 0.5: hence the half cell that "aligned" subtracts.
-    at = start[:, None] + (end - start)[:, None] * steps - 0.5
-    at = np.clip(at, 0, cells - 1)
-    samples = np.maximum(0, 1 - np.abs(at[:, :, None] - np.arange(cells)))
+    points = start[:, None] + (end - start)[:, None] * steps - 0.5
+    points = np.clip(points, 0, cells - 1)
+    samples = np.maximum(0, 1 - np.abs(points[:, :, None] - np.arange(cells)))
     weights: NDArray[np.float32] = samples.reshape(len(low), bins, _SAMPLES, cells).mean(2).astype(np.float32)
     return weights

@@ -1,8 +1,8 @@
-"""Resizing with torch's numbers, without torch: the released tiles to the last grey level.
+"""Resizes images as torch does, to the last grey level, without torch.
 
-torch computes the antialiased bicubic in float32. Rounded to grey levels, another order of the same sums differs where
-the value lies nearly halfway between two levels (up to 0.07 % of the released tiles' values, with Pillow), so just
-those values are computed again in torch's order (aten/src/ATen/native/cpu/UpSampleKernel.cpp in its x86-64 builds).
+torch computes the antialiased bicubic in float32. The same sums in another order round to another grey level where the
+value is nearly halfway between two levels (up to 0.07 % of the released tiles' values, with Pillow). Only these values
+are computed again in torch's order (aten/src/ATen/native/cpu/UpSampleKernel.cpp in its x86-64 builds).
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _BATCH = 1 << 15  # values computed again at a time, to bound memory
 
 
 class _Taps(NamedTuple):
-    """Which source pixels an axis' output pixels read."""
+    """The source pixels that each output pixel of an axis is a weighted sum of."""
 
-    source: NDArray[np.int64]  # (size_out, most taps)
-    weights: Float  # (size_out, most taps), 0 beyond those used
-    used: NDArray[np.int64]  # (size_out,) taps
+    source: NDArray[np.int64]  # (size_out, max_taps)
+    weights: Float  # (size_out, max_taps), 0 beyond the number used
+    used: NDArray[np.int64]  # (size_out,), number of taps
 
 
 def bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Antialiased bicubic (a = -0.5) of an (H, W, 3) uint8 image to (3, height, width) uint8, as torchvision's."""
+    """An (H, W, 3) uint8 image resized to (3, height, width) uint8 by torchvision's antialiased bicubic (a = -0.5)."""
     columns, rows = _taps(image.shape[1], width), _taps(image.shape[0], height)
     narrowed = _resize_first_axis(image.transpose(1, 0, 2), columns)
     values = _resize_first_axis(narrowed.transpose(1, 0, 2), rows)
     halfway = np.flatnonzero(np.abs(values - np.floor(values) - 0.5) < _NEARLY_HALF)
     for start in range(0, len(halfway), _BATCH):
-        places = halfway[start : start + _BATCH]
-        values.reshape(-1)[places] = _torch_values(image, columns, rows, places)
+        indexes = halfway[start : start + _BATCH]
+        values.reshape(-1)[indexes] = _torch_values(image, columns, rows, indexes)
     rounded: NDArray[np.uint8] = np.rint(values.clip(0, 255)).astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(rounded, 2, 0))
 
 
 def _resize_first_axis(pixels: NDArray[np.uint8] | Float, taps: _Taps) -> Float:
-    """(n, m, 3) to (size_out, m, 3) float32."""
+    """Pixels (n, m, 3) resized along the first axis to (size_out, m, 3) float32."""
     flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
     total = np.zeros((len(taps.source), flat.shape[1]), np.float32)
     term = np.empty_like(total)
@@ -52,9 +52,9 @@ def _resize_first_axis(pixels: NDArray[np.uint8] | Float, taps: _Taps) -> Float:
     return total.reshape(len(total), *pixels.shape[1:])
 
 
-def _torch_values(image: NDArray[np.uint8], columns: _Taps, rows: _Taps, places: NDArray[np.int64]) -> Float:
-    """torch's values (K,) at flat places (K,) of the result (height, width, 3): along rows first, then down."""
-    row, column, channel = np.unravel_index(places, (len(rows.used), len(columns.used), image.shape[2]))
+def _torch_values(image: NDArray[np.uint8], columns: _Taps, rows: _Taps, indexes: NDArray[np.int64]) -> Float:
+    """torch's values (K,) at flat indexes (K,) of the result (height, width, 3): along rows first, then columns."""
+    row, column, channel = np.unravel_index(indexes, (len(rows.used), len(columns.used), image.shape[2]))
     patches = image[rows.source[row][:, :, None], columns.source[column][:, None, :], channel[:, None, None]]
     along_rows = _sum_of_taps(
         patches.astype(np.float32), columns.weights[column][:, None], columns.used[column][:, None]
@@ -63,7 +63,7 @@ def _torch_values(image: NDArray[np.uint8], columns: _Taps, rows: _Taps, places:
 
 
 def _taps(size_in: int, size_out: int) -> _Taps:
-    """Every step rounded to float32 or kept in double as in torch."""
+    """The taps of an axis, each step of their computation in float32 or double as in torch."""
     scale = float(np.float32(size_in) / np.float32(size_out))
     support = np.float32(_SUPPORT * max(scale, 1.0))
     sharpness = float(np.float32(1 / max(scale, 1.0)))
@@ -71,13 +71,13 @@ def _taps(size_in: int, size_out: int) -> _Taps:
     first = np.maximum(((center - support).astype(np.float64) + 0.5).astype(np.int64), 0)
     end = np.minimum(((center + support).astype(np.float64) + 0.5).astype(np.int64), size_in)
     used = end - first
-    place = np.arange(used.max())
-    source = first[:, None] + place
+    taps = np.arange(used.max())
+    source = first[:, None] + taps
     distance = (source.astype(np.float32) - center[:, None]).astype(np.float64) + 0.5
     weights = _cubic(np.abs((distance * sharpness).astype(np.float32)))
-    weights[place >= used[:, None]] = 0
+    weights[taps >= used[:, None]] = 0
     total = np.zeros(size_out, np.float32)
-    for tap in place:
+    for tap in taps:
         total += weights[:, tap]
     return _Taps(source.clip(max=size_in - 1), weights / total[:, None], used)
 
@@ -107,7 +107,7 @@ def _fused(a: Float | np.float32, b: Float, c: Float | np.float32) -> Float:
 
 
 def nearest(canvas: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Nearest-neighbour of an (H, W) image to (height, width)."""
+    """An (H, W) image resized to (height, width) by its nearest neighbours."""
     return canvas[np.ix_(nearest_index(canvas.shape[0], height), nearest_index(canvas.shape[1], width))]
 
 

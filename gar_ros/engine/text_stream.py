@@ -1,4 +1,4 @@
-"""Text while its tokens are generated: decoded a token at a time, not from the beginning for each."""
+"""Incremental decoding of text: each token costs the same, however long the text is by then."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Result = TypeVar("Result")
 
 
 class TextStream:
-    """Decodes tokens one after another. The pieces joined are the text of all tokens without surrounding space."""
+    """Decodes tokens one after another. Its pieces joined are the text of all tokens without surrounding space."""
 
     def __init__(self, tokenizer: Tokenizer, silent: Collection[int]) -> None:
-        """silent: ids of control tokens that are no part of a text."""
+        """silent: ids of the control tokens that are left out of the text."""
         self._tokenizer, self._silent = tokenizer, silent
         self._decoder = DecodeStream(skip_special_tokens=False)
-        self._undecoded: list[int] = []  # bytes of a character that isn't complete
-        self._space = ""  # held back: at the end of a text it is dropped
+        self._undecoded: list[int] = []  # tokens of a character that isn't complete
+        self._space = ""  # trailing space, held back because it is dropped at the end of a text
         self._begun = False
 
     def add(self, token: int) -> str:
-        """What the token adds to the text; empty while a character is incomplete."""
+        """The text that a token adds; empty while a character is incomplete."""
         if token in self._silent:
             return ""
         self._undecoded.append(token)
@@ -34,7 +34,7 @@ class TextStream:
         return self._without_outer_space(piece)
 
     def end(self) -> str:
-        """What remains after the last token: replacement characters for bytes that are no character."""
+        """The text that remains after the last token: replacement characters for bytes that are no character."""
         return self._without_outer_space(self._tokenizer.decode(self._undecoded, skip_special_tokens=False))
 
     def _without_outer_space(self, piece: str) -> str:
@@ -48,7 +48,7 @@ class TextStream:
 
 
 def run_to_end(steps: Generator[Any, None, Result]) -> Result:
-    """What a generator returns, its items left aside."""
+    """The return value of a generator, whose items are dropped."""
     while True:
         try:
             next(steps)

@@ -1,6 +1,6 @@
-"""From an image and its regions' masks to the tiles that the vision graph reads.
+"""Cuts an image and its regions' masks into the tiles that the vision graph reads.
 
-The arrangement is Perception-LM's (transformers, image_processing_perception_lm_fast.py).
+The rule for the tile grid is Perception-LM's (transformers, image_processing_perception_lm_fast.py).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Grid = tuple[int, int]
 
 
 def tile_grid(width: int, height: int, max_tiles: int, tile: int) -> Grid:
-    """Arrangement of at most `max_tiles` tiles of `tile` pixels for an image of width x height pixels.
+    """The tile grid of at most `max_tiles` tiles of `tile` x `tile` pixels for an image of width x height pixels.
 
-    Among the canvases that hold the whole image, the one on which its shorter side becomes longest (the last of
-    equals); when none holds it, the largest canvas of the nearest aspect ratio that is not beyond the image's.
+    Among the grids that hold the whole image it is the one on which the image's shorter side becomes longest (the last
+    of equals). When none holds it, it is the largest grid of the nearest aspect ratio that is not beyond the image's.
     """
     if max_tiles == 1:
         return 1, 1
@@ -60,7 +60,7 @@ def _shorter_side(width: int, height: int, canvas_w: int, canvas_h: int) -> int:
 
 
 def tile_pixels(image: NDArray[np.uint8], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.uint8]:
-    """Tiles (T, 3, tile, tile) uint8 of an RGB image (H, W, 3) uint8: the thumbnail first, then row-major."""
+    """Tiles (T, 3, tile, tile) uint8 of an RGB image (H, W, 3) uint8: the thumbnail, then the grid row by row."""
     tiles_w, tiles_h = grid
     tiles = _split(bicubic(image, tiles_w * tile, tiles_h * tile), grid)
     if not thumbnail:
@@ -70,7 +70,7 @@ def tile_pixels(image: NDArray[np.uint8], grid: Grid, tile: int, thumbnail: bool
 
 
 def _split(planes: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """(C, tiles_h * tile, tiles_w * tile) into row-major tiles (tiles_h * tiles_w, C, tile, tile)."""
+    """Tiles (tiles_h * tiles_w, C, tile, tile), row by row, of planes (C, tiles_h * tile, tiles_w * tile)."""
     tiles_w, tiles_h = grid
     channels, height, width = planes.shape
     cut = planes.reshape(channels, tiles_h, height // tiles_h, tiles_w, width // tiles_w)
@@ -85,10 +85,10 @@ def mask_ids(
     thumbnail: bool = True,
     none: int = 5,
 ) -> NDArray[np.uint8]:
-    """Prompt id of every pixel of every tile: (T, tile, tile) uint8, `none` outside all masks.
+    """Prompt numbers (T, tile, tile) uint8 of every pixel of every tile, `none` outside all masks.
 
-    masks: at least one (H, W) bool; `prompt_numbers` are their prompts. Where masks overlap the earlier one wins, as
-    in the released code. The model sees only `ids != none`.
+    masks: one or more, (H, W) bool. prompt_numbers: the number of each mask. Where masks overlap the earlier one wins,
+    as in the released code. The model reads only whether a pixel's number is `none`.
     """
     canvas = np.full(masks[0].shape, none, np.uint8)
     for mask, number in reversed(list(zip(masks, prompt_numbers, strict=True))):
@@ -101,7 +101,10 @@ def mask_ids(
 
 
 def prompted(masks: Sequence[NDArray[np.bool_]], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.bool_]:
-    """What the model sees of the masks: their union in every tile, (T, tile, tile) bool. masks: as for `mask_ids`."""
+    """The union of the masks in every tile, (T, tile, tile) bool, which is all that the model reads of them.
+
+    masks: one or more, (H, W) bool.
+    """
     outside = len(masks)
     return mask_ids(masks, range(outside), grid, tile, thumbnail, none=outside) != outside
 
@@ -109,7 +112,7 @@ def prompted(masks: Sequence[NDArray[np.bool_]], grid: Grid, tile: int, thumbnai
 def normalise(
     pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """(T, 3, tile, tile) uint8 to float32 model input; mean and std are those of pixels scaled to 0..1."""
+    """Model input (T, 3, tile, tile) float32 from uint8 pixels. mean, std: of channels scaled to 0..1."""
     shift = np.asarray(mean, np.float32).reshape(3, 1, 1) * np.float32(255)
     scale = np.asarray(std, np.float32).reshape(3, 1, 1) * np.float32(255)
     values: NDArray[np.float32] = (pixels.astype(np.float32) - shift) / scale

@@ -1,1 +1,1 @@
-"""Where regions are in space, from depth images or organised point clouds; no ROS."""
+"""Where regions are in space, from depth images or organised point clouds. No ROS."""

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from gar_ros.errors import ErrorCode, GarError
 
 DISTORTIONS = ("", "plumb_bob", "rational_polynomial", "equidistant")
-"""Models of sensor_msgs/distortion_models.hpp that OpenCV undoes."""
+"""Names of distortion models (sensor_msgs/distortion_models.hpp) that OpenCV can undo; "" is none."""
 
 
 @dataclass(frozen=True, eq=False)
 class CameraModel:
-    """matrix: K (3, 3) in pixels of an image of `size`. distortion: coefficients of `model`, empty for none.
+    """A calibrated pinhole camera.
 
-    size: (width, height) in pixels.
+    matrix: K (3, 3), pixels. distortion: coefficients of `model`, empty for none. model: one of `DISTORTIONS`. size:
+    (width, height) in pixels of the images that it was calibrated for.
     """
 
     matrix: NDArray[np.float64]
@@ -32,20 +33,21 @@ class CameraModel:
             raise GarError(
                 ErrorCode.INVALID_REQUEST,
                 f"camera_info: expected focal lengths and an image size above 0, got fx {self.matrix.flat[0]:g}, "
-                f"fy {self.matrix.flat[4]:g}, {self.size[0]}x{self.size[1]} px",
+                f"fy {self.matrix.flat[4]:g}, {self.size[0]}x{self.size[1]} px: calibrate the camera",
             )
         if self.model not in DISTORTIONS:
             raise GarError(
                 ErrorCode.INVALID_REQUEST,
-                f"camera_info: expected a distortion model {', '.join(DISTORTIONS[1:])}, got '{self.model}'",
+                f"camera_info: expected one of the distortion models {', '.join(DISTORTIONS[1:])}, got '{self.model}'",
             )
 
     def rays(
         self, columns: NDArray[np.integer], rows: NDArray[np.integer], size: tuple[int, int]
     ) -> NDArray[np.float64]:
-        """Directions (N, 2), x / z and y / z in the optical frame, of N pixels of an image of `size` (width, height).
+        """Directions (N, 2), x / z and y / z in the optical frame, of pixels with these columns and rows, (N,) each.
 
-        An image of another size than calibrated is taken for the same view, scaled.
+        size: (width, height) in pixels of their image. An image of another size than the calibrated one is taken for a
+        scaled view.
         """
         scale = np.array([self.size[0] / size[0], self.size[1] / size[1]])
         # Pixel i covers i - 0.5 .. i + 0.5, so it is the picture's edge, not pixel 0, that stays in place.

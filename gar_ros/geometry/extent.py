@@ -1,4 +1,4 @@
-"""A region's place in space: robust centroid and box of its seen surface."""
+"""A region's place in space: the centroid and the box of its visible surface, robust against wrong depth."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _UNKNOWN: Vec3 = (float("nan"),) * 3
 
 MIN_POINTS = 8
 MIN_SHARE = 0.1
-"""Of a region's pixels that must have a depth: a few on glass or at an edge say nothing about the rest."""
+"""Least share of a region's pixels with a depth: a few on glass or at an edge say nothing about the rest."""
 _PERCENTILES = (1.0, 99.0)
-_SPREADS = 3.0  # standard deviations, estimated by the median absolute deviation
+_MAX_SIGMAS = 3.0  # standard deviations, estimated by the median absolute deviation
 _SIGMA_PER_MAD = 1.4826
-_MIN_DEPTH_SPREAD = 0.02  # metres around the median that are never cut off: a flat object has no spread
+_MIN_DEPTH_SPREAD = 0.02  # metres around the median in which no point is an outlier: a flat object has no spread
 _EDGE = 1  # pixels at a mask's rim, where sensors mix object and background
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Seen surface of one region in a frame, metres; all NaN and 0 points when it is not known.
+    """The visible surface of one region in the frame `frame_id`, metres. What the sensor doesn't see is not guessed.
 
-    centroid: mean of the surface points. low, high: corners of their box along the frame's axes. It is what the sensor
-    saw: an object's far side is not guessed.
+    stamp_ns: of the depth measurement, nanoseconds. centroid: mean of the surface points. low, high: opposite corners
+    of their box along the frame's axes. points: number of surface points. Unknown: 0 points, all else NaN.
     """
 
     frame_id: str
@@ -40,23 +40,23 @@ class Extent:
 
     @property
     def known(self) -> bool:
-        """Whether there was depth enough."""
+        """Whether there was enough depth."""
         return self.points > 0
 
     @property
     def centre(self) -> Vec3:
-        """Of the box."""
+        """Centre of the box."""
         return _vec3((np.array(self.low) + self.high) / 2)
 
     @property
     def size(self) -> Vec3:
-        """Edges of the box."""
+        """Lengths of the box's edges."""
         return _vec3(np.subtract(self.high, self.low))
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """From a surface's frame to `frame_id`: rotation (3, 3), translation (3,) in metres."""
+    """A surface's pose in the frame `frame_id`. rotation: (3, 3). translation: (3,), metres."""
 
     frame_id: str
     rotation: NDArray[np.float64]
@@ -64,9 +64,9 @@ class Pose:
 
 
 def region_extent(mask: NDArray[np.bool_], surface: Surface, pose: Pose | None = None) -> Extent:
-    """Extent of a mask (H, W) of the image that belongs to the surface, in the surface's frame or in `pose`'s.
+    """Extent of a region by its mask (H, W), in the frame of `pose`, or without one in the surface's frame.
 
-    Raises GarError INVALID_REQUEST when mask and surface show different views.
+    Raises GarError INVALID_REQUEST when the mask's image and the surface show different views.
     """
     points = surface_points(mask, surface)
     unknown = Extent(pose.frame_id if pose else surface.frame_id, surface.stamp_ns)
@@ -79,15 +79,19 @@ def region_extent(mask: NDArray[np.bool_], surface: Surface, pose: Pose | None =
 
 
 def surface_points(mask: NDArray[np.bool_], surface: Surface) -> NDArray[np.float64]:
-    """Points (N, 3) of a mask without those of its rim and of what shines through it; none when too few are known."""
+    """Surface points (N, 3) of a mask (H, W), metres in the surface's frame; N is 0 when too few are known.
+
+    Points at the mask's rim and outliers in depth, such as what is seen through glass, are left out.
+    Raises GarError as `region_extent` does.
+    """
     inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * _EDGE + 1,) * 2, np.uint8), borderValue=1).astype(bool)
-    # A thin region has little but its rim.
+    # A thin region has hardly any pixels besides its rim.
     points, pixels = surface.points(inner if inner.sum() >= MIN_POINTS else mask)
     if len(points) < max(MIN_POINTS, MIN_SHARE * pixels):
         return np.empty((0, 3))
     depth = points[:, 2]
-    away = np.abs(depth - np.median(depth))
-    return points[away <= max(_MIN_DEPTH_SPREAD, _SPREADS * _SIGMA_PER_MAD * float(np.median(away)))]
+    deviation = np.abs(depth - np.median(depth))
+    return points[deviation <= max(_MIN_DEPTH_SPREAD, _MAX_SIGMAS * _SIGMA_PER_MAD * float(np.median(deviation)))]
 
 
 def _vec3(values: NDArray[np.floating]) -> Vec3:

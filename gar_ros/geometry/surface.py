@@ -1,4 +1,4 @@
-"""What a depth sensor saw: points on the visible surfaces, for any mask of the image."""
+"""Depth measurements: points on the visible surfaces, for any mask of the image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.camera import CameraModel
 
 _SAME_VIEW = 0.01
-"""Relative difference of aspect ratios up to which a depth image is taken for a scaled view of the image."""
+"""Largest relative difference of aspect ratios at which a depth image is taken for a scaled view of the image."""
 
 
 class Surface(Protocol):
-    """Seen surfaces at one time. stamp_ns: nanoseconds. frame_id: the frame of the points."""
+    """The visible surfaces at one time. stamp_ns: nanoseconds. frame_id: the optical frame of the points."""
 
     @property
     def stamp_ns(self) -> int: ...
@@ -28,17 +28,18 @@ class Surface(Protocol):
     def frame_id(self) -> str: ...
 
     def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
-        """(points (N, 3) in metres where something was measured, number of the sensor's pixels inside the mask).
+        """The measured points (N, 3) inside a mask, metres, and the number of the sensor's pixels inside it.
 
-        mask: (H, W) of the colour image. Raises GarError INVALID_REQUEST when that shows another view.
+        mask: (H, W) of the colour image. Raises GarError INVALID_REQUEST when the image shows another view.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class DepthSurface:
-    """A depth image registered to the colour image.
+    """A depth image that is registered to the colour image. See Surface.
 
-    load_metres: gives float32 (H, W), metres along the optical axis; NaN, infinite or not above 0 where unknown.
+    load_metres: converts the message to (H, W) float32, metres along the optical axis; unknown where it is NaN,
+    infinite or not above 0. camera: of the depth image.
     """
 
     stamp_ns: int
@@ -48,7 +49,7 @@ class DepthSurface:
 
     @cached_property
     def metres(self) -> NDArray[np.float32]:
-        """float32 (H, W)."""
+        """Depth (H, W) float32, see `load_metres`."""
         return self.load_metres()
 
     def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
@@ -63,7 +64,10 @@ class DepthSurface:
 
 @dataclass(frozen=True, eq=False)
 class CloudSurface:
-    """An organised point cloud. load_points: gives float32 (H, W, 3), metres; not finite where unknown."""
+    """An organised point cloud. See Surface.
+
+    load_points: converts the message to (H, W, 3) float32, metres; not finite where unknown.
+    """
 
     stamp_ns: int
     frame_id: str
@@ -71,7 +75,7 @@ class CloudSurface:
 
     @cached_property
     def grid(self) -> NDArray[np.float32]:
-        """float32 (H, W, 3)."""
+        """Points (H, W, 3) float32, see `load_points`."""
         return self.load_points()
 
     def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
@@ -82,7 +86,10 @@ class CloudSurface:
 
 
 def fitted(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask on the grid of a sensor of `size` (width, height). Raises GarError INVALID_REQUEST for another view."""
+    """A mask (H, W) resized to a sensor of `size` (width, height) in pixels.
+
+    Raises GarError INVALID_REQUEST when the aspect ratios differ.
+    """
     height, width = mask.shape
     if (width, height) == size:
         return mask

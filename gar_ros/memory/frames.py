@@ -84,6 +84,6 @@ class FrameMemory:
 
 
 def _put(frames: deque[Frame], frame: Frame) -> None:
-    for same in [other for other in frames if other.stamp_ns == frame.stamp_ns]:
-        frames.remove(same)
+    for replaced in [kept for kept in frames if kept.stamp_ns == frame.stamp_ns]:
+        frames.remove(replaced)
     frames.append(frame)

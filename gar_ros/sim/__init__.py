@@ -2,5 +2,5 @@
 
 import os
 
-# MuJoCo chooses its OpenGL backend when it is first imported; EGL renders without a display. The user's value wins.
+# MuJoCo reads this when it is first imported; EGL renders without a display. A value that the user has set is kept.
 os.environ.setdefault("MUJOCO_GL", "egl")

@@ -1,4 +1,4 @@
-"""Which objects meet: gaps between surfaces, and what stands on or in what."""
+"""Contacts between objects: gaps between surfaces, what stands on something, what is inside something."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gar_ros.sim.world import World
 
 YES, NO, UNCLEAR = 1, 0, -1
 
-_LEVEL = 0.002  # metres between a thing and what it stands on
+_LEVEL = 0.002  # metres between an object and what it stands on, at most
 _SUNK = 0.3  # part of a vessel's height that something inside must reach below the rim
 
 _thread = threading.local()
 
 
 def world_of_this_thread() -> World:
-    """The model used to measure gaps, made once a thread."""
+    """The calling thread's model for measuring gaps, made at the first call."""
     if not hasattr(_thread, "world"):
         _thread.world = World()
     world: World = _thread.world
@@ -30,7 +30,10 @@ def world_of_this_thread() -> World:
 
 
 def gaps_between(objects: Sequence[SceneObject], limit: float) -> NDArray[np.float64]:
-    """Distances (n, n) between surfaces, metres, negative where objects overlap; from `limit` on only lower bounds."""
+    """Distances (n, n) between the surfaces of n objects, metres, negative where they overlap.
+
+    Distances of `limit` or more are only lower bounds.
+    """
     world = world_of_this_thread()
     world.set_objects(objects)
     gaps = np.full((len(objects), len(objects)), np.inf)
@@ -41,7 +44,7 @@ def gaps_between(objects: Sequence[SceneObject], limit: float) -> NDArray[np.flo
 
 
 def is_base(item: SceneObject) -> bool:
-    """Whether something can stand on it."""
+    """Whether something can stand on the object."""
     return item.shape in ("box", "cylinder") and is_upright(item)
 
 
@@ -70,6 +73,6 @@ def rests_in(item: SceneObject, vessel: SceneObject) -> int:
     return YES if sunk and is_upright(vessel) and offset <= 0.6 * opening(vessel)[1] else UNCLEAR
 
 
-def _offset(one: SceneObject, two: SceneObject) -> float:
-    """Level distance between centres, metres."""
-    return math.dist(one.position[:2], two.position[:2])
+def _offset(first: SceneObject, second: SceneObject) -> float:
+    """Horizontal distance between centres, metres."""
+    return math.dist(first.position[:2], second.position[:2])

@@ -22,7 +22,7 @@ _TABLE_RGB: tuple[Vec3, ...] = (
 
 
 def random_scene(seed: int | np.random.Generator, count: tuple[int, int] = (3, 8)) -> Scene:
-    """A scene from a seed, the same each time. count: fewest and most objects, both counted in.
+    """The scene of a seed, the same each time. count: fewest and most objects, inclusive.
 
     Raises ValueError for a count outside 1..MAX_OBJECTS.
     """
@@ -43,7 +43,7 @@ def random_scene(seed: int | np.random.Generator, count: tuple[int, int] = (3, 8
 
 
 def in_view(camera: Camera, objects: tuple[SceneObject, ...]) -> bool:
-    """Whether every object is whole in a 4:3 picture."""
+    """Whether every object is entirely inside a 4:3 picture."""
     centres = camera.to_optical(np.array([item.position for item in objects]))
     intrinsics = camera.intrinsics(640, 480)
     margin = intrinsics[0, 0] * np.array([reach(item) for item in objects]) / centres[:, 2] + 4
@@ -61,7 +61,7 @@ def _random_objects(rng: np.random.Generator, count: int) -> tuple[SceneObject, 
 
 
 def _random_camera(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -> Camera:
-    """As close as shows every object whole, but not closer than 0.5 m."""
+    """A camera as close as it can be with every object in view, but not closer than 0.5 m."""
     positions = np.array([item.position for item in objects])
     target = (positions.min(0) + positions.max(0)) / 2 + np.array([*rng.uniform(-0.015, 0.015, 2), 0.0])
     azimuth, elevation = rng.uniform(-0.6, 0.6), math.radians(rng.uniform(30, 60))
@@ -76,6 +76,6 @@ def _random_camera(rng: np.random.Generator, objects: tuple[SceneObject, ...]) -
 
 
 def _random_light(rng: np.random.Generator, low: float, high: float) -> Light:
-    """A light above the table, of strength `low` to `high`."""
+    """A light above the table with a strength in low..high."""
     position = (float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-1.2, 0.5)), float(rng.uniform(1.0, 2.0)))
     return Light(position, to_vec3(rng.uniform(low, high) * rng.uniform(0.92, 1.05, 3)))

@@ -1,4 +1,4 @@
-"""Random objects and where they stand: free, touching, on top of and inside one another, without overlap."""
+"""Random objects and their positions: free, touching, on top of or inside one another, never overlapping."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _LENGTH = {"ball": (1.0, 1.0), "cylinder": (1.05, 1.5), "capsule": (2.0, 2.4), "
 _LYING = {"capsule": 0.75, "cylinder": 0.2}  # probability
 _TRIES = 40
 
-Place = Callable[[SceneObject, int], "SceneObject | None"]
+Placement = Callable[[SceneObject, int], "SceneObject | None"]
+"""Called with an object and the index of another one. Returns the object at a position, or None without a position."""
 
 
 def make_object(
     rng: np.random.Generator, shape: str, colour: str, size: str, finish: str, lying: bool = False
 ) -> SceneObject:
-    """An object with random proportions, shade and yaw, at the origin. lying: its axis is level."""
+    """An object with random proportions, shade and yaw, at the origin. lying: whether its axis is horizontal."""
     length = (1.0, 1.0, rng.uniform(*_LENGTH[shape])) if shape in _LENGTH else rng.uniform(0.82, 1.2, 3)
     extents = np.array(length)
     dimensions = extents * rng.uniform(*_SIZE_RANGE[size]) / extents.prod() ** (1 / 3)
@@ -54,24 +55,24 @@ def vary(rng: np.random.Generator, rgb: Vec3) -> Vec3:
 
 
 class Layout:
-    """Objects put down one after another."""
+    """Objects that are put on the table one after another."""
 
     def __init__(self, rng: np.random.Generator, spread: float) -> None:
-        """spread: half width of the area along x, metres; along y three quarters of it."""
+        """spread: half the width of the area along x, metres; along y the area is three quarters as wide."""
         self.objects: list[SceneObject] = []
         self._rng, self._spread = rng, spread
-        self._taken: set[int] = set()  # indexes that nothing more goes on or into
+        self._taken: set[int] = set()  # indexes of objects on or into which nothing more is put
         self._world = world_of_this_thread()
         self._world.set_objects([])
 
     def add(self) -> bool:
-        """Adds one object; False when no place was found."""
+        """Adds one object; False when no position was found."""
         rng, roll = self._rng, self._rng.random()
         free = [(i, item) for i, item in enumerate(self.objects) if i not in self._taken]
         vessels = [i for i, item in free if item.shape == "bowl" and item.size == "large"]
         bases = [i for i, item in free if is_base(item)]
         if vessels and roll < 0.7:
-            return self._put(self._draw(size="small", but="bowl"), self._inside, int(rng.choice(vessels)))
+            return self._put(self._draw(size="small", excluded="bowl"), self._inside, int(rng.choice(vessels)))
         if bases and roll < 0.4:
             base = int(rng.choice(bases))
             return self._put(self._draw(size=self._size_on(self.objects[base])), self._on_top, base)
@@ -86,21 +87,21 @@ class Layout:
     def _size_on(self, base: SceneObject) -> str | None:
         return "small" if base.size == "small" or self._rng.random() < 0.6 else None
 
-    def _draw(self, size: str | None = None, but: str | None = None) -> SceneObject:
-        """Random attributes, some those of another object so that equal pairs are common. but: a shape not wanted."""
+    def _draw(self, size: str | None = None, excluded: str | None = None) -> SceneObject:
+        """A random object, often like an earlier one so that equal pairs are common. excluded: a shape to avoid."""
         rng = self._rng
         like = self.objects[rng.integers(len(self.objects))] if self.objects else None
         colour = like.colour if like and rng.random() < 0.2 else str(rng.choice(COLOURS))
-        repeated = like is not None and rng.random() < 0.12 and like.shape != but
-        shape = like.shape if like and repeated else str(rng.choice([name for name in SHAPES if name != but]))
+        repeated = like is not None and rng.random() < 0.12 and like.shape != excluded
+        shape = like.shape if like and repeated else str(rng.choice([name for name in SHAPES if name != excluded]))
         lying = rng.random() < _LYING.get(shape, 0.0)
         return make_object(rng, shape, colour, size or self._size(), str(rng.choice(FINISHES)), lying)
 
-    def _put(self, item: SceneObject, place: Place, other: int) -> bool:
-        """Puts `item` where `place` says, if it is clear of everything but `other`."""
+    def _put(self, item: SceneObject, placement: Placement, other: int) -> bool:
+        """Adds `item` where `placement` puts it, clear of all objects but `other`; False when that fails."""
         slot = len(self.objects)
         for _ in range(_TRIES):
-            placed = place(item, other)
+            placed = placement(item, other)
             if placed is None or not self._in_area(placed):
                 continue
             self._world.set_object(slot, placed)
@@ -120,7 +121,7 @@ class Layout:
         return replace(item, position=(float(x), float(y), half_height(item)))
 
     def _beside(self, item: SceneObject, other: int) -> SceneObject | None:
-        """Standing on the table and touching `other`, which stands there too, from a random side."""
+        """`item` on the table, touching `other` on a random side; None when `other` doesn't stand on the table."""
         neighbour = self.objects[other]
         if neighbour.position[2] > half_height(neighbour) + CONTACT:
             return None
@@ -138,7 +139,7 @@ class Layout:
         return replace(item, position=(float(x), float(y), float(z)))
 
     def _inside(self, item: SceneObject, bowl: int) -> SceneObject | None:
-        """Let down into a bowl until it rests on it, well below the rim."""
+        """`item` let down into a bowl until it touches it; None when it ends too near the rim."""
         around = self.objects[bowl]
         x, y = around.position[:2] + self._rng.uniform(-0.2, 0.2, 2) * opening(around)[0]
         floor = around.position[2] - half_height(around)
@@ -150,7 +151,7 @@ class Layout:
     def _approach(
         self, item: SceneObject, other: int, start: NDArray[np.float64], direction: NDArray[np.float64], far: float
     ) -> SceneObject:
-        """The place nearest to `start` along `direction`, at most `far` metres on, where `item` is clear of `other`."""
+        """`item` moved from `start` along `direction`, at most `far` metres, until it is clear of `other`."""
         slot, low, high = len(self.objects), 0.0, far
         for _ in range(10):
             middle = (low + high) / 2

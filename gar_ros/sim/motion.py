@@ -1,4 +1,4 @@
-"""Objects that wander slowly over the table; what touches moves as one, nothing else ever meets."""
+"""Objects that wander slowly over the table. Those that touch move together; others never come to touch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gar_ros.sim.shapes import reach
 from gar_ros.sim.transforms import Quaternion, about_axis, multiply
 from gar_ros.sim.world import TABLE_HALF
 
-STEP = 0.05  # seconds; positions are computed at multiples of it, so they don't depend on how often one asks
+STEP = 0.05  # seconds between computed positions, so that they don't depend on how often `advance` is called
 
 _TURN_RATE = 0.25  # radians a second, at most
 
 
 @dataclass
 class _Group:
-    """Objects that touch. heading: radians; turn: radians a second about the vertical, single objects only."""
+    """Objects that touch. members: their indexes. heading: radians. turn: yaw rate, radians a second, 0 for several."""
 
     members: tuple[int, ...]
     heading: float
@@ -30,7 +30,7 @@ class _Group:
 
 
 class SlowMotion:
-    """A scene that changes with time. The same scene, seed and times give the same scenes."""
+    """A scene that changes with time. The same first scene, seed and times give the same scenes."""
 
     def __init__(self, scene: Scene, seed: int, speed: float = 0.012) -> None:
         """speed: metres a second."""

@@ -1,4 +1,4 @@
-"""What kinds of questions are made of: drafts, the regions they are drawn from, and the balance of yes and no."""
+"""Parts of the kinds of questions: drafts, the regions they are drawn from, and the balance of yes and no."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Regions:
-    """What a question is drawn from. objects: index of the object of each prompt number."""
+    """The regions of a picture that a question is drawn from. objects: the object's index for each prompt number."""
 
     truth: SceneTruth
     objects: tuple[int, ...]
@@ -47,22 +47,22 @@ class Regions:
         return [prompt for prompt, index in enumerate(self.objects) if self.truth.askable[index]]
 
     def some(self, count: int) -> list[int] | None:
-        """`count` of them in random order, None when there are fewer."""
+        """`count` prompt numbers that can be asked about, in random order; None when there are fewer."""
         numbers = self.all()
         return [int(number) for number in self.rng.permutation(numbers)[:count]] if len(numbers) >= count else None
 
     def several(self, fewest: int) -> list[int] | None:
-        """A random number of them, at least `fewest`."""
+        """A random number of prompt numbers that can be asked about, at least `fewest`; None when there are fewer."""
         return self.some(int(self.rng.integers(fewest, max(fewest, len(self.objects)) + 1)))
 
     def attribute(self, name: str, prompt: int) -> str:
-        """colour, shape, size or finish of a region's object."""
+        """The attribute `name` (colour, shape, size or finish) of a region's object."""
         value: str = getattr(self.truth.scene.objects[self.objects[prompt]], name)
         return value
 
-    def related(self, relation: str, one: int, two: int) -> int:
-        """YES, NO or UNCLEAR."""
-        return int(self.truth.relations[relation][self.objects[one], self.objects[two]])
+    def related(self, relation: str, first: int, second: int) -> int:
+        """Whether a relation holds from the first to the second prompt number: YES, NO or UNCLEAR."""
+        return int(self.truth.relations[relation][self.objects[first], self.objects[second]])
 
     def one_of(self, items: Sequence[str]) -> str:
         """A random item."""
@@ -74,7 +74,7 @@ Maker = Callable[[Regions], "Draft | None"]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of question. regions: how many it needs at least."""
+    """A kind of question. regions: least number of regions that it needs. make: makes its drafts."""
 
     name: str
     regions: int
@@ -82,12 +82,12 @@ class Kind:
 
     @property
     def once(self) -> bool:
-        """Whether it declines at random to keep yes and no in balance: trying it again would undo that."""
+        """Whether `make` declines at random to balance yes and no, so that a second try would undo the balance."""
         return self.name in _SHARE_WITH_YES
 
 
 def prompt_name(number: int) -> str:
-    """<PromptN>."""
+    """The text <PromptN> of a prompt number."""
     return f"<Prompt{number}>"
 
 
@@ -99,7 +99,10 @@ def yes_or_no(text: str, truth: bool) -> Draft:
 def balanced(
     regions: Regions, kind: str, text: str, prompts: Sequence[tuple[int, ...]], values: Sequence[int]
 ) -> Draft | None:
-    """Asks about one tuple of prompt numbers whose value is YES or NO, so that over many scenes both are equal."""
+    """A draft about one tuple of prompt numbers, None to decline; over many scenes yes and no are equally frequent.
+
+    text: with {} for each prompt. prompts: the tuples, with a value YES, NO or UNCLEAR for each in `values`.
+    """
     rng, wanted = regions.rng, regions.rng.random() < 0.5
     yes = [numbers for numbers, value in zip(prompts, values, strict=True) if value == YES]
     no = [numbers for numbers, value in zip(prompts, values, strict=True) if value == NO]
@@ -108,9 +111,9 @@ def balanced(
     tuples = yes if wanted else no
     if not tuples:
         return None
-    turned = [numbers for numbers in no if numbers[::-1] in yes]
-    if not wanted and turned and rng.random() < 0.5:
-        tuples = turned  # the harder "no": the right regions in the wrong order
+    reversed_yes = [numbers for numbers in no if numbers[::-1] in yes]
+    if not wanted and reversed_yes and rng.random() < 0.5:
+        tuples = reversed_yes  # the harder "no": the right regions in the wrong order
     return yes_or_no(text.format(*map(prompt_name, tuples[int(rng.integers(len(tuples)))])), wanted)
 
 

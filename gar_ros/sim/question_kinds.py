@@ -1,5 +1,5 @@
-"""One small function a kind of question. Each gets the regions of a picture and returns a draft, or None when the kind
-has nothing clear to ask about them. Answers are balanced: without the picture none is likelier than another.
+"""The kinds of questions, one small function each. It takes the regions of a picture and returns a draft, or None when
+there is nothing clear to ask. Answers are balanced: without the picture none is likelier than another.
 
 In a question <PromptN> is the region with prompt number N; the functions below work with these numbers.
 """
@@ -41,13 +41,13 @@ def _register(name: str, regions: int) -> Callable[[Maker], Maker]:
 
 
 def _which(text: str, prompts: Sequence[int], answer: int) -> Draft:
-    """A question that names its choices at the end: "..., <Prompt0>, <Prompt1> or <Prompt2>?"."""
+    """A draft that names its choices at the end: "..., <Prompt0>, <Prompt1> or <Prompt2>?"."""
     names = [prompt_name(prompt) for prompt in prompts]
     return Draft(f"{text}, {', '.join(names[:-1])} or {names[-1]}?", tuple(names), prompt_name(answer))
 
 
 def _as_complement(attribute: str, value: str) -> str:
-    """The value after "is": a shape is a noun."""
+    """An attribute's value as it stands after "is": shapes are nouns."""
     return f"a {value}" if attribute == "shape" else value
 
 
@@ -103,15 +103,15 @@ def _what_is(regions: Regions) -> Draft | None:
 
 @_register("can_see", 1)
 def _can_see(regions: Regions) -> Draft | None:
-    """About something in the picture, region or not. What hides behind or in another object is not visible."""
+    """A question about something in the picture, region or not. What another object hides is not visible."""
     objects, truth = regions.truth.scene.objects, regions.truth
     kinds = [(item.colour, item.shape) for item in objects]
     clear = {kind for kind, askable in zip(kinds, truth.askable, strict=True) if askable}
-    seen = {kind for kind, pixels in zip(kinds, truth.pixels, strict=True) if pixels > 0}
+    visible = {kind for kind, pixels in zip(kinds, truth.pixels, strict=True) if pixels > 0}
     if regions.rng.random() < 0.5:
         asked = sorted(clear)
     else:
-        asked = sorted(set(kinds) - seen) or sorted(set(itertools.product(COLOURS, SHAPES)) - set(kinds))
+        asked = sorted(set(kinds) - visible) or sorted(set(itertools.product(COLOURS, SHAPES)) - set(kinds))
     if not asked:
         return None
     colour, shape = asked[int(regions.rng.integers(len(asked)))]
@@ -120,7 +120,7 @@ def _can_see(regions: Regions) -> Draft | None:
 
 
 def _relation(kind: str, relation: str, text: str, swapped: bool = False) -> None:
-    """Yes or no about two regions. swapped: the relation is read from the second to the first."""
+    """Registers a yes-or-no question about two regions. swapped: the relation holds from the second to the first."""
 
     @_register(kind, 2)
     def make(regions: Regions) -> Draft | None:
@@ -143,7 +143,7 @@ _relation("same_shape", "same_shape", "Is {} the same shape as {}?")
 
 
 def _comparison(kind: str, relation: str, of_two: str, of_more: str, swapped: bool = False) -> None:
-    """Which of the regions comes first in a relation, for instance the leftmost."""
+    """Registers the question which region is first in a relation, for instance the leftmost. swapped: which is last."""
 
     @_register(kind, 2)
     def make(regions: Regions) -> Draft | None:
@@ -172,17 +172,17 @@ def _which_not(regions: Regions) -> Draft | None:
 
 
 def _single_out(regions: Regions, fewest: int, text: str, odd_one_out: bool) -> Draft | None:
-    """The one region that has a value, or the odd one out that lacks the value all the others have."""
+    """A question about the only region that has a value, or about the only one that lacks the others' value."""
     chosen, name = regions.several(fewest), regions.one_of(tuple(_VALUES))
     if chosen is None:
         return None
     values = [regions.attribute(name, prompt) for prompt in chosen]
-    single = [at for at, value in enumerate(values) if values.count(value) == 1]
+    single = [index for index, value in enumerate(values) if values.count(value) == 1]
     if not single or (odd_one_out and len(set(values)) != 2):
         return None
-    at = single[int(regions.rng.integers(len(single)))]
-    asked = values[at - 1] if odd_one_out else values[at]
-    return _which(text.format(_as_complement(name, asked)), chosen, chosen[at])
+    index = single[int(regions.rng.integers(len(single)))]
+    asked = values[index - 1] if odd_one_out else values[index]
+    return _which(text.format(_as_complement(name, asked)), chosen, chosen[index])
 
 
 @_register("closest", 3)
@@ -206,7 +206,7 @@ def _between(regions: Regions) -> Draft | None:
 
 @_register("multiple_choice", 1)
 def _multiple_choice(regions: Regions) -> Draft | None:
-    """Another question as options with letters, worded as in the released evaluation."""
+    """A question of another kind as options with letters, worded as in the released evaluation."""
     draft, shown = _options(regions)
     if draft is None:
         return None
@@ -218,7 +218,7 @@ def _multiple_choice(regions: Regions) -> Draft | None:
 
 @_register("word_choice", 1)
 def _word_choice(regions: Regions) -> Draft | None:
-    """Another question as options that are answered by their words."""
+    """A question of another kind as options that are answered by their words."""
     draft, shown = _options(regions)
     if draft is None:
         return None
@@ -226,7 +226,7 @@ def _word_choice(regions: Regions) -> Draft | None:
 
 
 def _options(regions: Regions) -> tuple[Draft | None, list[str]]:
-    """A question, None if there is none, and some of its choices in random order, the right one among them."""
+    """A draft of another kind, None without one, and some of its choices in random order, the right one among them."""
     kinds = [name for name in _WITH_OPTIONS if KINDS[name].regions <= len(regions.objects)]
     draft = KINDS[regions.one_of(kinds)].make(regions)
     if draft is None:

@@ -14,7 +14,7 @@ from gar_ros.sim.question_kinds import KINDS
 from gar_ros.sim.truth import SceneTruth
 
 _PROMPT = re.compile(r"<Prompt\d+>")
-# Looked for in random order; those that stand here often mostly come first.
+# Tried in random order; relations that are repeated here mostly come first.
 _INTERESTING = ("on_top", "inside") * 3 + ("touching", "same_colour", "same_shape")
 
 
@@ -39,7 +39,9 @@ def questions_for(
     count: int,
     kinds: Collection[str] | None = None,
 ) -> list[Question]:
-    """At most `count` questions, none twice; fewer when the regions give no more. kinds: names from `KINDS`, None: all.
+    """At most `count` different questions about regions; fewer when there are no more.
+
+    region_indexes: index of the object behind <Prompt0>, <Prompt1>, ... kinds: names from `KINDS`, None for all.
 
     Only objects that can be seen well enough are asked about. Raises ValueError for a kind that does not exist.
     """
@@ -56,23 +58,23 @@ def questions_for(
     for kind in first + later:
         draft = kind.make(regions) if len(found) < count else None
         if draft is not None:
-            # One question a kind and choice of regions: else answers with more wordings ("no, not red") would win.
+            # One question for each kind and choice of regions, else answers with more wordings ("no, not red") win.
             about = (kind.name, *_PROMPT.findall(draft.text))
             found.setdefault(about, Question(kind.name, draft.text, regions.objects, draft.choices, draft.answer))
     return list(found.values())
 
 
 def pick_regions(truth: SceneTruth, count: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """`count` objects that can be asked about, in random order, or () when there are not so many.
+    """Indexes of `count` objects that can be asked about, in random order; () when there are fewer.
 
     Mostly two of them are stacked, inside, touching, or alike in colour or shape, if there are such.
     """
-    seen = [int(index) for index in rng.permutation(np.flatnonzero(truth.askable))]
-    if len(seen) < count:
+    visible = [int(index) for index in rng.permutation(np.flatnonzero(truth.askable))]
+    if len(visible) < count:
         return ()
     if count >= 2 and rng.random() < 0.6:
-        seen.sort(key=set(_interesting_pair(truth, rng)).__contains__, reverse=True)
-    return tuple(int(index) for index in rng.permutation(seen[:count]))
+        visible.sort(key=set(_interesting_pair(truth, rng)).__contains__, reverse=True)
+    return tuple(int(index) for index in rng.permutation(visible[:count]))
 
 
 def _interesting_pair(truth: SceneTruth, rng: np.random.Generator) -> tuple[int, ...]:

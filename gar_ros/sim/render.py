@@ -15,7 +15,7 @@ from gar_ros.sim.world import World
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """One picture.
+    """A rendered picture and its ground truth.
 
     rgb: uint8 (H, W, 3). depth: float32 (H, W), metres along the optical axis, +inf where nothing is hit within 40 m
     (REP 117), None when not asked for. labels: uint8 (H, W), 0 nothing, i + 1 object i. intrinsics: K (3, 3), pixels.
@@ -28,10 +28,13 @@ class Rendered:
 
 
 class TabletopRenderer:
-    """An off-screen OpenGL context. Use it from the thread that made it; a context manager that frees the context."""
+    """Renders scenes in an off-screen OpenGL context, which `close` or a `with` statement frees.
+
+    Only the thread that made it may use it.
+    """
 
     def __init__(self, width: int, height: int, samples: int = 0) -> None:
-        """width, height: pixels. samples: for antialiasing the colour picture, 0 for none (4 halve the speed).
+        """width, height: pixels. samples: a pixel, for antialiasing the colour picture; 0 for none, 4 halve the speed.
 
         MUJOCO_GL=egl, the default here, needs Mesa's libEGL: without it importing MuJoCo fails already.
         """
@@ -41,7 +44,7 @@ class TabletopRenderer:
         self._options = mujoco.MjvOption()
 
     def render(self, scene: Scene, depth: bool = True) -> Rendered:
-        """Draws a scene, its depth only if asked for."""
+        """The picture of a scene. depth: whether to render depth, too."""
         self._world.set_objects(scene.objects)
         self._world.set_surroundings(scene)
         renderer = self._renderer
@@ -65,7 +68,7 @@ class TabletopRenderer:
         self.close()
 
     def _labels(self, segmentation: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """segmentation: int32 (H, W, 2) of MuJoCo object id and type; -1 where nothing is."""
+        """Labels (H, W) uint8 of a segmentation (H, W, 2) int32: MuJoCo's object id and type, -1 where nothing is."""
         lookup = np.append(self._world.slot_of_geom, np.uint8(0))  # id -1 is the last
         return lookup[segmentation[:, :, 0]]
 

@@ -1,4 +1,4 @@
-"""What a tabletop scene is: objects with exact poses, a camera, lights and a table. Values only, without MuJoCo.
+"""Tabletop scenes as values: objects with exact poses, a camera, lights and a table. Without MuJoCo.
 
 World frame: metres, z up, the table top is z = 0 around the origin. Camera frame: ROS optical, x right, y down,
 z forward.
@@ -57,7 +57,10 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera without distortion. orientation: of its optical frame in the world. fovy: vertical, degrees."""
+    """A pinhole camera without distortion.
+
+    orientation: of its optical frame in the world. fovy: vertical field of view, degrees.
+    """
 
     position: Vec3
     orientation: Quaternion
@@ -65,7 +68,7 @@ class Camera:
 
     @classmethod
     def looking_at(cls, position: Vec3, target: Vec3, fovy: float, roll: float = 0.0) -> Camera:
-        """Camera with `target` in the image centre, upright but for `roll` radians; it can't look straight down."""
+        """A camera with `target` in the image centre, upright but for `roll` radians. It can't look straight down."""
         forward = np.subtract(target, position)
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 0.0, 1.0))
@@ -112,6 +115,6 @@ class Scene:
 
 
 def project(points: NDArray[np.float64], intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pixel coordinates (..., 2) of points (..., 3) in the optical frame that lie before the camera."""
+    """Pixel coordinates (..., 2) of points (..., 3) in the optical frame, metres, in front of the camera."""
     homogeneous = points @ intrinsics.T
     return homogeneous[..., :2] / homogeneous[..., 2:]

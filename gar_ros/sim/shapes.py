@@ -1,4 +1,4 @@
-"""The solid parts each shape is built of. Every part is convex, so distances between objects are exact."""
+"""The solid parts that shapes are built of. Every part is convex, so distances between objects are exact."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gar_ros.sim.transforms import IDENTITY, Quaternion, Vec3, about_axis, multi
 MAX_PARTS = 20
 
 _WALL_SEGMENTS = 16
-_BOWL_BASE = 0.62  # diameter of a bowl's base, of its rim's
-_MUG_WALL = 0.05  # wall thickness, of the diameter
+_BOWL_BASE = 0.62  # diameter of a bowl's base as a fraction of its rim's
+_MUG_WALL = 0.05  # wall thickness as a fraction of the diameter, as for the next three
 _BOWL_WALL = 0.035
 _HANDLE_REACH = 0.30  # how far a mug's handle stands out, of its diameter
 _HANDLE_RADIUS = 0.055

@@ -1,4 +1,4 @@
-"""How large an object would look with nothing before it: from the outlines of its parts, without drawing again."""
+"""How large an object would look with nothing in front of it, from the outlines of its parts, without rendering."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gar_ros.sim.scene import Camera, SceneObject, project
 from gar_ros.sim.shapes import Part, parts_of
 from gar_ros.sim.transforms import to_matrix
 
-# Binary digits of the canvas' finer grid: cv2 paints every pixel an outline touches, here a sixteenth of a real one.
+# The canvas is 2 ** _SHIFT times finer than the picture, since cv2 paints every pixel that an outline touches.
 _SHIFT = 2
 _ANGLES = np.linspace(0, 2 * math.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
@@ -20,7 +20,7 @@ _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1
 
 
 def silhouette_area(item: SceneObject, camera: Camera, width: int, height: int) -> float:
-    """Pixels the object would cover alone, those outside the picture counted too."""
+    """Number of pixels that the object would cover alone, also those outside the picture of width x height pixels."""
     intrinsics = camera.intrinsics(width, height)
     outlines = [cv2.convexHull(_outline(item, part, camera, intrinsics)) for part in parts_of(item)]
     corner = np.min([outline.min((0, 1)) for outline in outlines], axis=0)

@@ -1,4 +1,4 @@
-"""The moving tabletop as a pure function of seed and stamp: whoever knows both knows what an image shows."""
+"""The moving tabletop as a pure function of seed and stamp, so that two processes agree on what an image shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gar_ros.sim.generate import random_scene
 from gar_ros.sim.motion import STEP, SlowMotion
 from gar_ros.sim.scene import Scene
 
-LENGTH = 20.0  # seconds of motion, played forwards and backwards in turn, without a jump
+LENGTH = 20.0  # seconds of motion, played alternately forwards and backwards, so it never jumps
 OBJECTS = (6, 8)
 DEMO_SEED = 11  # a mug in a bowl, things that touch, five colours
 
@@ -14,7 +14,7 @@ _STEP_NS = round(STEP * 1e9)
 
 
 class Timeline:
-    """Scenes of one seed, computed once (about a second) and the same in every process."""
+    """The scenes of one seed, the same in every process. Making it takes about a second."""
 
     def __init__(self, seed: int) -> None:
         start = random_scene(seed, OBJECTS)
@@ -22,7 +22,7 @@ class Timeline:
         self._scenes = [start, *(motion.advance(STEP) for _ in range(round(LENGTH / STEP)))]
 
     def at(self, stamp_ns: int) -> Scene:
-        """The scene of a stamp in nanoseconds since any epoch; it changes every `motion.STEP` seconds."""
+        """The scene at a stamp, nanoseconds since any epoch. It changes every `motion.STEP` seconds."""
         last = len(self._scenes) - 1
         phase = stamp_ns // _STEP_NS % (2 * last)
         return self._scenes[min(phase, 2 * last - phase)]

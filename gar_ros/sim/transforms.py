@@ -14,12 +14,12 @@ IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
 
 
 def to_vec3(values: NDArray[np.float64]) -> Vec3:
-    """The three numbers of an array (3,)."""
+    """The three numbers of an array (3,) as a tuple."""
     return (float(values[0]), float(values[1]), float(values[2]))
 
 
 def about_axis(axis: Vec3, angle: float) -> Quaternion:
-    """Rotation by `angle` radians about a unit axis."""
+    """The rotation by `angle` radians about a unit axis."""
     half = math.sin(angle / 2)
     return (math.cos(angle / 2), axis[0] * half, axis[1] * half, axis[2] * half)
 

@@ -1,7 +1,7 @@
-"""What is true of a rendered scene: which objects can be asked about, and how they stand to each other.
+"""The ground truth of a rendered scene: which objects can be asked about, and the relations between them.
 
 A relation between two objects is a matrix (n, n) int8, [i, j] about "object i ... object j": YES, NO, or UNCLEAR where
-a person could not say for sure. Margins are in metres or parts of the picture, named below.
+a person could not say for sure. The margins below are in metres or fractions of the picture.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from gar_ros.sim.scene import Scene, SceneObject, project
 from gar_ros.sim.silhouette import silhouette_area
 from gar_ros.sim.transforms import to_matrix
 
-MIN_VISIBLE = 0.45  # of an object's silhouette, for it to be asked about
-MIN_PIXELS = 0.0006  # of the picture
-LEFT_MARGIN = 0.035  # of the picture's width
+MIN_VISIBLE = 0.45  # least visible fraction of the silhouette of an object that can be asked about
+MIN_PIXELS = 0.0006  # its least fraction of the picture's pixels
+LEFT_MARGIN = 0.035  # fraction of the picture's width
 GROUND_MARGIN = 0.03  # metres
 TOUCHING, APART = 0.0015, 0.008  # metres between surfaces
 
@@ -31,8 +31,9 @@ Matrix = NDArray[np.int8]
 class SceneTruth:
     """Truth about the n objects of a scene, in the order of `scene.objects`.
 
-    pixels: int (n,), seen pixels. visible: float (n,), their share of the silhouette. askable: bool (n,).
-    centroid: float (n, 2), of the seen pixels, NaN without any; centre: float (n, 2), projected; both x, y in pixels.
+    pixels: int (n,), number of visible pixels. visible: float (n,), their fraction of the silhouette. askable: bool
+    (n,), whether an object can be asked about. centroid: float (n, 2), mean x, y of the visible pixels, NaN for
+    none. centre: float (n, 2), x, y in pixels of the projected object's centre.
     distance: float (n,), metres from the camera to the object's centre. relations: name in `RELATIONS` -> matrix.
     """
 
@@ -47,31 +48,31 @@ class SceneTruth:
 
     def closest(self, item: int, others: tuple[int, ...]) -> int | None:
         """Which of `others` stands closest to `item` on the table, None when it is not clear."""
-        places = np.array([thing.position[:2] for thing in self.scene.objects])
+        positions = np.array([thing.position[:2] for thing in self.scene.objects])
         sizes = np.array([max(thing.dimensions[:2]) / 2 for thing in self.scene.objects])
-        away = np.linalg.norm(places[list(others)] - places[item], axis=1)
-        order = np.argsort(away)
+        distances = np.linalg.norm(positions[list(others)] - positions[item], axis=1)
+        order = np.argsort(distances)
         first, second = others[order[0]], others[order[1]]
-        # Clear between centres and between surfaces alike.
+        # Large enough for the answer to be the same between centres and between surfaces.
         margin = GROUND_MARGIN + abs(sizes[first] - sizes[second])
-        return first if away[order[1]] - away[order[0]] >= margin else None
+        return first if distances[order[1]] - distances[order[0]] >= margin else None
 
-    def between(self, item: int, one: int, two: int) -> int:
-        """Whether `item` stands on the table between two others: YES, NO or UNCLEAR."""
-        at, start, end = (np.array(self.scene.objects[i].position[:2]) for i in (item, one, two))
+    def between(self, item: int, first: int, second: int) -> int:
+        """Whether `item` stands on the table between the first and the second object: YES, NO or UNCLEAR."""
+        point, start, end = (np.array(self.scene.objects[i].position[:2]) for i in (item, first, second))
         along = end - start
         length = float(np.linalg.norm(along))
         if length < 2 * GROUND_MARGIN:
             return UNCLEAR
-        share = float((at - start) @ along) / length**2
-        aside = abs(along[0] * (at - start)[1] - along[1] * (at - start)[0]) / length**2
+        share = float((point - start) @ along) / length**2
+        aside = abs(along[0] * (point - start)[1] - along[1] * (point - start)[0]) / length**2
         if 0.2 <= share <= 0.8 and aside <= 0.2:
             return YES
         return NO if share <= -0.1 or share >= 1.1 or aside >= 0.5 else UNCLEAR
 
 
 def scene_truth(scene: Scene, labels: NDArray[np.uint8]) -> SceneTruth:
-    """Truth about a scene as drawn; labels: uint8 (H, W), 0 nothing, i + 1 object i."""
+    """The ground truth of a rendered scene. labels: (H, W) uint8, 0 for nothing, i + 1 for object i."""
     height, width = labels.shape
     objects, camera = scene.objects, scene.camera
     positions = np.array([item.position for item in objects])
@@ -101,7 +102,7 @@ def scene_truth(scene: Scene, labels: NDArray[np.uint8]) -> SceneTruth:
 
 
 def _measure(labels: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Seen pixels (count,) and their mean place (count, 2) x, y."""
+    """Number of visible pixels (count,) of each object and their mean x, y (count, 2), NaN without any."""
     rows, columns = np.nonzero(labels)
     ids = labels[rows, columns]
     pixels = np.bincount(ids, minlength=count + 1)[1:]
@@ -111,13 +112,13 @@ def _measure(labels: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64], 
 
 
 def _less(values: NDArray[np.float64], margin: float) -> Matrix:
-    """[i, j] YES where value i is smaller than value j by the margin, NO where it is larger by it."""
+    """A relation: [i, j] is YES where value i is smaller than value j by the margin, NO where it is larger by it."""
     difference = values[None, :] - values[:, None]
     return np.where(difference >= margin, YES, np.where(difference <= -margin, NO, UNCLEAR)).astype(np.int8)
 
 
-def _agree(one: Matrix, two: Matrix) -> Matrix:
-    return np.where(one == two, one, UNCLEAR).astype(np.int8)
+def _agree(first: Matrix, second: Matrix) -> Matrix:
+    return np.where(first == second, first, UNCLEAR).astype(np.int8)
 
 
 def _equal(values: list[str]) -> Matrix:
@@ -131,7 +132,7 @@ def _touching(objects: tuple[SceneObject, ...]) -> Matrix:
 
 
 def _supports(objects: tuple[SceneObject, ...]) -> tuple[Matrix, Matrix]:
-    """Matrices on_top and inside; UNCLEAR about the lowest of three when one is on or in another on or in the third."""
+    """The relations on_top and inside; UNCLEAR for objects of a stack that aren't next to each other."""
     pairs = [(i, j) for i in range(len(objects)) for j in range(len(objects)) if i != j]
     on_top, inside = np.zeros((2, len(objects), len(objects)), np.int8)
     for i, j in pairs:

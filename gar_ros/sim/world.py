@@ -1,4 +1,4 @@
-"""One MuJoCo model whose slots are changed from scene to scene: compiling takes longer than drawing."""
+"""One MuJoCo model that shows any scene: its slots are changed, since compiling a model takes longer than drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gar_ros.sim.transforms import Quaternion, Vec3, multiply
 
 TABLE_HALF = (0.55, 0.45)  # metres, half of the table top's sides
 _FLOOR_Z = -0.72
-_FAR = 40.0  # metres, where seeing ends
+_FAR = 40.0  # metres, the far clipping plane
 _HIDDEN_GROUP = 5
 _HALF_TURN_ABOUT_X: Quaternion = (0.0, 1.0, 0.0, 0.0)
 _KINDS = {
@@ -28,10 +28,10 @@ _KINDS = {
 
 
 class World:
-    """The model with `MAX_OBJECTS` slots of `MAX_PARTS` parts, and what fills it. For one thread at a time."""
+    """A model with `MAX_OBJECTS` slots of `MAX_PARTS` parts each, and the objects in them. Not thread-safe."""
 
     def __init__(self, width: int = 64, height: int = 64, samples: int = 0) -> None:
-        """width, height: of the largest picture to be drawn, pixels. samples: for antialiasing, 0 for none."""
+        """width, height: of the largest picture, pixels. samples: a pixel, for antialiasing; 0 for none."""
         self.model = _build(width, height, samples)
         # MuJoCo skips the pose of a part that was at its body's origin when compiled; here parts move afterwards.
         self.model.geom_sameframe[:] = 0
@@ -43,7 +43,7 @@ class World:
         self._objects: list[SceneObject | None] = [None] * MAX_OBJECTS
 
     def set_objects(self, objects: Sequence[SceneObject]) -> None:
-        """Shows exactly these objects."""
+        """Shows exactly these objects. Raises ValueError for more than `MAX_OBJECTS`."""
         if len(objects) > MAX_OBJECTS:
             raise ValueError(f"expected at most {MAX_OBJECTS} objects, got {len(objects)}")
         for slot in range(MAX_OBJECTS):
@@ -67,12 +67,12 @@ class World:
     def gap(self, first: int, second: int, limit: float) -> float:
         """Distance between the surfaces of the objects in two slots, metres, negative when they overlap.
 
-        From `limit` on only a lower bound is given.
+        A distance of `limit` or more is only a lower bound. Raises ValueError for an empty slot.
         """
-        one, two = self._objects[first], self._objects[second]
-        if one is None or two is None:
-            raise ValueError(f"expected objects in slots {first} and {second}, got {one} and {two}")
-        apart = float(np.linalg.norm(np.subtract(one.position, two.position))) - reach(one) - reach(two)
+        item, other = self._objects[first], self._objects[second]
+        if item is None or other is None:
+            raise ValueError(f"expected objects in slots {first} and {second}, got {item} and {other}")
+        apart = float(np.linalg.norm(np.subtract(item.position, other.position))) - reach(item) - reach(other)
         if apart >= limit:
             return apart
         model, data = self.model, self.data
@@ -80,7 +80,7 @@ class World:
         return min(mujoco.mj_geomDistance(model, data, a, b, limit, None) for a, b in pairs)
 
     def set_surroundings(self, scene: Scene) -> None:
-        """Camera, lights, table and floor of a scene."""
+        """Shows the camera, lights, table and floor of a scene."""
         model, camera = self.model, scene.camera
         model.cam_pos[0] = camera.position
         model.cam_quat[0] = multiply(camera.orientation, _HALF_TURN_ABOUT_X)  # MuJoCo's camera looks along -z, y is up
@@ -134,15 +134,15 @@ def _geom_id(model: mujoco.MjModel, slot: int) -> int:
 
 
 def _stripe_rgb(colour: str) -> Vec3:
-    """Dark colours get whitish stripes, light ones dark stripes, so that a body stays recognisably of its colour."""
+    """The stripes of a colour: whitish on dark colours, dark on light ones, so that the colour stays recognisable."""
     red, green, blue = COLOUR_RGB[colour]
     if colour in ("white", "yellow", "orange"):
         return (0.48 * red, 0.48 * green, 0.48 * blue)
     return (0.42 * red + 0.48, 0.42 * green + 0.48, 0.42 * blue + 0.48)
 
 
-def _brighter(one: Vec3, two: Vec3) -> Vec3:
-    return (max(one[0], two[0]), max(one[1], two[1]), max(one[2], two[2]))
+def _brighter(first: Vec3, second: Vec3) -> Vec3:
+    return (max(first[0], second[0]), max(first[1], second[1]), max(first[2], second[2]))
 
 
 def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
@@ -172,7 +172,7 @@ def _build(width: int, height: int, samples: int) -> mujoco.MjModel:
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.01, 0.0, 0.0], group=_HIDDEN_GROUP)
     table = [*TABLE_HALF, 0.02]
     world.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=table, pos=[0, 0, -0.02], material="table_plain")
-    # Not an infinite plane: MuJoCo would centre that on the camera of the picture before, and depth would depend on it.
+    # Not an infinite plane: MuJoCo would centre it on the previous picture's camera, so depth would depend on that.
     floor_at = [0, 0, _FLOOR_Z - 0.02]
     world.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_BOX, size=[_FAR, _FAR, 0.02], pos=floor_at)
     return spec.compile()
@@ -204,7 +204,7 @@ def _add_material(spec: mujoco.MjSpec, name: str, texture: str) -> None:
 
 
 def _stripe_texture(colour: str) -> NDArray[np.uint8]:
-    """One face (64, 64, 3) of bands, as a fraction of the brighter of body and stripe."""
+    """Bands (64, 64, 3) uint8 of one face, as fractions of the brighter one of body and stripe."""
     body, stripe = np.array(COLOUR_RGB[colour]), np.array(_stripe_rgb(colour))
     rows = (np.arange(64) + 6) % 21 >= 13  # three stripes on a face, narrower than the body's bands
     bands = np.where(rows[:, None, None], stripe, body) / np.maximum(body, stripe)
@@ -212,7 +212,7 @@ def _stripe_texture(colour: str) -> NDArray[np.uint8]:
 
 
 def _table_texture(surface: str) -> NDArray[np.uint8]:
-    """Brightness pattern (128, 128, 3) of a table top: lines along x or fine grains."""
+    """Brightness pattern (128, 128, 3) uint8 of a table top: lines along x or fine grains."""
     rng = np.random.default_rng(7)
     noise = rng.random((128, 1)) if surface == "grain" else rng.random((128, 128))
     pattern = np.broadcast_to(0.78 + 0.22 * noise, (128, 128))

@@ -1,1 +1,1 @@
-"""Pictures of answers: pure functions on arrays; no ROS."""
+"""Pictures of regions and answers, drawn by pure functions on arrays. No ROS."""

@@ -1,4 +1,4 @@
-"""Where labels go: beside their region, inside the image, on no other label while there is room."""
+"""Positions of labels: beside their region, inside the image, and covering no other label while there is room."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gar_ros.region import Box, Region
 # Positions are searched on a grid of at most this many cells along the longer side: the time is bounded for any image.
 _GRID_CELLS = 320
 _REGION_MARGIN = 2  # cells between a label and its region
-# Costs in label heights: covering a region entirely is as bad as being four heights away from one's own.
+# Costs in label heights: covering a region entirely is as bad as lying four heights away from the label's own region.
 _COVER_COST = 4.0
 _CENTRE_COST = 0.05
 _OVERLAP_COST = 1e4
 
 
 class Spot(NamedTuple):
-    """Top-left pixel of a label; `free` is False when it had to cover another label."""
+    """Position of a label. x, y: its top-left pixel. free: False when it had to cover another label."""
 
     x: int
     y: int
@@ -34,10 +34,10 @@ def arrange_labels(
 ) -> list[Spot]:
     """One spot for each region's label, a pure function of the arguments.
 
-    sizes: (width, height) in pixels of each label; image_size: (width, height). Labels are placed one after the other,
-    larger ones first. For each, *every* grid position is rated, so a free one is found whenever one exists. The cost
-    grows with the gap to its region and with the number of region pixels covered. A label larger than the image
-    starts at its top-left corner.
+    sizes: (width, height) of each label, pixels. image_size: (width, height) of the image, pixels.
+    Labels are positioned one after the other, larger ones first. Each takes the cheapest of *all* grid positions, so a
+    free one is found whenever there is one. The cost grows with the gap to the label's region and with the number of
+    region pixels covered. A label larger than the image starts at the image's top-left corner.
     """
     cell = max(1, math.ceil(max(image_size) / _GRID_CELLS))
     columns, rows = max(1, image_size[0] // cell), max(1, image_size[1] // cell)
@@ -58,7 +58,7 @@ def arrange_labels(
 
 
 def _coverage(regions: Sequence[Region], cell: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """How many regions own each grid cell, (rows, columns) uint8: a small object on a large one counts twice."""
+    """Number of regions (rows, columns) uint8 in each grid cell: a small object on a large one counts twice."""
     count = np.zeros(shape, np.uint16)
     for region in regions:
         x0, y0 = region.box[0] // cell, region.box[1] // cell
@@ -69,13 +69,14 @@ def _coverage(regions: Sequence[Region], cell: int, shape: tuple[int, int]) -> N
 
 
 def _window_sums(cells: NDArray[np.uint8], width: int, height: int) -> NDArray[np.int32]:
-    """Sum of `cells` under a window of width x height at each position where it fits, by an integral image."""
+    """Sum of `cells` under a window of width x height cells, at each position where it fits."""
     total = np.asarray(cv2.integral(cells), np.int32)
     return total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
 
 
 def _closeness_cost(box: Box, cell: int, size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Gap between label and region plus, weakly, the distance of their centres, in label heights, `shape` float32."""
+    """Cost of each position, `shape` float32, in label heights: the gap to the region plus a little of the distance of
+    their centres."""
     gaps, offsets = [], []
     for axis, positions in ((1, shape[0]), (0, shape[1])):
         low, high = box[axis] / cell - _REGION_MARGIN, box[axis + 2] / cell + _REGION_MARGIN

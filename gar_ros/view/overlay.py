@@ -16,13 +16,13 @@ from gar_ros.view.colours import region_colour, text_colour_on
 from gar_ros.view.labels import Spot, arrange_labels
 from gar_ros.view.text import Font, drawable, font_for, shorten, wrap
 
-FILL_OPACITY = 0.18  # low: an object's own colour must stay recognisable
+FILL_OPACITY = 0.18  # low, so that an object's own colour stays recognisable
 _PLATE = (18, 18, 18, 215)  # RGBA behind captions: white text on it is readable on any picture
 _MAX_ID_CHARACTERS = 14  # characters
 
 
 class _Style(NamedTuple):
-    """How generous labels are; the next one is tried when some label found no free spot."""
+    """How large labels are. The next, smaller style is tried when a label finds no free spot."""
 
     font_scale: float
     caption_lines: int
@@ -45,7 +45,7 @@ class _Label(NamedTuple):
 
 
 def draw_overlay(image: NDArray[np.uint8], regions: Sequence[Region], captions: Mapping[str, str]) -> NDArray[np.uint8]:
-    """New picture (H, W, 3) uint8 RGB: `image` with the regions filled, outlined and labelled.
+    """A new picture (H, W, 3) uint8 RGB: `image` with the regions filled, outlined and labelled.
 
     image: (H, W, 3) uint8 RGB, not changed. captions: region id -> short answer; regions without one show their id.
     Line widths and text follow the image's size. Long captions are wrapped and cut; where labels crowd, all become
@@ -58,7 +58,7 @@ def draw_overlay(image: NDArray[np.uint8], regions: Sequence[Region], captions: 
     height, width = image.shape[:2]
     check_regions(tuple(regions), (width, height), limit=len(regions))
     picture = image.copy()
-    for region in sorted(regions, key=_area, reverse=True):  # small ones last: on top of what they lie on
+    for region in sorted(regions, key=_area, reverse=True):  # small ones last, so that they cover what they lie on
         _draw_region(picture, region)
     labels, spots = _fit_labels(regions, captions, (width, height))
     for region, label, spot in zip(regions, labels, spots, strict=True):
@@ -79,7 +79,7 @@ def _line_width(image_size: tuple[int, int]) -> int:
 
 
 def _draw_region(picture: NDArray[np.uint8], region: Region) -> None:
-    """Translucent fill and outline with a thin dark rim, in place, within the line width around the region's box."""
+    """Draws a translucent fill and an outline with a thin dark rim into `picture`."""
     height, width = picture.shape[:2]
     line = _line_width((width, height))
     margin = line + 2
@@ -99,7 +99,7 @@ def _draw_region(picture: NDArray[np.uint8], region: Region) -> None:
 def _fit_labels(
     regions: Sequence[Region], captions: Mapping[str, str], image_size: tuple[int, int]
 ) -> tuple[list[_Label], list[Spot]]:
-    """Labels in the most generous style in which none covers another, else in the smallest one."""
+    """Labels and their spots in the largest style in which no label covers another, else in the smallest style."""
     labels: list[_Label] = []
     spots: list[Spot] = []
     for style in _STYLES:
@@ -114,11 +114,12 @@ def _fit_labels(
 
 
 def _measure(region_id: str, caption: str, style: _Style, image_size: tuple[int, int]) -> _Label:
+    """The label of a region, its texts cut to the room in an image of this size."""
     em = max(9, round(min(image_size) / 28 * style.font_scale))
     pad = max(1, em // 4)
     id_font, font = font_for(region_id, em), font_for(caption, em)
     id_text = drawable(region_id, id_font)
-    if len(id_text) > _MAX_ID_CHARACTERS:  # the end of a track id tells more than its middle
+    if len(id_text) > _MAX_ID_CHARACTERS:  # cut in the middle, since ids often differ only at their end
         id_text = id_text[: _MAX_ID_CHARACTERS // 2] + "…" + id_text[-(_MAX_ID_CHARACTERS // 2 - 1) :]
     id_text = shorten(id_text, id_font.getlength, image_size[0] - 2 * pad)
     badge_width = round(id_font.getlength(id_text)) + 2 * pad
@@ -131,7 +132,7 @@ def _measure(region_id: str, caption: str, style: _Style, image_size: tuple[int,
 
 
 def _draw_leader(picture: NDArray[np.uint8], region: Region, label: _Label, spot: Spot) -> None:
-    """Line in place from a label that lies apart from its region to the nearest point of the region's mask."""
+    """Draws a line from a label that lies apart from its region to the nearest point of the region's mask."""
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = region.box
     centre = np.array([spot.x + label.size[0] / 2, spot.y + label.size[1] / 2])

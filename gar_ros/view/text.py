@@ -1,4 +1,4 @@
-"""Fonts that have the characters of a text, and texts cut to the room there is."""
+"""Fonts that have the characters of a text, and texts wrapped and cut to a width."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from PIL import ImageFont
 Font = ImageFont.FreeTypeFont
 
 ELLIPSIS = "…"
-_BUILT_IN = ""  # Pillow's own font: on every machine the same, but ASCII only
+_BUILT_IN = ""  # Pillow's own font: the same on every machine, but ASCII only
 _SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "LiberationSans-Regular.ttf")
 _NO_CHARACTER = "\uffff"  # never assigned: every font draws its "missing" glyph for it
-_MAX_CHARACTERS = 400  # characters looked at; far more than any label shows
+_MAX_CHARACTERS = 400  # more than any label shows; the rest of a text is ignored
 
 
 def font_for(text: str, size: int) -> Font:
-    """Font of `size` pixels that has most of the characters of `text`: Pillow's own, else one of the system."""
+    """The font of `size` pixels that has most of the characters of `text`: Pillow's own or one of the system."""
     names = (_BUILT_IN,) if text.isascii() else (_BUILT_IN, *_SYSTEM_FONTS)
     fonts = [font for font in (_load(name, size) for name in names) if font is not None]
     return max(fonts, key=lambda font: sum(_draws(font, character) for character in set(text[:_MAX_CHARACTERS])))
 
 
 def drawable(text: str, font: Font) -> str:
-    """`text` on one line, without control characters; letters the font lacks lose their accents ("é" to "e")."""
+    """`text` on one line without control characters. Letters that the font lacks lose their accents ("é" to "e")."""
     text = " ".join("".join(c if c.isspace() or c.isprintable() else " " for c in text[:_MAX_CHARACTERS]).split())
     if text.isascii():
         return text
@@ -34,9 +34,10 @@ def drawable(text: str, font: Font) -> str:
 
 
 def wrap(text: str, length: Callable[[str], float], width: float, lines: int) -> list[str]:
-    """`text` in at most `lines` lines no longer than `width` by `length`, the last one ending in "…" when cut.
+    """`text` in at most `lines` lines of at most `width`; the last one ends in "…" when the text is cut.
 
-    Lines break at spaces; a word that is longer than a line (or a language without spaces) breaks anywhere.
+    length: returns the length of a text in the unit of `width`. Lines break at spaces; a word that is longer than a
+    line breaks anywhere.
     """
     result: list[str] = []
     rest = text.strip()
@@ -52,7 +53,7 @@ def wrap(text: str, length: Callable[[str], float], width: float, lines: int) ->
 
 
 def shorten(text: str, length: Callable[[str], float], width: float) -> str:
-    """`text`, or as much of its start as fits into `width` by `length` with an ellipsis behind it."""
+    """`text`, or as much of its start as fits into `width` with an ellipsis after it. length: see `wrap`."""
     if length(text) <= width:
         return text
     end = _longest_prefix(text, lambda part: length(part + ELLIPSIS), width)
@@ -60,7 +61,7 @@ def shorten(text: str, length: Callable[[str], float], width: float) -> str:
 
 
 def _longest_prefix(text: str, length: Callable[[str], float], width: float) -> int:
-    """Characters of the longest prefix no longer than `width`, at least one."""
+    """Number of characters, at least 1, of the longest prefix that fits into `width`. length: see `wrap`."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -74,7 +75,7 @@ def _without_marks(character: str) -> str:
 
 @lru_cache(maxsize=64)
 def _load(name: str, size: int) -> Font | None:
-    """The named font, None when this machine hasn't it."""
+    """The named font, None when this machine doesn't have it."""
     try:
         if name == _BUILT_IN:
             return cast("Font", ImageFont.load_default(size))

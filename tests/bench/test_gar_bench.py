@@ -236,7 +236,7 @@ def test_bad_data_are_named_before_anything_is_done(
         (cut_picture, "key 'image': can't be read as a picture"),
         (
             spoil(lambda item: item["mask_rles"].append(compressed(squares(1)[0] * 0))),
-            "key 'mask_rles[1]': region 'Prompt1': its mask of 64x48 px has no pixel set",
+            "key 'mask_rles[1]': region 'Prompt1': expected a mask with a pixel inside, got none in 64x48 px",
         ),
         (spoil(lambda item: item.update(question="Is <Prompt1> red?")), "item 1: expected a region for <Prompt1>"),
     ],

@@ -80,8 +80,8 @@ def test_choices(refuse: Refuse, picture: str, choices: str) -> None:
         (["What?", *BOX, *BOX, *BOX, *BOX, *BOX], "expected at most 5 regions in one question, got 6"),
         (["--describe", *BOX], "expected one region to describe, got 2"),
         (["What?", "--box", "1,2,3"], "expected X0,Y0,X1,Y1 in whole pixels, got '1,2,3'"),
-        (["What?", "--box", "40,0,50,9"], "box (40, 0, 50, 9) has no pixel inside the 40x30 px image"),
-        (["What?", "--box", "9,9,9,12"], "box (9, 9, 9, 12) has no pixel inside"),
+        (["What?", "--box", "40,0,50,9"], "a box with a pixel inside the 40x30 px image, got (40, 0, 50, 9)"),
+        (["What?", "--box", "9,9,9,12"], "expected a box with a pixel inside the 40x30 px image, got (9, 9, 9, 12)"),
     ],
 )
 def test_questions_and_regions(refuse: Refuse, picture: str, words: list[str], expected: str) -> None:
@@ -92,7 +92,9 @@ def test_masks(refuse: Refuse, picture: str, mask: Callable[..., str]) -> None:
     line = refuse("--image", picture, "--mask", mask(41, 30), "What?")
     assert "expected a mask of the image's size 40x30 px, got 41x30 px" in line
     assert "mask_41x30_1.png" in line
-    assert "has no pixel set" in refuse("--image", picture, "--mask", mask(40, 30, pixels=0), "What?")
+    assert "expected a mask with a pixel inside, got none in 40x30 px" in refuse(
+        "--image", picture, "--mask", mask(40, 30, pixels=0), "What?"
+    )
     assert "can't be read as a picture" in refuse("--image", picture, "--mask", "absent.png", "What?")
     assert "expected at least one --mask or --box" in refuse("--image", picture, "What?")
 

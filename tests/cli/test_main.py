@@ -63,7 +63,7 @@ def test_asking_imports_neither_torch_nor_ros(picture: Path) -> None:
         (("ask", "--image", "none.png", "--mask", "MASK", "What?"), "'none.png' can't be read"),
         (("ask", "--image", "IMAGE", "--mask", "none.png", "What?"), "'none.png' can't be read"),
         (("ask", "--image", "IMAGE", "--box", "1,2,3", "What?"), "expected X0,Y0,X1,Y1 in whole pixels, got '1,2,3'"),
-        (("ask", "--image", "IMAGE", "--box", "9,9,12,12", "What?"), "no pixel inside the 8x6 px image"),
+        (("ask", "--image", "IMAGE", "--box", "9,9,12,12", "What?"), "a pixel inside the 8x6 px image"),
         (("ask", "--image", "IMAGE", "--mask", "MASK", "--model", "nowhere", "What?"), "found nothing"),
         (("ask", "--image", "IMAGE", "--mask", "MASK", "--provider", "gpu", "What?"), "invalid choice: 'gpu'"),
         (("info", "nowhere"), "found nothing"),
@@ -85,7 +85,7 @@ def test_an_empty_mask_is_named(capsys: pytest.CaptureFixture[str], picture: Pat
     code, _, err = outcome(capsys, "ask", "--image", picture, "--mask", tmp_path / "empty.png", "What?")
     assert code == 2
     assert "empty.png" in err
-    assert "no pixel set" in err
+    assert "expected a mask with a pixel inside" in err
 
 
 def test_a_reader_that_has_gone_is_no_error(golden_model_dir: Path) -> None:

@@ -103,9 +103,9 @@ def test_probabilities_equal_brute_force(frame: EncodedFrame, engine: GarEngine,
 
 
 def test_the_order_of_choices_does_not_matter(frame: EncodedFrame) -> None:
-    one, other = frame.ask(SIDE, ["yes", "no"]), frame.ask(SIDE, ["no", "yes"])
-    assert one.text == other.text
-    assert one.probabilities == other.probabilities[::-1]
+    first, second = frame.ask(SIDE, ["yes", "no"]), frame.ask(SIDE, ["no", "yes"])
+    assert first.text == second.text
+    assert first.probabilities == second.probabilities[::-1]
 
 
 def test_free_text_confidence_is_the_geometric_mean(frame: EncodedFrame, engine: GarEngine) -> None:
@@ -149,11 +149,11 @@ def test_only_the_union_of_masks_reaches_the_tiles(engine: GarEngine, image: np.
 
 
 def test_describe_uses_the_caption_form(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
-    one = engine.encode(image, regions[:1], max_tiles=1)
-    described = one.describe(max_tokens=3)
-    asked = one.ask("Describe this masked region in detail.", max_tokens=3)
+    single = engine.encode(image, regions[:1], max_tiles=1)
+    described = single.describe(max_tokens=3)
+    asked = single.ask("Describe this masked region in detail.", max_tokens=3)
     assert described.prompt_tokens != asked.prompt_tokens
-    assert without_times(described) == without_times(one.describe(max_tokens=3))
+    assert without_times(described) == without_times(single.describe(max_tokens=3))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (200, 1), (1, 200)])
@@ -283,11 +283,11 @@ def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
 def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
     engine: GarEngine, image: np.ndarray, regions: list[Region]
 ) -> None:
-    seen = engine.encode_image(image, regions, max_tiles=1)
+    encoded = engine.encode_image(image, regions, max_tiles=1)
     tiles = engine.encoder.encoded_tiles
-    replays = [seen.replay[index : index + 1] for index in range(len(regions))]
-    recalled = engine.from_features(seen.features, regions, replays).ask(SIDE, ["yes", "no"])
-    turned = engine.from_features(seen.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
+    replays = [encoded.replay[index : index + 1] for index in range(len(regions))]
+    recalled = engine.from_features(encoded.features, regions, replays).ask(SIDE, ["yes", "no"])
+    turned = engine.from_features(encoded.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
     assert engine.encoder.encoded_tiles == tiles
     encoded = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
     assert recalled.probabilities == encoded.probabilities != turned.probabilities
@@ -299,10 +299,10 @@ def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
 def test_more_regions_than_prompts_are_seen_but_not_asked_about_at_once(engine: GarEngine, image: np.ndarray) -> None:
     height, width = image.shape[:2]
     many = [Region.from_box(str(n), (n, 0, n + 9, 9), (width, height)) for n in range(7)]
-    seen = engine.encode_image(image, many, max_tiles=1)
-    assert len(seen.replay) == 7
+    encoded = engine.encode_image(image, many, max_tiles=1)
+    assert len(encoded.replay) == 7
     with pytest.raises(GarError, match="at most 5 regions"):
-        engine.from_features(seen.features, many[:6], [seen.replay[n : n + 1] for n in range(6)])
+        engine.from_features(encoded.features, many[:6], [encoded.replay[n : n + 1] for n in range(6)])
 
 
 def test_a_conversation_reads_only_what_is_new_and_answers_as_if_read_at_once(
@@ -348,5 +348,5 @@ def test_a_closed_question_streams_nothing(frame: EncodedFrame, engine: GarEngin
 def test_a_question_for_another_number_of_regions_is_a_mistake_of_the_caller(
     frame: EncodedFrame, engine: GarEngine
 ) -> None:
-    with pytest.raises(ValueError, match="about 1 regions, asked of a frame with 2"):
+    with pytest.raises(ValueError, match=r"expected a question about 2 region\(s\), got one about 1"):
         frame.ask(engine.prompts.parse("What is <Prompt0>?", (), 1))

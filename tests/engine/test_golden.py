@@ -47,7 +47,7 @@ def test_features_and_replay_tokens(encoded: Frames, name: str) -> None:
 def test_answers_and_the_logits_of_every_token(encoded: Frames, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case, frame, engine = encoded(name)
     expected = case.ours.generated_ids
-    seen = record_logits(engine, monkeypatch)
+    logits = record_logits(engine, monkeypatch)
 
     count = len(expected)
     answer = frame.describe(max_tokens=count) if case.caption else frame.ask(case.question, max_tokens=count)
@@ -55,7 +55,7 @@ def test_answers_and_the_logits_of_every_token(encoded: Frames, name: str, monke
     assert list(answer.token_ids) == without_end(expected, engine)
     assert answer.prompt_tokens == case.ours.info["n_input_ids"]
     assert (answer.choice, answer.probabilities) == (-1, ())
-    steps = np.stack(seen[-count:])[:, case.arrays["used_ids"]]
+    steps = np.stack(logits[-count:])[:, case.arrays["used_ids"]]
     np.testing.assert_allclose(steps, case.arrays[case.ours.key("logits_steps")], atol=3e-3)
 
 
@@ -83,14 +83,14 @@ def without_end(ids: list[int], engine: GarEngine) -> list[int]:
 
 def record_logits(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The last row of logits of every run of the decoder from now on."""
-    seen: list[np.ndarray] = []
+    logits: list[np.ndarray] = []
     runner = engine.decoder._runner
 
     class Recording:
         def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
             outputs = runner.run(feeds)
-            seen.append(outputs["logits"].numpy()[0, -1])
+            logits.append(outputs["logits"].numpy()[0, -1])
             return outputs
 
     monkeypatch.setattr(engine.decoder, "_runner", Recording())
-    return seen
+    return logits

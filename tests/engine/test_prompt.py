@@ -73,7 +73,7 @@ def test_one_bos_even_when_the_template_has_none(tokenizer: Tokenizer, builder: 
     assert builder.prefix("question", 2, 5).count(TOKENS.bos) == 1
 
 
-def test_features_have_their_places(builder: PromptBuilder) -> None:
+def test_features_have_their_positions(builder: PromptBuilder) -> None:
     ids = builder.prefix("question", 3, 2)
     assert ids.count(TOKENS.image) == 3 * 256
     assert [ids.count(crop) for crop in TOKENS.crops] == [256, 256, 0, 0, 0]

@@ -69,7 +69,11 @@ def test_lens_distortion_is_undone() -> None:
     ("matrix", "model", "reason"),
     [
         (np.zeros((3, 3)), "plumb_bob", "expected focal lengths and an image size above 0, got fx 0, fy 0"),
-        (K, "fisheye62", "expected a distortion model plumb_bob, rational_polynomial, equidistant, got 'fisheye62'"),
+        (
+            K,
+            "fisheye62",
+            "expected one of the distortion models plumb_bob, rational_polynomial, equidistant, got 'fisheye62'",
+        ),
     ],
 )
 def test_a_camera_that_can_not_be_used_is_refused(matrix: NDArray[np.float64], model: str, reason: str) -> None:

@@ -16,14 +16,14 @@ def test_a_new_answer_to_the_same_question_about_the_same_regions_replaces_the_o
     memory.add(answered("colour?", "red", "a"))
     memory.add(answered("colour?", "blue", "b"))
     memory.add(answered("colour?", "green", "a"))
-    assert [one.answer.text for one in memory.all()] == ["blue", "green"]
+    assert [record.answer.text for record in memory.all()] == ["blue", "green"]
 
 
 def test_only_the_last_answers_are_kept() -> None:
     memory = AnswerMemory(2)
     for name in "abc":
         memory.add(answered("colour?", name, name))
-    assert [one.region_ids for one in memory.all()] == [("b",), ("c",)]
+    assert [record.region_ids for record in memory.all()] == [("b",), ("c",)]
 
 
 def test_a_regions_caption_is_the_newest_answer_in_which_it_is_the_first_prompt() -> None:

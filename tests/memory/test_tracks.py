@@ -13,7 +13,7 @@ S = 1_000_000_000
 LOST = 2 * S
 
 
-class Seen:
+class Detected:
     """Regions of an 8 x 2 image; "cup:3" has the label "cup" and the id "3"."""
 
     def __init__(self, *names: str) -> None:
@@ -30,12 +30,12 @@ class Seen:
 
 
 def frame(second: float, *names: str) -> Frame:
-    return Frame(round(second * S), "camera", (8, 2), lambda: np.zeros((2, 8, 3), np.uint8), Seen(*names))
+    return Frame(round(second * S), "camera", (8, 2), lambda: np.zeros((2, 8, 3), np.uint8), Detected(*names))
 
 
-def ids(seen: Frame) -> tuple[str, ...]:
-    assert seen.regions is not None
-    return seen.regions.ids()
+def ids(frame: Frame) -> tuple[str, ...]:
+    assert frame.regions is not None
+    return frame.regions.ids()
 
 
 @pytest.fixture

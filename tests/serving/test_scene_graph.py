@@ -69,11 +69,11 @@ class Oracle:
         def ask(question: str, raise_if_cancelled: Callable[[], None]) -> Answer:
             found = re.fullmatch(r"Is <Prompt(\d)> (.+) <Prompt(\d)>\?", question)
             assert found is not None
-            subject, predicate, other = found.groups()
-            one, two = regions[int(subject)], regions[int(other)]
-            self.asked.append((one.id, predicate, two.id))
+            subject, predicate, object_ = found.groups()
+            first, second = regions[int(subject)], regions[int(object_)]
+            self.asked.append((first.id, predicate, second.id))
             time.sleep(self.seconds)
-            p = 0.9 if predicate == "left of" and one.box < two.box else 0.1
+            p = 0.9 if predicate == "left of" and first.box < second.box else 0.1
             return Answer("", (), 0, (p, 1 - p), p, True, 0, 0, {})
 
         return SimpleNamespace(ask=ask)
