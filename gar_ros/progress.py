@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,27 +13,63 @@ T = TypeVar("T")
 _LINE_SECONDS = 20.0
 
 
-def progress(items: Iterable[T], done: int, total: int) -> Iterator[T]:
-    """The items, while it shows how many of `total` are done; `done` of them were before."""
-    return _bar(items, done, total) if sys.stderr.isatty() else _lines(items, done, total)
+def _no_note() -> str:
+    return ""
 
 
-def _bar(items: Iterable[T], done: int, total: int) -> Iterator[T]:
+def progress(
+    items: Iterable[T], done: int, total: int, unit: str = "item", note: Callable[[], str] = _no_note
+) -> Iterator[T]:
+    """The items, while it shows how many of `total` are done; `done` of them were before.
+
+    unit: the singular of what an item is. note: what else is known so far.
+    """
+    show = _bar if sys.stderr.isatty() else _lines
+    return show(items, done, total, unit, note)
+
+
+def now_and_then() -> Callable[[str], None]:
+    """Shows a line when the last one is some time ago: for a run whose end isn't known."""
+    told = time.monotonic()
+
+    def show(line: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > _LINE_SECONDS:
+            told = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+
+    return show
+
+
+def timed_lines() -> Callable[[str], None]:
+    """Shows every line, after the seconds since this call: for a run of a few long steps."""
+    start = time.monotonic()
+
+    def show(line: str) -> None:
+        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _bar(items: Iterable[T], done: int, total: int, unit: str, note: Callable[[], str]) -> Iterator[T]:
     from tqdm import tqdm
 
     # The sizes are given because tqdm shows nothing on a terminal that says it has none, such as a container's.
     columns, lines = shutil.get_terminal_size()
     sizes = {"ncols": min((columns or 80) - 1, 100), "nrows": lines or 24}
-    with tqdm(items, initial=done, total=total, unit="item", **sizes) as bar:
-        yield from bar
+    with tqdm(items, initial=done, total=total, unit=unit, **sizes) as bar:
+        for item in bar:
+            yield item
+            bar.set_postfix_str(note(), refresh=False)
 
 
-def _lines(items: Iterable[T], done: int, total: int) -> Iterator[T]:
+def _lines(items: Iterable[T], done: int, total: int, unit: str, note: Callable[[], str]) -> Iterator[T]:
     start = told = time.monotonic()
     for count, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if now - told > _LINE_SECONDS or done + count == total:
             each = (now - start) / count
-            print(f"{done + count} of {total} items, {each:.2g} s each", file=sys.stderr, flush=True)
+            line = f"{done + count} of {total} {unit}s, {each:.2g} s each"
+            print(", ".join(filter(None, (line, note()))), file=sys.stderr, flush=True)
             told = now

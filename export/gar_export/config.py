@@ -2,19 +2,99 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from transformers import LlamaConfig
+import msgspec
 
 from gar_ros.engine.model_dir.manifest import Sizes, TileRule
 from gar_ros.engine.replay import RoiConvention
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import JsonError, Positive, convert, read
+
+T = TypeVar("T")
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
+
+_TokenIds = int | Annotated[list[int], msgspec.Meta(min_length=1)]
+_Sides = Positive | Annotated[list[Positive], msgspec.Meta(min_length=1)]
+_Channels = tuple[float, float, float]
+_Absent = Annotated[
+    None, msgspec.Meta(description="absent: rope_theta and rope_scaling in its place, as transformers 4 writes them")
+]
+_PerceptionEncoder = Annotated[
+    str, msgspec.Meta(pattern="^vit_pe_", description="a Perception Encoder of timm (vit_pe_...)")
+]
+
+
+class _ModelArgs(msgspec.Struct):
+    """Of timm's ViT. In all these files other keys are let be."""
+
+    img_size: _Sides
+    embed_dim: Positive
+    global_pool: Literal[""]
+
+
+class _VisionConfig(msgspec.Struct):
+    model_type: Literal["timm_wrapper"]
+    architecture: _PerceptionEncoder
+    model_args: _ModelArgs
+
+
+class _RopeScaling(msgspec.Struct):
+    rope_type: Literal["llama3"]
+
+
+class TextConfig(msgspec.Struct):
+    """The Llama decoder's part of config.json; what a file leaves out has the default of transformers' LlamaConfig."""
+
+    model_type: Literal["llama"]
+    bos_token_id: int
+    eos_token_id: _TokenIds
+    hidden_size: Positive = 4096
+    intermediate_size: Positive = 11008
+    num_hidden_layers: Positive = 32
+    num_attention_heads: Positive = 32
+    num_key_value_heads: Positive | None = None
+    head_dim: Positive | None = None
+    vocab_size: Positive = 32000
+    max_position_embeddings: Positive = 2048
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    rope_scaling: _RopeScaling | None = None
+    rope_parameters: _Absent = None
+    hidden_act: Literal["silu"] = "silu"
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    tie_word_embeddings: bool = False
+
+
+class _MllmConfig(msgspec.Struct):
+    model_type: Literal["perception_lm"]
+    image_token_id: int
+    projector_pooling_ratio: Positive
+    vision_use_cls_token: bool
+    vision_config: _VisionConfig
+    text_config: TextConfig
+
+
+class _Config(msgspec.Struct):
+    model_type: Literal["GAR"]
+    kernel_size: _Sides
+    prompt_numbers: Positive
+    crop_tokens_ids: _TokenIds
+    mllm_config: _MllmConfig
+    roi_convention: RoiConvention = "released"
+
+
+class _Preprocessor(msgspec.Struct):
+    tile_size: Positive
+    max_num_tiles: Positive
+    vision_input_type: Literal["thumb+tile", "tile"]
+    image_mean: _Channels
+    image_std: _Channels
 
 
 @dataclass(frozen=True)
@@ -30,8 +110,6 @@ class DecoderConfig:
     vocab: int
     max_positions: int
     rms_eps: float
-    rope_theta: float
-    rope_scaling: dict[str, Any] | None  # llama3 scaling as in config.json, None when positions are not scaled
     tied_head: bool  # the output head is the embedding table
 
 
@@ -70,51 +148,42 @@ class GarConfig:
     @classmethod
     def from_json(cls, config: dict[str, Any], preprocessor: dict[str, Any]) -> GarConfig:
         """From the contents of config.json and preprocessor_config.json. Raises GarError BAD_MODEL."""
-        main, images = _Keys(CONFIG, config), _Keys(PREPROCESSOR, preprocessor)
-        main.expect("model_type", "GAR")
-        mllm = main.part("mllm_config")
-        mllm.expect("model_type", "perception_lm")
-        vision, text = mllm.part("vision_config"), mllm.part("text_config")
-        vision.expect("model_type", "timm_wrapper")
-        if not str(vision.get("architecture", str)).startswith("vit_pe_"):
-            raise vision.wrong("architecture", "a Perception Encoder of timm (vit_pe_...)")
-        model_args = vision.part("model_args")
-        model_args.expect("global_pool", "")
-        tile = images.get("tile_size", int)
-        patch = main.square("kernel_size")
-        pooling = mllm.get("projector_pooling_ratio", int)
-        if tile % (patch * pooling):
-            raise images.wrong("tile_size", f"a multiple of {patch * pooling} (patch times pooling)")
-        if model_args.square("img_size") != tile:
-            raise model_args.wrong("img_size", f"the tile size {tile} of {PREPROCESSOR}")
-        crop_tokens = main.numbers("crop_tokens_ids", int)
-        prompts = main.get("prompt_numbers", int)
-        if len(crop_tokens) != prompts:
-            raise main.wrong("crop_tokens_ids", f"one token for each of the {prompts} prompts")
-        convention = config.get("roi_convention", "released")
-        if convention not in ("released", "correct"):
-            raise main.wrong("roi_convention", '"released" or "correct"')
-        input_type = images.get("vision_input_type", str)
-        if input_type not in ("thumb+tile", "tile"):
-            raise images.wrong("vision_input_type", '"thumb+tile" or "tile"')
+        main, images = _declared(CONFIG, config, _Config), _declared(PREPROCESSOR, preprocessor, _Preprocessor)
+        mllm = main.mllm_config
+        vision, text = mllm.vision_config, mllm.text_config
+        patch, pooling, crop_tokens = _side(main.kernel_size), mllm.projector_pooling_ratio, _all(main.crop_tokens_ids)
+        expectations = {
+            f"{CONFIG}: 'kernel_size': expected a square size, got {main.kernel_size}": patch,
+            f"{PREPROCESSOR}: 'tile_size': expected a multiple of {patch * pooling} (patch times pooling), "
+            f"got {images.tile_size}": patch and images.tile_size % (patch * pooling) == 0,
+            f"{CONFIG}: 'mllm_config.vision_config.model_args.img_size': expected the tile size {images.tile_size} of "
+            f"{PREPROCESSOR}, got {vision.model_args.img_size}": _side(vision.model_args.img_size) == images.tile_size,
+            f"{CONFIG}: 'mllm_config.text_config.attention_bias': expected false, got true": not text.attention_bias,
+            f"{CONFIG}: 'mllm_config.text_config.mlp_bias': expected false, got true": not text.mlp_bias,
+            f"{CONFIG}: 'crop_tokens_ids': expected one token for each of the {main.prompt_numbers} prompts, got "
+            f"{len(crop_tokens)}": len(crop_tokens) == main.prompt_numbers,
+        }
+        for expectation, holds in expectations.items():
+            if not holds:
+                raise bad_model(expectation)
         return cls(
-            mllm=mllm.data,
-            tile=tile,
+            mllm=config["mllm_config"],
+            tile=images.tile_size,
             patch=patch,
             pooling=pooling,
-            vision_width=model_args.get("embed_dim", int),
-            class_token=mllm.get("vision_use_cls_token", bool),
+            vision_width=vision.model_args.embed_dim,
+            class_token=mllm.vision_use_cls_token,
             decoder=_decoder(text),
-            max_tiles=images.get("max_num_tiles", int),
-            thumbnail=input_type == "thumb+tile",
-            mean=images.triple("image_mean"),
-            std=images.triple("image_std"),
-            prompts=prompts,
-            bos=text.get("bos_token_id", int),
-            eos=text.numbers("eos_token_id", int),
-            image_token=mllm.get("image_token_id", int),
+            max_tiles=images.max_num_tiles,
+            thumbnail=images.vision_input_type == "thumb+tile",
+            mean=images.image_mean,
+            std=images.image_std,
+            prompts=main.prompt_numbers,
+            bos=text.bos_token_id,
+            eos=_all(text.eos_token_id),
+            image_token=mllm.image_token_id,
             crop_tokens=crop_tokens,
-            roi_convention=convention,
+            roi_convention=main.roi_convention,
         )
 
     def sizes(self) -> Sizes:
@@ -146,89 +215,42 @@ def bad_model(message: str) -> GarError:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises GarError BAD_MODEL when the file is absent or is something else."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read(path.read_bytes(), dict[str, Any])
     except FileNotFoundError as error:
         raise bad_model(f"expected a file {path.name} in the checkpoint folder {path.parent}") from error
-    except (OSError, ValueError) as error:
-        raise bad_model(f"{path.name} can't be read as JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise bad_model(f"{path.name}: expected a JSON object, got {type(data).__name__}")
-    return data
+    except OSError as error:
+        raise bad_model(f"{path.name} can't be read: {error}") from error
+    except JsonError as error:
+        raise bad_model(f"{path.name}: {error}") from error
 
 
-def _decoder(text: _Keys) -> DecoderConfig:
-    text.expect("model_type", "llama")
-    # What a config leaves out has transformers' default.
-    head_dim = text.data.get("head_dim") or text.get("hidden_size", int) // text.get("num_attention_heads", int)
-    text = _Keys(text.where, {**LlamaConfig().to_dict(), **text.data, "head_dim": head_dim})
-    text.expect("hidden_act", "silu")
-    text.expect("attention_bias", False)
-    text.expect("mlp_bias", False)
-    if "rope_parameters" in text.data:
-        raise text.wrong("rope_parameters", "absent: rope_theta and rope_scaling, as transformers 4 writes them")
-    scaling = text.data.get("rope_scaling")
-    if scaling is not None and (not isinstance(scaling, dict) or scaling.get("rope_type") != "llama3"):
-        raise text.wrong("rope_scaling", 'null or an object with "rope_type": "llama3"')
+def _declared(name: str, data: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return convert(data, kind)
+    except JsonError as error:
+        raise bad_model(f"{name}: {error}") from error
+
+
+def _decoder(text: TextConfig) -> DecoderConfig:
     return DecoderConfig(
-        hidden=text.get("hidden_size", int),
-        layers=text.get("num_hidden_layers", int),
-        heads=text.get("num_attention_heads", int),
-        kv_heads=text.get("num_key_value_heads", int),
-        head_dim=text.get("head_dim", int),
-        ffn=text.get("intermediate_size", int),
-        vocab=text.get("vocab_size", int),
-        max_positions=text.get("max_position_embeddings", int),
-        rms_eps=float(text.get("rms_norm_eps", float)),
-        rope_theta=float(text.get("rope_theta", (int, float))),
-        rope_scaling=scaling,
-        tied_head=text.get("tie_word_embeddings", bool),
+        hidden=text.hidden_size,
+        layers=text.num_hidden_layers,
+        heads=text.num_attention_heads,
+        kv_heads=text.num_key_value_heads or text.num_attention_heads,
+        head_dim=text.head_dim or text.hidden_size // text.num_attention_heads,
+        ffn=text.intermediate_size,
+        vocab=text.vocab_size,
+        max_positions=text.max_position_embeddings,
+        rms_eps=text.rms_norm_eps,
+        tied_head=text.tie_word_embeddings,
     )
 
 
-class _Keys:
-    """Typed access to one JSON object; errors name the file and the key."""
+def _all(value: int | list[int]) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
-    def __init__(self, where: str, data: dict[str, Any]) -> None:
-        self.where = where
-        self.data = data
 
-    def wrong(self, key: str, expected: str) -> GarError:
-        got = repr(self.data[key]) if key in self.data else "nothing"
-        return bad_model(f"{self.where}: expected '{key}' to be {expected}, got {got}")
-
-    def get(self, key: str, kind: type | tuple[type, ...]) -> Any:
-        value: Any = self.data.get(key)
-        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not fits:
-            names = [k.__name__ for k in kind] if isinstance(kind, tuple) else [kind.__name__]
-            raise self.wrong(key, f"of type {' or '.join(names)}")
-        if kind is int and value <= 0 and not key.endswith("_token_id"):
-            raise self.wrong(key, "a positive number")
-        return value
-
-    def expect(self, key: str, value: Any) -> None:
-        if self.data.get(key) != value:
-            raise self.wrong(key, json.dumps(value))
-
-    def part(self, key: str) -> _Keys:
-        return _Keys(f"{self.where}: {key}", self.get(key, dict))
-
-    def numbers(self, key: str, kind: type | tuple[type, ...]) -> tuple[Any, ...]:
-        value = self.data.get(key)
-        items = value if isinstance(value, list) else [value]
-        if not items or any(not isinstance(item, kind) or isinstance(item, bool) for item in items):
-            raise self.wrong(key, "a number or a list of numbers")
-        return tuple(items)
-
-    def square(self, key: str) -> int:
-        """The side of a size given as one number or as two equal ones."""
-        value = set(self.numbers(key, int))
-        if len(value) != 1:
-            raise self.wrong(key, "a square size")
-        return int(value.pop())
-
-    def triple(self, key: str) -> tuple[float, float, float]:
-        value = self.numbers(key, (int, float))
-        if len(value) != 3:
-            raise self.wrong(key, "three numbers, one a channel")
-        return float(value[0]), float(value[1]), float(value[2])
+def _side(sides: int | list[int]) -> int:
+    """The side of a size given as one number or as two equal ones, 0 when it is no square."""
+    first, *others = _all(sides)
+    return first if set(others) <= {first} else 0

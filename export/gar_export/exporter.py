@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
-import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +31,7 @@ from gar_ros.engine.model_dir.manifest import (
     FileEntry,
     Manifest,
 )
+from gar_ros.progress import timed_lines
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
 
@@ -55,7 +54,7 @@ def export_checkpoint(
     Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced.
     """
     checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
-    progress = progress or _to_stderr()
+    progress = progress or timed_lines()
     kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
     clean_up(out)
     check_replaceable(out, kept)
@@ -117,12 +116,3 @@ def _version(tool: str) -> str:
         return metadata.version(tool)
     except metadata.PackageNotFoundError:
         return "not installed"  # gar_ros itself, run from a source checkout
-
-
-def _to_stderr() -> Progress:
-    start = time.monotonic()
-
-    def show(line: str) -> None:
-        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
-
-    return show

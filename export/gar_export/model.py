@@ -28,9 +28,13 @@ class GarModel(nn.Module):
     def __init__(self, config: GarConfig) -> None:
         super().__init__()
         self.config = config
-        self.mllm = PerceptionLMForConditionalGeneration(PerceptionLMConfig(**copy.deepcopy(config.mllm)))
+        # Transformers 4 asks the text config whether the head is tied, 5 the whole one, whose default is a tied head.
+        mllm = PerceptionLMConfig(**{**copy.deepcopy(config.mllm), "tie_word_embeddings": config.decoder.tied_head})
+        self.mllm = PerceptionLMForConditionalGeneration(mllm)
         self.mask_patch_embedding = nn.Conv2d(3, config.vision_width, config.patch, stride=config.patch, bias=False)
         self._check_vision_tower()
+        if (self.mllm.lm_head.weight is self.mllm.get_input_embeddings().weight) != config.decoder.tied_head:
+            raise RuntimeError(f"transformers ties the output head otherwise than {CONFIG} says")
 
     @property
     def vit(self) -> Any:
@@ -145,7 +149,14 @@ class GarModel(nn.Module):
 def empty_model(config: GarConfig) -> GarModel:
     """A model whose parameters are on the meta device: names and shapes, no memory. Computed buffers are real."""
     with _ParametersOnMeta():
-        return GarModel(config)
+        model = GarModel(config)
+    for module in model.vit.modules():  # newer timm allocates its RoPE tables before it computes them
+        on_meta = {name: buffer for name, buffer in module.named_buffers(recurse=False) if buffer.is_meta}
+        for name, buffer in on_meta.items():
+            setattr(module, name, torch.empty_like(buffer, device="cpu"))
+        if on_meta:
+            module.init_non_persistent_buffers()
+    return model
 
 
 class _ParametersOnMeta(TorchFunctionMode):

@@ -13,6 +13,7 @@ from typing import Any
 from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
+from gar_ros.engine.command_line import open_engine
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
@@ -77,7 +78,7 @@ def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) ->
     with Journal(path, settings) as journal:
         missing = [job for job in jobs if job.key not in journal.records]
         if missing:
-            engine = GarEngine.open(args.model, args.provider, args.threads)
+            engine = open_engine(args)
             done = len(jobs) - len(missing)
             if done:
                 print(f"continuing: {done} of {len(jobs)} items are answered in '{path}'", file=sys.stderr)

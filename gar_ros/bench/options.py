@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gar_ros.engine.runtime.select import PROVIDERS
+from gar_ros.engine.command_line import add_engine_arguments
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:
     """The options of every run. max_tokens: what the default is, in words."""
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="exported model folder")
+    add_engine_arguments(parser, model_required=True)
     parser.add_argument(
         "--out",
         type=Path,
@@ -23,8 +23,6 @@ def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:
     parser.add_argument(
         "--max-tokens", type=positive, metavar="N", help=f"limit of a free answer (default: {max_tokens})"
     )
-    parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
 
 
 def positive(text: str) -> int:

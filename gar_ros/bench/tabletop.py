@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,11 @@ import numpy as np
 
 from gar_ros.bench.tabletop_scenes import CAPTION_FORM, Asked, RegionChange, Setting, asked_about
 from gar_ros.bench.tabletop_score import Result, result_of, summary, table
+from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.progress import progress
 from gar_ros.region import Region
 from gar_ros.sim.questions import Question
 from gar_ros.sim.render import TabletopRenderer
@@ -31,17 +31,15 @@ FIRST_SEED = 2_000_000  # below lie scenes that gar-tiny was trained on or chose
 BLIND_SCENES = 200  # at most, that are asked about without their picture too
 ANSWER_TOKENS = 16
 _GREY = 128
-_LINE_SECONDS = 20.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `gar bench tabletop`."""
     add = parser.add_argument
-    add("--model", type=Path, required=True, metavar="DIR", help="exported model folder")
+    add_engine_arguments(parser, model_required=True, provider="cpu")
     add("--scenes", type=int, default=1000, metavar="N", help="(default: %(default)s)")
     add("--seed", type=int, default=FIRST_SEED, metavar="S", help="of the first scene (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="also write accuracies as JSON, shares 0..1")
-    add("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
     add("--size", default="640x480", metavar="WxH", help="of the pictures, pixels (default: %(default)s)")
     add("--objects", default="3,8", metavar="MIN,MAX", help=f"in a scene, 1 to {MAX_OBJECTS} (default: %(default)s)")
     add(
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     setting = setting_of(args)
     if args.scenes < 1:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected at least one scene, got --scenes {args.scenes}")
-    engine = GarEngine.open(args.model, provider="cpu", threads=args.threads)
+    engine = open_engine(args)
     seeds = range(args.seed, args.seed + args.scenes)
     report = measure(engine, seeds, setting, args.max_tiles, args.features == "shared", args.without_replay)
     print(table(report))
@@ -127,7 +125,7 @@ def measure(
     if without_replay:
         encode = partial(_without_replay, engine, max_tiles)
     with TabletopRenderer(*setting.size) as renderer:
-        for seed in _told(seeds, results):
+        for seed in progress(seeds, 0, len(seeds), "scene", lambda: _right(results)):
             for asked in asked_about(renderer, seed, setting):
                 times = [time.perf_counter()]
                 frame = encode(asked)
@@ -194,15 +192,5 @@ def answered(frame: EncodedFrame, question: Question) -> Result:
     return result_of(question, answer.text, answer.confidence)
 
 
-def _told(seeds: range, results: list[Result]) -> Iterator[int]:
-    """The seeds, while a line on stderr now and then tells how far it is."""
-    start = told = time.monotonic()
-    for number, seed in enumerate(seeds, 1):
-        yield seed
-        now = time.monotonic()
-        if now - told > _LINE_SECONDS or number == len(seeds):
-            right = sum(one.right for one in results)
-            each = (now - start) / number
-            line = f"{number} of {len(seeds)} scenes, {each:.2g} s each, {right} of {len(results)} answers right"
-            print(line, file=sys.stderr, flush=True)
-            told = now
+def _right(results: list[Result]) -> str:
+    return f"{sum(one.right for one in results)} of {len(results)} answers right"

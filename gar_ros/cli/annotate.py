@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
-from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir.folder import default_model_dir
-from gar_ros.engine.runtime.select import PROVIDERS, Engines
+from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.errors import ErrorCode, GarError
-
-_LINE_SECONDS = 10.0
+from gar_ros.progress import now_and_then
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--every", type=float, default=1.0, metavar="SECONDS", help="between images; 0: all (default: %(default)s)")
     add("--without-input", action="store_true", help="don't copy the bag's own messages")
-    add("--model", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)")
     add("--max-tiles", type=int, metavar="N", help="tiles of an image besides its thumbnail")
     add("--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)")
-    add("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
-    add("--engines", type=Path, metavar="FOLDER", help="TensorRT's engines (default: as `gar build-engine`)")
-    add("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
+    add_engine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,28 +81,22 @@ def run(args: argparse.Namespace) -> int:
     )
     with BagReader(args.bag) as reader:
         topics = Topics(args.image, args.regions, args.instances).resolved(reader.types())
-        engine = GarEngine.open(
-            args.model or default_model_dir(), args.provider, args.threads, engines=Engines(args.engines)
-        )
+        engine = open_engine(args)
         questions = asking.parse(engine)  # before there is a bag
         with BagWriter(args.out) as writer:
-            count = annotate(reader, writer, engine, topics, asking, questions, not args.without_input, _Progress())
-    for reason, times in count.skipped.items():
+            done = annotate(reader, writer, engine, topics, asking, questions, not args.without_input, _progress())
+    for reason, times in done.skipped.items():
         print(f"gar: {times} message(s) left out: {reason}", file=sys.stderr)
-    print(f"{count.answers} answers about {count.images} images in {args.out}")
-    if count.images == 0 and not count.skipped:
+    print(f"{done.answers} answers about {done.images} images in {args.out}")
+    if done.images == 0 and not done.skipped:
         print(f"gar: no image on {args.image} has regions of the same stamp", file=sys.stderr)
-    return 0 if count.images else 1
+    return 0 if done.images else 1
 
 
-class _Progress:
-    """A line on stderr now and then."""
+def _progress() -> Callable[[int], None]:
+    show, images = now_and_then(), count(1)
 
-    def __init__(self) -> None:
-        self._images, self._told = 0, time.monotonic()
+    def tell(stamp_ns: int) -> None:
+        show(f"{next(images)} images, at {stamp_ns / 1e9:.2f} s")
 
-    def __call__(self, stamp_ns: int) -> None:
-        self._images += 1
-        if time.monotonic() - self._told > _LINE_SECONDS:
-            self._told = time.monotonic()
-            print(f"{self._images} images, at {stamp_ns / 1e9:.2f} s", file=sys.stderr, flush=True)
+    return tell

@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.cli.pictures import load_image, load_mask
+from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.encoded_frame import Answer
-from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.model_dir.folder import default_model_dir
-from gar_ros.engine.runtime.select import PROVIDERS, Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Box, Region
 
@@ -23,9 +21,6 @@ from gar_ros.region import Box, Region
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `gar ask`."""
     parser.add_argument("question", nargs="?", help='such as "Is <Prompt0> left of <Prompt1>?"')
-    parser.add_argument(
-        "--model", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)"
-    )
     pictures = parser.add_mutually_exclusive_group(required=True)
     pictures.add_argument("--image", type=Path, metavar="FILE", help="the picture, of any format Pillow reads")
     pictures.add_argument(
@@ -60,14 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)"
     )
-    parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what to run on (default: %(default)s)")
-    parser.add_argument(
-        "--engines",
-        type=Path,
-        metavar="FOLDER",
-        help="TensorRT's engines (default: where `gar build-engine` puts them)",
-    )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads on the CPU (default: all cores)")
+    add_engine_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print everything about the answer as JSON")
     parser.add_argument("--verbose", action="store_true", help="log what is loaded and what it runs on")
 
@@ -89,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
     regions = [_region(n, given, image) for n, (given, image) in enumerate(zip(args.regions, pictures, strict=True))]
     choices = [] if args.choices is None else args.choices.split(",")
     start = time.perf_counter()
-    model, engines = args.model or default_model_dir(), Engines(args.engines)
-    engine = GarEngine.open(model, args.provider, args.threads, engines=engines)
+    engine = open_engine(args)
     loading = time.perf_counter() - start
     count, text = 1 if args.frames else len(regions), None if args.describe else args.question
     question = engine.parse(text, choices, count, args.max_tokens, video=bool(args.frames))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
 
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
@@ -12,6 +10,7 @@ from gar_ros.engine.runtime.tensorrt.builder import BuildOptions
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
 from gar_ros.engine.runtime.tensorrt.engines import GRAPHS, EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt, rtx_for
+from gar_ros.progress import timed_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +41,7 @@ def run(args: argparse.Namespace) -> int:
     model = ModelDir.open(args.model or default_model_dir())
     cache = EngineCache(args.cache or default_cache_folder())
     options = BuildOptions(args.workspace, args.timing_cache)
-    start = time.monotonic()
-
-    def show(line: str) -> None:
-        print(f"[{time.monotonic() - start:6.1f} s] {line}", file=sys.stderr, flush=True)
-
+    show = timed_lines()
     for tensorrt in wanted:
         source = EngineSource(model, tensorrt, cache, build=True, options=options)
         show(f"{tensorrt.version} for {tensorrt.gpu}, {model.manifest.name}, engines in '{cache.folder}'")

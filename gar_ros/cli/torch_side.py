@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
+from pathlib import Path
 from types import ModuleType
 
 from gar_ros.errors import ErrorCode, GarError
@@ -12,6 +14,9 @@ from gar_ros.errors import ErrorCode, GarError
 def import_export(name: str) -> ModuleType:
     """The module gar_export.<name>. Raises GarError INVALID_REQUEST where torch or a companion is not installed."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
+    in_checkout = Path(__file__).resolve().parents[2] / "export"
+    if (in_checkout / "gar_export").is_dir():  # this checkout's, not an older installed one
+        sys.path.insert(0, str(in_checkout))
     try:
         return importlib.import_module(f"gar_export.{name}")
     except ModuleNotFoundError as error:

@@ -64,9 +64,9 @@ def test_a_tokenizer_without_the_special_tokens(refuse: Refuse, checkpoint: Path
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"model_type": "llava", "text_config": {}}, "expected 'model_type' to be \"GAR\", got 'llava'"),
-        ({"architectures": ["LlamaForCausalLM"]}, "expected 'model_type' to be \"GAR\", got nothing"),
-        ({"model_type": "GAR"}, "expected 'mllm_config' to be of type dict, got nothing"),
+        ({"model_type": "llava", "text_config": {}}, '\'model_type\': expected "GAR", got "llava"'),
+        ({"architectures": ["LlamaForCausalLM"]}, "'model_type': missing"),
+        ({"model_type": "GAR"}, "'kernel_size': missing"),
     ],
 )
 def test_a_config_of_another_architecture(refuse: Refuse, checkpoint: Path, data: dict, expected: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from transformers import LlamaConfig
 
-from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, TextConfig, read_json
 from gar_ros.errors import ErrorCode, GarError
+
+TEXT, VISION = ["mllm_config", "text_config"], ["mllm_config", "vision_config"]
 
 
 def test_sizes_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:
@@ -44,48 +49,63 @@ def test_keys_left_out_of_the_text_config_have_transformers_defaults(checkpoint:
     assert (decoder.head_dim, decoder.tied_head) == (32 // 4, False)
 
 
+def test_the_defaults_are_those_of_the_installed_transformers() -> None:
+    transformers = LlamaConfig().to_dict()
+    declared = {field.name: field.default for field in msgspec.structs.fields(TextConfig) if not field.required}
+    # Of these two the same number comes from others, and 5 writes RoPE's in another form.
+    assert (transformers["num_key_value_heads"], transformers["head_dim"]) == (32, 4096 // 32)
+    rope = transformers.get("rope_parameters") or transformers
+    assert (declared.pop("rope_theta"), declared.pop("rope_scaling")) == (rope["rope_theta"], None)
+    for name in ("num_key_value_heads", "head_dim", "rope_parameters"):
+        assert declared.pop(name) is None
+    assert declared == {name: transformers[name] for name in declared}
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (["model_type"], "llava", r"config\.json: expected 'model_type' to be \"GAR\", got 'llava'"),
-        (["mllm_config", "model_type"], "qwen2_vl", "mllm_config: expected 'model_type' to be \"perception_lm\""),
-        (["mllm_config", "text_config", "model_type"], "gemma", "text_config: expected 'model_type' to be \"llama\""),
-        (["mllm_config", "text_config", "attention_bias"], True, "expected 'attention_bias' to be false, got True"),
-        (["mllm_config", "text_config", "rope_scaling", "rope_type"], "yarn", "expected 'rope_scaling' to be null or"),
-        (["mllm_config", "text_config", "rope_parameters"], {}, "expected 'rope_parameters' to be absent"),
-        (["mllm_config", "text_config", "hidden_size"], "32", "expected 'hidden_size' to be of type int, got '32'"),
-        (["mllm_config", "text_config", "num_hidden_layers"], 0, "'num_hidden_layers' to be a positive number, got 0"),
-        (["mllm_config", "vision_config", "architecture"], "resnet50", "expected 'architecture' to be a Perception"),
-        (["mllm_config", "vision_config", "model_args", "img_size"], [336, 336], "to be the tile size 448"),
-        (["kernel_size"], [14, 7], "expected 'kernel_size' to be a square size"),
-        (["crop_tokens_ids"], [128004], "one token for each of the 5 prompts"),
-        (["roi_convention"], "other", "expected 'roi_convention' to be \"released\" or \"correct\", got 'other'"),
+        (["model_type"], "llava", '\'model_type\': expected "GAR", got "llava"'),
+        (["mllm_config", "model_type"], "qwen2_vl", "'mllm_config.model_type': expected \"perception_lm\", got"),
+        ([*TEXT, "model_type"], "gemma", '\'mllm_config.text_config.model_type\': expected "llama", got "gemma"'),
+        ([*TEXT, "attention_bias"], True, "'mllm_config.text_config.attention_bias': expected false, got true"),
+        ([*TEXT, "mlp_bias"], True, "'mllm_config.text_config.mlp_bias': expected false, got true"),
+        ([*TEXT, "hidden_act"], "gelu", '\'mllm_config.text_config.hidden_act\': expected "silu", got "gelu"'),
+        ([*TEXT, "rope_scaling", "rope_type"], "yarn", 'rope_scaling.rope_type\': expected "llama3", got "yarn"'),
+        ([*TEXT, "rope_parameters"], {}, "text_config.rope_parameters': expected absent: rope_theta and rope_scaling"),
+        ([*TEXT, "hidden_size"], "32", 'text_config.hidden_size\': expected a whole number above 0, got "32"'),
+        ([*TEXT, "num_hidden_layers"], 0, "text_config.num_hidden_layers': expected a whole number above 0, got 0"),
+        ([*TEXT, "eos_token_id"], [1, "2"], 'text_config.eos_token_id[1]\': expected a whole number, got "2"'),
+        ([*VISION, "architecture"], "resnet50", "architecture': expected a Perception Encoder of timm"),
+        ([*VISION, "model_args", "img_size"], [336, 336], "model_args.img_size': expected the tile size 448"),
+        (["kernel_size"], [14, 7], "'kernel_size': expected a square size, got [14, 7]"),
+        (["crop_tokens_ids"], [128004], "'crop_tokens_ids': expected one token for each of the 5 prompts, got 1"),
+        (["roi_convention"], "other", '\'roi_convention\': expected "correct" or "released", got "other"'),
     ],
 )
 def test_a_config_of_another_model_is_refused(checkpoint: Path, keys: list[str], value: Any, message: str) -> None:
     _change(checkpoint / CONFIG, keys, value)
-    _expect_refusal(checkpoint, message)
+    _expect_refusal(checkpoint, f"{CONFIG}: .*{re.escape(message)}")
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("tile_size", 450, "expected 'tile_size' to be a multiple of 28"),
-        ("image_mean", [0.5], "expected 'image_mean' to be three numbers"),
-        ("vision_input_type", "video", "expected 'vision_input_type' to be"),
-        ("max_num_tiles", True, "expected 'max_num_tiles' to be of type int, got True"),
+        ("tile_size", 450, "'tile_size': expected a multiple of 28"),
+        ("image_mean", [0.5], "'image_mean': expected a list of length 3, got [0.5]"),
+        ("vision_input_type", "video", '\'vision_input_type\': expected "thumb+tile" or "tile", got "video"'),
+        ("max_num_tiles", True, "'max_num_tiles': expected a whole number above 0, got true"),
     ],
 )
 def test_a_foreign_preprocessor_is_refused(checkpoint: Path, key: str, value: Any, message: str) -> None:
     _change(checkpoint / PREPROCESSOR, [key], value)
-    _expect_refusal(checkpoint, message)
+    _expect_refusal(checkpoint, f"{PREPROCESSOR}: {re.escape(message)}")
 
 
 def test_an_absent_or_damaged_file_is_named(checkpoint: Path) -> None:
     (checkpoint / CONFIG).write_text('{"model_type": "GAR"')
-    _expect_refusal(checkpoint, r"config\.json can't be read as JSON")
+    _expect_refusal(checkpoint, r"config\.json: is not JSON: ")
     (checkpoint / CONFIG).write_text("[]")
-    _expect_refusal(checkpoint, r"config\.json: expected a JSON object, got list")
+    _expect_refusal(checkpoint, r"config\.json: expected an object, got \[\]")
     (checkpoint / CONFIG).unlink()
     _expect_refusal(checkpoint, r"expected a file config\.json in the checkpoint folder")
 

@@ -1,4 +1,8 @@
-"""Muon for the hidden matrices and AdamW for everything else, as one optimiser whose state is plain tensors."""
+"""Muon for the hidden matrices and AdamW for everything else, as one optimiser whose state is plain tensors.
+
+Not torch.optim.Muon: it orthogonalises in bfloat16, which changes each update by 1.2 % of its norm (300 steps of the
+same gradients, 192 wide), and a fused q, k, v weight as one matrix.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,6 @@ ABSENT = 255  # attribute of an object that the scene doesn't have
 WHOLE = (1, 1)  # tiles_w, tiles_h: the whole picture is one tile
 
 HELD_OUT_SEEDS = 1_000_000  # training seeds stay below; validation and test scenes start here
-TEST_SEEDS = 2_000_000  # never used to choose a model
 
 CAMERA = (640, 480)  # width, height in pixels of the held-out pictures, and of the bench's
 TRAINING_CAMERAS = ((640, 480), (448, 336), (448, 336), (512, 288))
