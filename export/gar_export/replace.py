@@ -6,13 +6,23 @@ its name; a crash between these two renames is made good by the next export to `
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from gar_ros.engine.model_dir.manifest import FORMAT, MANIFEST
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import JsonError, read
+
+
+class _AnyManifest(msgspec.Struct):
+    """What manifests of every version have."""
+
+    format: str
+    files: dict[str, Any]
 
 
 def part_of(out: Path) -> Path:
@@ -81,9 +91,7 @@ def _finish(part: Path, old: Path, out: Path) -> None:
 def _exported_files(folder: Path) -> set[str]:
     """The files that a folder's manifest, of whatever version, accounts for."""
     try:
-        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = read((folder / MANIFEST).read_bytes(), _AnyManifest)
+    except (OSError, JsonError):
         return set()
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("files"), dict):
-        return set()
-    return {MANIFEST, *data["files"]}
+    return {MANIFEST, *manifest.files} if manifest.format == FORMAT else set()
