@@ -289,8 +289,8 @@ def test_regions_of_an_encoded_image_are_asked_without_another_vision_pass(
     recalled = engine.from_features(encoded.features, regions, replays).ask(SIDE, ["yes", "no"])
     turned = engine.from_features(encoded.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
     assert engine.encoder.encoded_tiles == tiles
-    encoded = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
-    assert recalled.probabilities == encoded.probabilities != turned.probabilities
+    direct = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
+    assert recalled.probabilities == direct.probabilities != turned.probabilities
     assert (
         turned.probabilities == engine.encode(image, regions[::-1], max_tiles=1).ask(SIDE, ["yes", "no"]).probabilities
     )
