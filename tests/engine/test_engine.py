@@ -280,7 +280,7 @@ def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
         video.ask(SIDE)
 
 
-def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
+def test_regions_of_an_encoded_image_are_asked_without_another_vision_pass(
     engine: GarEngine, image: np.ndarray, regions: list[Region]
 ) -> None:
     encoded = engine.encode_image(image, regions, max_tiles=1)
@@ -289,14 +289,16 @@ def test_regions_of_a_seen_image_are_asked_without_another_vision_pass(
     recalled = engine.from_features(encoded.features, regions, replays).ask(SIDE, ["yes", "no"])
     turned = engine.from_features(encoded.features, regions[::-1], replays[::-1]).ask(SIDE, ["yes", "no"])
     assert engine.encoder.encoded_tiles == tiles
-    expected = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
-    assert recalled.probabilities == expected.probabilities != turned.probabilities
+    direct = engine.encode(image, regions, max_tiles=1).ask(SIDE, ["yes", "no"])
+    assert recalled.probabilities == direct.probabilities != turned.probabilities
     assert (
         turned.probabilities == engine.encode(image, regions[::-1], max_tiles=1).ask(SIDE, ["yes", "no"]).probabilities
     )
 
 
-def test_more_regions_than_prompts_are_seen_but_not_asked_about_at_once(engine: GarEngine, image: np.ndarray) -> None:
+def test_more_regions_than_prompts_are_encoded_but_not_asked_about_at_once(
+    engine: GarEngine, image: np.ndarray
+) -> None:
     height, width = image.shape[:2]
     many = [Region.from_box(str(n), (n, 0, n + 9, 9), (width, height)) for n in range(7)]
     encoded = engine.encode_image(image, many, max_tiles=1)

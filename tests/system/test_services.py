@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -149,10 +150,13 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
     client = robot.client
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
         client.wait_until_ready(PATIENCE)
-        long = planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1024, timeout=PATIENCE)
-        for _ in range(2):  # the first to time out may have reached the model before the long one
-            message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)
-            assert message == "no answer within 0.2 s; retry later or with a longer timeout"
+        writes = threading.Event()
+        long = planners.submit(
+            client.stream, "<Prompt0>?", ["1"], lambda text: writes.set(), max_tokens=1024, timeout=PATIENCE
+        )
+        assert writes.wait(PATIENCE), "the model works on the long answer"
+        message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)
+        assert message == "no answer within 0.2 s; retry later or with a longer timeout"
         assert client.list_regions().error_code == ErrorCode.OK  # needs no model and waits for nobody
 
         two = [planners.submit(client.query, "<Prompt0>?", ["1"], max_tokens=1, timeout=PATIENCE) for _ in range(2)]
@@ -160,7 +164,7 @@ def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(rob
         assert len(refused) == 1, "one waits, one finds the queue full"
         assert refusal(refused[0].result) == (
             ErrorCode.QUEUE_FULL,
-            "1 waiting, which is all the queue takes; try again later",
+            "the queue is full (1 of 1 waiting); retry later or raise request.queue_size",
         )
         assert long.result().generated_tokens > 100
         assert {call.result().generated_tokens for call in two if call not in refused} == {1}
