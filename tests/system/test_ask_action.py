@@ -15,7 +15,7 @@ from rclpy.task import Future
 from gar_ros.action import AskRegions
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.msg import Answer
+from gar_ros.msg import Answer, Question
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_until
@@ -96,7 +96,7 @@ def test_deactivating_ends_a_goal_with_one_result(robot: Robot, gar: GarStarter)
 def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: GarStarter) -> None:
     node = gar(**{"request.queue_size": 4})
     client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
-    goal = AskRegions.Goal(question=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE)
+    goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     heard = threading.Event()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
@@ -115,7 +115,7 @@ def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: G
 def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robot: Robot, gar: GarStarter) -> None:
     node = gar()
     client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
-    goal = AskRegions.Goal(question=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE)
+    goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     results: list[Future] = []
 
     def fetch(sent: Future) -> None:
@@ -144,7 +144,7 @@ def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robo
 def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot: Robot, gar: GarStarter) -> None:
     node = gar()
     client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
-    goal = AskRegions.Goal(question=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE)
+    goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         sent = client.send_goal_async(goal)
