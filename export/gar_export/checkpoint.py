@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, bad_model, read_json
+from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, bad_model, declared, read_json
 from gar_export.model import GarModel, empty_model
 
 WEIGHTS = "model.safetensors"
@@ -188,11 +189,14 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+class _Index(msgspec.Struct):
+    """The part of the index that is read: tensor name -> file."""
+
+    weight_map: dict[str, str]
+
+
 def _weight_map(folder: Path) -> dict[str, str]:
-    weight_map = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
-        raise bad_model(f"{INDEX}: expected 'weight_map' to name a file for each tensor")
-    return weight_map
+    return declared(INDEX, read_json(folder / INDEX), _Index).weight_map
 
 
 def _open_shard(path: Path) -> Any:

@@ -148,7 +148,7 @@ class GarConfig:
     @classmethod
     def from_json(cls, config: dict[str, Any], preprocessor: dict[str, Any]) -> GarConfig:
         """From the contents of config.json and preprocessor_config.json. Raises GarError BAD_MODEL."""
-        main, images = _declared(CONFIG, config, _Config), _declared(PREPROCESSOR, preprocessor, _Preprocessor)
+        main, images = declared(CONFIG, config, _Config), declared(PREPROCESSOR, preprocessor, _Preprocessor)
         mllm = main.mllm_config
         vision, text = mllm.vision_config, mllm.text_config
         patch, pooling, crop_tokens = _side(main.kernel_size), mllm.projector_pooling_ratio, _all(main.crop_tokens_ids)
@@ -224,7 +224,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise bad_model(f"{path.name}: {error}") from error
 
 
-def _declared(name: str, data: dict[str, Any], kind: type[T]) -> T:
+def declared(name: str, data: dict[str, Any], kind: type[T]) -> T:
+    """A JSON object of the file `name` as the declared type. Raises GarError BAD_MODEL naming what does not fit."""
     try:
         return convert(data, kind)
     except JsonError as error:

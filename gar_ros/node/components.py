@@ -63,7 +63,7 @@ class Components:
         self.depth = DepthMemory(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
-        space = SpaceTopics(node, now, self.frames, self.depth, self.answers.captions, lifetime)
+        space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
         self.worker = Worker(
             now.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
         )
@@ -77,7 +77,7 @@ class Components:
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime),
-            OverlayTopic(node, now, self.frames, self.answers.captions, lifetime),
+            OverlayTopic(node, settings, self.frames, self.answers.captions, lifetime),
             space,
             GraphTopic(node, now.graph.rate, self.frames, self.worker, self.grapher, space.show_relations, lifetime),
         )

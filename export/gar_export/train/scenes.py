@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gar_export.train.tiny_checkpoint import TILE
 from gar_ros.engine.tiling import mask_ids, tile_pixels
+from gar_ros.json_reader import read
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
-from gar_ros.sim.scene import COLOURS, FINISHES, MAX_OBJECTS, SHAPES, SIZES, Camera, Light, Scene, SceneObject
+from gar_ros.sim.scene import COLOURS, FINISHES, MAX_OBJECTS, SHAPES, SIZES, Scene
 from gar_ros.sim.transforms import to_vec3
 from gar_ros.sim.truth import RELATIONS, SceneTruth, scene_truth
 
@@ -109,7 +109,7 @@ def _save_truths(folder: Path, truths: list[SceneTruth]) -> None:
 
 def _load_truths(folder: Path) -> list[SceneTruth]:
     with (folder / STATES).open(encoding="utf-8") as lines:
-        states = [scene_from_json(line) for line in lines]
+        states = [read(line, Scene) for line in lines]
     with np.load(folder / TRUTHS, allow_pickle=False) as file:
         arrays = {name: file[name] for name in (*PER_OBJECT, "relations")}
     truths, row, cell = [], 0, 0
@@ -122,26 +122,6 @@ def _load_truths(folder: Path) -> list[SceneTruth]:
         )
         row, cell = row + count, cell + count * count
     return truths
-
-
-def scene_from_json(text: str) -> Scene:
-    """The scene that `json.dumps(dataclasses.asdict(scene))` wrote."""
-    data = _tuples(json.loads(text))
-    return Scene(
-        **{
-            **data,
-            "objects": tuple(SceneObject(**item) for item in data["objects"]),
-            "camera": Camera(**data["camera"]),
-            "lights": tuple(Light(**light) for light in data["lights"]),
-        }
-    )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples, all the way down."""
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def finished_shards(folder: Path, kind: str) -> list[Path]:

@@ -25,22 +25,24 @@ class OverlayTopic(PeriodicOutput):
     def __init__(
         self,
         node: Node,
-        settings: Settings,
+        settings: Callable[[], Settings],
         frames: FrameMemory,
         captions: Callable[[], dict[str, str]],
         lifetime: ExitStack,
     ) -> None:
-        """captions: answers by region id. The topic exists until `lifetime` ends.
+        """settings: returns the current parameters. captions: answers by id. The topic lives until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings.overlay.rate)
-        self._frames, self._captions, self._max_age = frames, captions, settings.request.max_age
+        super().__init__(node, settings().overlay.rate)
+        self._frames, self._captions, self._settings = frames, captions, settings
         self._publisher = publisher(node, OVERLAY, lifetime)
         self._drawn: tuple[Frame, dict[str, str]] | None = None
 
     def _look(self) -> None:
-        frame = frame_to_show(self._frames, self._max_age) if self._publisher.get_subscription_count() else None
+        if not self._publisher.get_subscription_count():
+            return
+        frame = frame_to_show(self._frames, self._settings().request.max_age)
         if frame is None:
             return
         drawn = (frame, self._captions())

@@ -36,20 +36,20 @@ class SpaceTopics(PeriodicOutput):
     def __init__(
         self,
         node: Node,
-        settings: Settings,
+        settings: Callable[[], Settings],
         frames: FrameMemory,
         depth: DepthMemory,
         answers: Callable[[], dict[str, str]],
         lifetime: ExitStack,
     ) -> None:
-        """answers: their texts by region id. The topics exist until `lifetime` ends.
+        """settings: returns the current parameters. answers: texts by region id. The topics live until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings.overlay.rate)
+        super().__init__(node, settings().overlay.rate)
         self._frames, self._depth, self._answers = frames, depth, answers
-        self._max_age = settings.request.max_age
-        self._markers = Markers(_MARKER_SECONDS, z_up=bool(settings.depth.target_frame))
+        self._settings = settings
+        self._markers = Markers(_MARKER_SECONDS, z_up=bool(settings().depth.target_frame))
         self._drawings = (
             (publisher(node, MARKERS, lifetime), self._draw_markers),
             (publisher(node, CLOUD, lifetime), self._draw_cloud),
@@ -64,7 +64,7 @@ class SpaceTopics(PeriodicOutput):
 
     def _look(self) -> None:
         wanted = [(one, draw) for one, draw in self._drawings if one.get_subscription_count() > 0]
-        frame = frame_to_show(self._frames, self._max_age) if wanted else None
+        frame = frame_to_show(self._frames, self._settings().request.max_age) if wanted else None
         if frame is None:
             return
         answers, shown = self._answers(), self._with_depth(frame)
@@ -96,7 +96,7 @@ class SpaceTopics(PeriodicOutput):
     def _relations(self, frame: Frame) -> tuple[Relation, ...]:
         """Those of the newest scene graph, unless it is too old for this frame."""
         graph = self._graph
-        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._max_age * 1e9:
+        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._settings().request.max_age * 1e9:
             return ()
         return graph.relations
 

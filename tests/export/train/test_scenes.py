@@ -14,18 +14,19 @@ from gar_export.train.scenes import (
     TRAINING_CAMERAS,
     Scenes,
     render_scenes,
-    scene_from_json,
     training_scene,
     write_shard,
 )
 from gar_export.train.tiny_checkpoint import TILE
+from gar_ros.json_reader import read
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
+from gar_ros.sim.scene import Scene
 
 
 def test_a_scene_survives_json() -> None:
     scene = random_scene(5)
-    assert scene_from_json(json.dumps(dataclasses.asdict(scene))) == scene
+    assert read(json.dumps(dataclasses.asdict(scene)), Scene) == scene
 
 
 def test_a_saved_shard_is_loaded_as_it_was(tmp_path: Path) -> None:
