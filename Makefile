@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make demo | test | lint | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
 VENV ?= .venv
 PYTHON ?= python3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pip build of gar_ros, for environments whose ROS 2 came from PyPI wheels: `pip install --no-build-isolation .`
 
 Runs the package's own CMakeLists.txt and ships what that installs, so that pip and colcon install the same files.

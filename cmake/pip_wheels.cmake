@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Included by setup.py through CMAKE_PROJECT_INCLUDE, for ROS 2 from PyPI wheels only. Both functions run at the end of
 # configure, when every find_package() and target has been seen.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clear everything off the table: the order in which to pick things up, from what the gar node sees.
 
 With a robot's camera, detector and gar node running: `python examples/clear_table.py`. Beside the simulated tabletop,

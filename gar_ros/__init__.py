@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gar_ros: ask questions about the regions a robot sees, answered by GAR."""
 
 from pkgutil import extend_path

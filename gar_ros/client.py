@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a planner imports: typed calls to a running `gar` node."""
 
 from __future__ import annotations

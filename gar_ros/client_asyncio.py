@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client for programs that run an asyncio loop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Error codes shared by the services, the command line and the engine, and the one exception that carries them."""
 
 from __future__ import annotations

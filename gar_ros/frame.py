@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames: images with the regions that a detector found in them."""
 
 from __future__ import annotations

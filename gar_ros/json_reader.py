@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON read into declared types: msgspec checks, and an error names the value, what was expected and what came."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a planner makes of a scene graph: the order in which to pick things up, and PDDL facts. No ROS.
 
 Relations are read by their attributes subject, predicate, object and probability: `gar_ros/msg/Relation` has them.

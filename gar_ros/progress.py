@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a run is, on stderr: a bar on a terminal, now and then a line where the output is kept."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The value that travels through the package: one region of one image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts the GAR node beside a camera driver and a detector.
 
     ros2 launch gar_ros gar.launch.py image:=/camera/image_raw instances:=/detector/instances

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # doctor.sh PYTHON run|dev: checks what PyPI can't bring. As root it installs what is missing with apt; otherwise it
 # names it in one apt line and fails. `dev` adds what only the tests need.
 set -euo pipefail

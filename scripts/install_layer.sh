@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # install_layer.sh VENV LAYER: installs requirements/LAYER.lock, exactly what it lists, and shows how far it has come.
 set -euo pipefail
 venv=$1

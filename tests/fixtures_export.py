@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The golden checkpoints and what the exporter makes of them, once a session.
 
 Read-only: tests that damage them copy them first.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packages that only some machines have: what is skipped without them, and processes that can't see them."""
 
 from __future__ import annotations

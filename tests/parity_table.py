@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The largest difference of each stage from the golden data, told at the end of every test run that compared them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes of the tests: started with a log, and certainly gone afterwards."""
 
 from __future__ import annotations

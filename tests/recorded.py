@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recorded tabletop: an MCAP bag as `rosbags` writes it, with the simulator's pictures and label images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calling services from tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CHANGELOG.rst can be read by the tools that release ROS packages (REP 132)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the client sends: the same question by service and action, with keyword arguments that stand once."""
 
 from __future__ import annotations

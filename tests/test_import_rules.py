@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may import whom: data walks one way, only one room knows ROS, and only what runs off the robot knows torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file says wrongly is named: where, what was expected and what came."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests/optional.py promises."""
 
 from __future__ import annotations

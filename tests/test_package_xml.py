@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """package.xml tells rosdep what the sources import."""
 
 from __future__ import annotations

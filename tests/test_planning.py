@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pick orders and PDDL facts from relations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test suite's own promise: a child process is gone when its test ends, and a failure shows its log."""
 
 from __future__ import annotations

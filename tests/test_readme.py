@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What README.md and config/gar.yaml say about the node is what the code says."""
 
 from __future__ import annotations

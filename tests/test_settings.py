@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings by parameter name: defaults, paths, and the name that somebody probably meant."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints what the README and config/gar.yaml repeat from the code: `python -m tools.reference readme|config`
 
 tests/test_readme.py compares both files with it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of gar-tiny's card. Every row is what one `gar bench tabletop` with these options says.
 
 python -m tools.tabletop_tables generalisation models/gar-tiny --scenes 200

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads and writes weights in GAR's released format: safetensors, one file or several shards with an index."""
 
 from __future__ import annotations

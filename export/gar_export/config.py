@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a checkpoint folder in GAR's released format says about its model: config.json and preprocessor_config.json."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """decoder.onnx: the Llama decoder with a functional KV cache, written directly from the checkpoint's weights.
 
 One graph prefills and decodes. In float32 and float16 it uses plain operators only, so ONNX Runtime's CPU and CUDA

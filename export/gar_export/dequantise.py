@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A decoder of 8 or 4 bits without its int8 activations: as a torch model with the rounded weights, and as a graph."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a checkpoint folder to the model folder that the runtime loads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small builder for ONNX graphs written node by node from weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model costs on this machine, from the checkpoint to an answer: the numbers of docs/full_size.md.
 
     python -m gar_export.measure costs --checkpoint DIR --out DIR --image FILE --mask FILE [--precision fp32 int4]

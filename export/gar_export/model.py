@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GAR in torch: transformers' PerceptionLM plus GAR's two pieces, the mask embedding and the replay.
 
 One class for gar-tiny, GAR-1B and GAR-8B, for training, for export and as the reference of `gar verify`. Parameter

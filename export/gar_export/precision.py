@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `gar export --precision` means for each graph and for the embedding table. One folder has one precision."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights of few bits for the decoder on the CPU, as ONNX Runtime's MatMulNBits takes them.
 
 A linear layer's row of weights is cut into blocks of 32 with one float32 scale each; a weight is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint of GAR-1B's or GAR-8B's real dimensions with random weights, in the released format.
 
     python -m gar_export.random_checkpoint --size 1b --tokenizer-from DIR --out DIR

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model folder appears at once, or takes the place of another, whatever interrupts the export.
 
 It is written as `.NAME.PID.part` beside `NAME`. An older folder goes to `.NAME.PID.old` just before the new one takes

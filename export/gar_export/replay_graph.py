@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """replay.onnx: the tiles' features and bilinear weights -> the regions' replay tokens.
 
 RoI align is bilinear, so it is separable: with the weights of each axis made by the host (engine/replay.py) it is two

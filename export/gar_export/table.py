@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """embeddings.npy: the token embeddings, where a decoder with a tied head finds its head too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Special tokens and prompt format of a checkpoint folder, from its tokenizer.json and chat_template.jinja."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares an exported model folder, as the runtime runs it, with the torch model of its checkpoint, stage by stage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vision.onnx: tiles and their masks -> image features, exported from the torch model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers questions about the images of a bag and writes answers and overlays into another."""
 
 from __future__ import annotations

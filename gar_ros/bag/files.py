@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bags as files: what one holds, and a new MCAP bag with messages of this package beside copied ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench dlc-bench`: a caption for every annotation of DLC-Bench. Their judge is an LLM and no part of this."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that benchmarks read and write: JSON and pictures; every complaint about them names file, item and key."""
 
 from __future__ import annotations

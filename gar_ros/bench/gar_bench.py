@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench gar-bench`: GAR-Bench's questions answered, its captions written, in the released format."""
 
 from __future__ import annotations

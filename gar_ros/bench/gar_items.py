@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GAR-Bench's annotations and predictions, in the released format.
 
 A list of objects; `image` is relative to the file's folder, `mask_rles` are COCO RLEs, <Prompt0> first. Predictions are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The run that all generating benchmarks share: questions about images, answered in order, resumable."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run has answered so far: one line of JSON each, appended, so that an interrupted run continues.
 
 The first line holds the settings; only a run with the same settings may continue.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """COCO segmentations to masks, by pycocotools, which only these off-robot commands need."""
 
 from __future__ import annotations

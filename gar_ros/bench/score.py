@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench score`: how many answers of GAR-Bench-VQA are right, as the released evaluation counts."""
 
 from __future__ import annotations

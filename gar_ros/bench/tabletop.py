@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench tabletop`: how often a model is right about rendered tabletop scenes, whose truth is known exactly.
 
 Beside each accuracy stand chance (a guess among the possible answers) and blind: the same model, asked the same

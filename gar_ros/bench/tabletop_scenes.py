@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `gar bench tabletop` asks: rendered scenes, regions as a detector gives them, questions with exact answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracies of `gar bench tabletop`: by kind and by group of kinds, with chance, blind guessing and calibration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar annotate`: asks about the images of a recorded bag and writes answers and overlay pictures into a new one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar ask`: one question about regions of an image file, or about one region in the frames of a video."""
 
 from __future__ import annotations

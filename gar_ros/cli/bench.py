@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench NAME`: finds the benchmark's module and imports it alone."""
 
 from __future__ import annotations

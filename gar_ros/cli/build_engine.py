@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar build-engine`: TensorRT engines of an exported model, built once on the machine that will run them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar export`: a checkpoint becomes the folder that the runtime loads."""
 
 from __future__ import annotations

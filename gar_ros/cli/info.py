@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar info`: what an exported model folder holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `gar` command: finds the subcommand's module, imports it alone and turns GarError into one line on stderr."""
 
 from __future__ import annotations

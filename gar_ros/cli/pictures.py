@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures and masks from files, converted as the released code does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands that need torch import it here, so that the others and the robot never do."""
 
 from __future__ import annotations

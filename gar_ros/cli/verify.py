@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar verify`: is an exported folder numerically the checkpoint it was made from?"""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m gar_ros.demo`: camera, GAR node and planner as three processes that talk over DDS on this machine only.
 
 Every process is gone at the end, whatever happened. With `--gui` (or DEMO_GUI=1) all but the planner run on for rviz.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small planner: asks the GAR node about the simulated tabletop and compares the answers with the truth."""
 
 from __future__ import annotations

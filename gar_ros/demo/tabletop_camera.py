@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulated tabletop as a camera driver would publish it: image, CameraInfo, depth and instance labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a caller stops work between two of its steps, such as two tokens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of a request to the engine, made before it costs a vision pass. Each raises GarError or returns None."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options by which every command says which model it asks and what that runs on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The decoder graph on an immutable KV cache: prefill, greedy decoding, likelihoods of given answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An encoded image with its regions, which answers questions, and what an answer holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encodes tiles to features, with a cache: a tile with the same pixels and mask is not encoded again."""
 
 from __future__ import annotations

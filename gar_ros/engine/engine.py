@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine's public face: open a model, encode an image once, ask about it often."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The language side of a model, which an encoded frame uses to answer questions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The released prompt as token ids: the texts around image, regions and question.
 
 Training, export and runtime all use this definition. A whole prompt is `prefix(...) + question(...)`; the tokens of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature replay: RoI align from the merged feature map of all tiles to a region's replay tokens.
 
 RoI align (sampling ratio 2, aligned, as in torchvision) separates into one matrix of bilinear weights for each axis.

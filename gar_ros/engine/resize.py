@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resizes images as torch does, to the last grey level, without torch.
 
 torch computes the antialiased bicubic in float32. The same sums in another order round to another grey level where the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Incremental decoding of text: each token costs the same, however long the text is by then."""
 
 from __future__ import annotations

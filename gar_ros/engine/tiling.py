@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cuts an image and its regions' masks into the tiles that the vision graph reads.
 
 The rule for the tile grid is Perception-LM's (transformers, image_processing_perception_lm_fast.py).

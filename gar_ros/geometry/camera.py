@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pinhole camera that made an image, as a CameraInfo describes it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A region's place in space: the centroid and the box of its visible surface, robust against wrong depth."""
 
 from __future__ import annotations

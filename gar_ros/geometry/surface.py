@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth measurements: points on the visible surfaces, for any mask of the image."""
 
 from __future__ import annotations

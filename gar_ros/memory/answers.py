@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers with what they are about, and a memory of the newest ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A memory of depth measurements, and where the regions of a frame were in space according to it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations about the regions of one image, kept so that further questions can follow."""
 
 from __future__ import annotations

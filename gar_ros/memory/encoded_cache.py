@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cache of encoded frames, so that further questions about them cost no vision pass."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fingerprints of regions: equal when the model would see the same pixels."""
 
 from __future__ import annotations

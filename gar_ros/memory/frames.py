@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The newest images and the regions a detector found in them."""
 
 from __future__ import annotations

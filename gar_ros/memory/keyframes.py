@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keyframes: features of past images and replay tokens of their regions, in a bounded memory.
 
 A keyframe is encoded once with all its regions prompted; any of them can then be asked about without a vision pass.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scene graph as values: its relations, the pairs of regions asked about, and the prompts that pairs share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Track ids for detectors without ids: Similari's SORT says which box continues which track.
 
 SORT predicts each track's box with a Kalman filter and compares it with the detected boxes by intersection over union.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tracks: which region of a frame is which object over time, and what is remembered of each object."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers, scene graphs and tracks as the node publishes them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays as the data field of a message."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Point clouds: by sensor_msgs_py where ROS brings it, else the same in a few lines."""
 
 from __future__ import annotations

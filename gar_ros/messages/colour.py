@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera images to RGB: by cv_bridge where ROS brings it and it is right, else by OpenCV with the same result.
 
 What cv_bridge gets wrong is not left to it: rows with padding and foreign byte order are straightened before, and each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth images and their camera: messages to values."""
 
 from __future__ import annotations

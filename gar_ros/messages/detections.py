@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detectors that people run: what their messages say, as regions. Their packages are imported only when asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How pixels lie in an image message, for every encoding that is read (sensor_msgs/image_encodings.hpp)."""
 
 from __future__ import annotations

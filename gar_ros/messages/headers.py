@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stamps, durations and headers: messages to nanoseconds and back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera images: messages to frames, whose pixels are converted when they are first needed, and back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Regions in space as rviz shows them: a box and a label for each, arrows for relations; what is gone is deleted."""
 
 from __future__ import annotations

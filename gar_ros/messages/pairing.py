@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the messages of a camera and its detectors to frames with regions; robots, bags and tests take this path."""
 
 from __future__ import annotations

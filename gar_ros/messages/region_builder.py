@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From what came with an image to its regions, whatever the detector publishes."""
 
 from __future__ import annotations

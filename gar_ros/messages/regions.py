@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Regions: messages to values, built only when asked for, and back."""
 
 from __future__ import annotations

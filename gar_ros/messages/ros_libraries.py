@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python libraries that a robot has from apt and PyPI has not: used where ROS brings them, done without elsewhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bond to Nav2's lifecycle manager, by which it notices that the node has died or was deactivated by others."""
 
 from __future__ import annotations

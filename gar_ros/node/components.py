@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What exists between configure and cleanup, and what exists between activate and deactivate."""
 
 from __future__ import annotations

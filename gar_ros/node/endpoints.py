@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's topics and services, named once."""
 
 from __future__ import annotations

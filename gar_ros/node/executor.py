@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The executor of the node's process: enough threads for everything that waits."""
 
 from __future__ import annotations

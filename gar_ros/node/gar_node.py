@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lifecycle node `gar` and its executable."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hands the ROS-free modules' log to the node's."""
 
 from __future__ import annotations

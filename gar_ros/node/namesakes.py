@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A warning when another node has this node's name: both answer the same services, each to some of the callers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Declares the settings as ROS parameters and reads them."""
 
 from __future__ import annotations

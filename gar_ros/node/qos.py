@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS as ROS users override it: parameters qos_overrides.<topic>.<publisher or subscription>.<policy>, set at start."""
 
 from __future__ import annotations

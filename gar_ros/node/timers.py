@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timers that end with what they belong to."""
 
 from __future__ import annotations

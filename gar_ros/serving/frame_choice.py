@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chooses the image and the regions that a request is about: newest, by stamp, ago, out of view, keyframe, video."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes keyframes of the newest images while the model is idle. No ROS."""
 
 from __future__ import annotations

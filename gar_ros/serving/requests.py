@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests as values, their limits, and the checks that need no model."""
 
 from __future__ import annotations

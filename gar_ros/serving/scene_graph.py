@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes scene graphs: asks about pairs of regions with every predicate, within limits. No ROS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a request to its answer: parse, choose image and regions, encode, ask, record."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts of requests by outcome, and how long answers took."""
 
 from __future__ import annotations

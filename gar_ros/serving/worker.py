@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one thread that uses the model, and the bounded queue in front of it."""
 
 from __future__ import annotations

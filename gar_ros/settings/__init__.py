@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every parameter of the node, declared once: type, default, range, unit and meaning. No ROS."""
 
 from __future__ import annotations

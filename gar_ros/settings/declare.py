@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a parameter is declared: a dataclass field whose metadata say range, unit, meaning and when it may change."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups of parameters: `group.name` is the field `name` of the group's class."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A randomised robot tabletop, rendered off screen by MuJoCo, with its ground truth. No ROS, no torch."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contacts between objects: gaps between surfaces, what stands on something, what is inside something."""
 
 from __future__ import annotations

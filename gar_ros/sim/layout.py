@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random objects and their positions: free, touching, on top of or inside one another, never overlapping."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Objects that wander slowly over the table. Those that touch move together; others never come to touch."""
 
 from __future__ import annotations

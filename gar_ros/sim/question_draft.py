@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the kinds of questions: drafts, the regions they are drawn from, and the balance of yes and no."""
 
 from __future__ import annotations

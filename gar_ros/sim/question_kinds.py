@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kinds of questions, one small function each. It takes the regions of a picture and returns a draft, or None when
 there is nothing clear to ask. Answers are balanced: without the picture none is likelier than another.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Questions about a scene with exact answers, for training, the bench and the demo."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws a scene off screen: colour picture, metric depth and instance labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tabletop scenes as values: objects with exact poses, a camera, lights and a table. Without MuJoCo.
 
 World frame: metres, z up, the table top is z = 0 around the origin. Camera frame: ROS optical, x right, y down,

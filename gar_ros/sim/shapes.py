@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The solid parts that shapes are built of. Every part is convex, so distances between objects are exact."""
 
 from __future__ import annotations

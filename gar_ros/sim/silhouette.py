@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How large an object would look with nothing in front of it, from the outlines of its parts, without rendering."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The moving tabletop as a pure function of seed and stamp, so that two processes agree on what an image shows."""
 
 from __future__ import annotations

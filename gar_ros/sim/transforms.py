@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rotations as unit quaternions (w, x, y, z), as MuJoCo writes them."""
 
 from __future__ import annotations

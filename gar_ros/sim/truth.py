@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ground truth of a rendered scene: which objects can be asked about, and the relations between them.
 
 A relation between two objects is a matrix (n, n) int8, [i, j] about "object i ... object j": YES, NO, or UNCLEAR where

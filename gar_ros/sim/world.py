@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One MuJoCo model that shows any scene: its slots are changed, since compiling a model takes longer than drawing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colours of region ids, the same in all frames, runs and machines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Positions of labels: beside their region, inside the image, and covering no other label while there is room."""
 
 from __future__ import annotations

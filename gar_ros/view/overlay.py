@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The annotated picture: every region outlined in its own colour, its id and short answer beside it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fonts that have the characters of a text, and texts wrapped and cut to a width."""
 
 from __future__ import annotations

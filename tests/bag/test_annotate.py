@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar annotate` on a recorded tabletop, with the shipped model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small annotation files with pictures, made for each test."""
 
 from __future__ import annotations

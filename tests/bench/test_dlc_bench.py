@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DLC-Bench: one caption for each annotation of a COCO file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GAR-Bench through the shipped gar-tiny, interrupted and continued; its answers mean nothing on photographs."""
 
 from __future__ import annotations

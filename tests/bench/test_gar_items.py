@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GAR-Bench's format and the texts that its released evaluation asks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is answered survives, and nothing else is taken for an answer."""
 
 from __future__ import annotations

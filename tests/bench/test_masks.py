@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """COCO's three ways to write a mask, and what is none."""
 
 from __future__ import annotations

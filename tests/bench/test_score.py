@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores as the released evaluation counts them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench tabletop` as a user runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which pictures and regions `gar bench tabletop` asks about."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy, chance, intervals and calibration of answers whose truth is known."""
 
 from __future__ import annotations

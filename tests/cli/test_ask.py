@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar ask` and `gar info` on an exported model (random weights: answers mean nothing, their form does)."""
 
 from __future__ import annotations

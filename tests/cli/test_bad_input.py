@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that can be wrong with a question: exit code 2, one line on stderr, before anything is encoded."""
 
 from __future__ import annotations

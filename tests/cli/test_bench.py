@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar bench`'s surface: the benchmarks by name, each imported alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar build-engine`: what is missing is said before any work; the build itself runs on a stand-in GPU here.
 
 tests/engine/runtime/tensorrt/test_rtx.py runs the command with a real TensorRT.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar ask` on the golden cases, from picture files to the ids that the released code generated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `gar` command's surface: help, lazy imports, one line for whatever is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of picture file becomes RGB or a mask, or is refused by name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why examples/clear_table.py is right beside the simulated tabletop, whenever it is started.
 
 Measured in the states that the two scenes go through, with the shipped model: at least 0.94 for region 5 inside 3 of

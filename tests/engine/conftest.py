@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine that most tests ask."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading the golden cases (see golden/README.md): whatever case folders there are, images and videos alike.
 
 GAR_GOLDEN names another folder of the same layout to read the cases from; what it lacks (checkpoints, tables) is taken

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prefill, greedy text and likelihoods on a decoder small enough to compute by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tile cache: exact, bounded, and blind to nothing the graph sees."""
 
 from __future__ import annotations

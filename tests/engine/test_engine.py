@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encode once, ask many: what a caller may rely on, whatever the weights."""
 
 from __future__ import annotations

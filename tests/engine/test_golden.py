@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine from picture and masks to the answer's tokens against the released code's numbers.
 
 ONNX graphs in float32, our own preprocessing. Tolerances are those of golden/README.md for the torch code itself.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompt ids against the released code's, and user text that stays text."""
 
 from __future__ import annotations

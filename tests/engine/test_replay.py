@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boxes and replay weights against the released code's RoI align."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resized pixels equal the released code's, to the last grey level."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text decoded a token at a time is the text decoded at once."""
 
 from __future__ import annotations

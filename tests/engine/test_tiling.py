@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tile rule, pixels and mask ids against the released code's."""
 
 from __future__ import annotations

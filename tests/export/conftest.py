@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints and models for the tests of the torch side."""
 
 from __future__ import annotations

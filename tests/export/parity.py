@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two ways to compute a golden case, torch and the exported graphs, and what is compared."""
 
 from __future__ import annotations

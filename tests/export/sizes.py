@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GAR's config.json at other sizes than the golden checkpoints'."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar export` of a checkpoint folder that can't be used: exit code 2, an error of one line, and nothing is left."""
 
 from __future__ import annotations

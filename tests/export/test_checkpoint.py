@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint folders: what is written is read back, and every parameter is accounted for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configs of released checkpoints, and what is wrong with those that can't be used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar export`: the model folder, its manifest, and what is never overwritten."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exported graphs in ONNX Runtime against the torch model they were made from."""
 
 from __future__ import annotations

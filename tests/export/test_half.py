@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar export --precision fp16`: half precision from the tiles to the KV cache, float32 where half would blur."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Situations without golden data, computed a second time with torch's and torchvision's own operators."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The measuring script: what it sees of a process and of a folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter names and shapes of the released sizes; small properties of the torch model."""
 
 from __future__ import annotations

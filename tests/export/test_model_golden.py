@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The torch model and the exported graphs against what the released code computed, from picture to generated ids.
 
 The largest difference of each stage is told at the end of the test run. Tolerances: golden/README.md for float32 torch,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights of few bits: rounding, the operator that reads them, and what is left of the logits."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random checkpoints of the released sizes: the same names, shapes and types as the real ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar export` of a folder as it is published: several shards, its own files only, no network."""
 
 from __future__ import annotations

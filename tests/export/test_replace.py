@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An export that was killed at any point leaves a model folder, the old or the new one, after the next export."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """embeddings.npy, and the tied head of a large decoder that is stored there once."""
 
 from __future__ import annotations

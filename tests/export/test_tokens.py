@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Special tokens and prompt format from a checkpoint's tokenizer and chat template."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`gar verify`: what passes, and what it finds."""
 
 from __future__ import annotations

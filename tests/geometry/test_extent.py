@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robust centroid and box of a region's seen surface."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Extents from rendered depth against surfaces computed from the simulator's exact poses by casting rays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which depth measurement a frame's regions are looked up in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations: which are kept, and that they stay apart."""
 
 from __future__ import annotations

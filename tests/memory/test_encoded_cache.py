@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of encoded frames: what shares an encoding and what does not."""
 
 from __future__ import annotations

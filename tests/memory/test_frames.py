@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of frames: newest, by stamp, bounded, and immutable frames."""
 
 from __future__ import annotations

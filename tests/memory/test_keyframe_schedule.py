@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When an image becomes a keyframe."""
 
 from __future__ import annotations

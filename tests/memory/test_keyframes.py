@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features of keyframes: what is found again, and what leaves first."""
 
 from __future__ import annotations

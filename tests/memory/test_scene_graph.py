@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which pairs are asked about, and in which prompts."""
 
 from __future__ import annotations

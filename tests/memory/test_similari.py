@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detectors without ids: boxes are associated by Similari, as it is."""
 
 from __future__ import annotations

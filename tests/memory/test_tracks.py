@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which region is which object over time, and what is remembered of each."""
 
 from __future__ import annotations

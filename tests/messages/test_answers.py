@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the messages of answers say."""
 
 from __future__ import annotations

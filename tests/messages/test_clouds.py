@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Point clouds from their messages, and the cloud that rviz shows; with sensor_msgs_py and without."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera images become RGB, whatever their encoding, and cv_bridge does it only where it is ROS's own and right."""
 
 from __future__ import annotations

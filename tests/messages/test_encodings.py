@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels of image messages as they are: row padding, byte order, and messages that lie about themselves."""
 
 from __future__ import annotations

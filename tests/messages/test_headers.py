@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stamps and durations keep their nanoseconds."""
 
 from __future__ import annotations

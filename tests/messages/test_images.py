@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image messages become frames, once, and back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boxes and labels in space; what is gone is deleted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of camera and detectors become frames with regions: by stamps, by message_filters' rules, on one path."""
 
 from __future__ import annotations

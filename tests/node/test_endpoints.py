@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interface files say what the code says."""
 
 from __future__ import annotations

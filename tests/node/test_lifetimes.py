@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lifetimes of the node's parts: whatever fails half-way leaves nothing behind, and the next attempt works."""
 
 from __future__ import annotations

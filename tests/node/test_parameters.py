@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters as a user meets them: overrides, bad values, and what may change when."""
 
 from __future__ import annotations

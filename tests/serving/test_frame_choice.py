@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Questions about the past, through the server; the engine is a fake."""
 
 from __future__ import annotations

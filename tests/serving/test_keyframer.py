@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keyframes are made while the model is free, and serve instead of an image that is a little newer."""
 
 from __future__ import annotations

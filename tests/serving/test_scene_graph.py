@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which pairs a scene graph asks about, and what it makes of the probabilities. The engine is a fake."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which image and regions a request gets, its limits and its errors. The engine is a fake: it is not what is tested."""
 
 from __future__ import annotations

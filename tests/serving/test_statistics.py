@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts of requests and latencies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scheduling of jobs: one thread, bounded queue, deadlines, cancellation, and no job takes another one down."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sim tests need MuJoCo's off-screen OpenGL; without libEGL they are skipped, one line a file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """colcon as the tests run it: beside the ROS that runs them, be that wheels in a venv or packages from apt."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vision_msgs and yolo_msgs as far as detectors fill them, built from their field layout where they are absent."""
 
 from __future__ import annotations

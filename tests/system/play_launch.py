@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts launch files for real without an apt ROS: PyPI's play-launch, with what it needs from elsewhere stubbed.
 
 Its program is linked to libpython3.10 (any other version serves), to libz3, and to the composition interfaces, which

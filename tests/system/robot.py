@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test's side of a robot: camera, detector, planner and lifecycle manager in one node, beside a `gar` process."""
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ from gar_ros.messages.images import image_message
 from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import RegionArray
 from gar_ros.region import Region
+from gar_ros.settings import PARAMETERS
 from tests.processes import ChildProcess, StartProcess
 
+OF_ROS = ("use_sim_time", "qos_overrides.")
+"""Parameters that ROS declares."""
 PATIENCE = 120.0  # seconds; nothing takes that long, not even on a busy machine
 CAMERA_PERIOD = 0.1  # seconds
 
@@ -119,6 +123,8 @@ class Robot:
 
 def start_gar(start_process: StartProcess, env: Mapping[str, str] | None = None, **parameters: object) -> ChildProcess:
     """A `gar` node of its own, with these parameters. env: on top of this process's."""
+    unknown = [name for name in parameters if name not in PARAMETERS and not name.startswith(OF_ROS)]
+    assert not unknown, "a node only warns of parameters that don't exist"
     given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
     return start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", *given, env=env)
 

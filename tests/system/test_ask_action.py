@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action of a running node: partial text, cancelling, deadlines, planners that die."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The camera as a process of its own, seen through DDS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The example planner beside the shipped model and the simulated tabletop, as three processes.
 
 Which moment of the moving scene the example looks at is the clock's choice, so its order has to be right at every

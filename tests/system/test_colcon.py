@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as a robot builds it: `colcon build` beside a venv, then the installed executables from any folder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m gar_ros.demo` as a user starts it, and what goes wrong on the way."""
 
 from __future__ import annotations

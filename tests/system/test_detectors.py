@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detectors that people run, each with messages of its real package, and a compressed camera image.
 
 Where vision_msgs or yolo_msgs is not installed (PyPI has neither), one is built from the package's field layout.

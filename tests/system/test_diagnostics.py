@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """/diagnostics of a running node, in every state."""
 
 from __future__ import annotations

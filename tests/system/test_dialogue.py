@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations with a running node."""
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def test_a_conversation_goes_on_about_its_image_and_regions(robot: Robot, gar: G
 
 
 def test_conversations_stay_apart_and_are_bounded(robot: Robot, gar: GarStarter) -> None:
-    gar(**{"dialogue.kept": 2})
+    gar(**{"dialogue.dialogues_kept": 2})
     with robot.publishing(labelled_scene), ThreadPoolExecutor(4) as planners:
         robot.client.wait_until_ready(PATIENCE)
         alone = robot.client.query("What is <Prompt0>?", ["1"], max_tokens=3, dialogue="new")

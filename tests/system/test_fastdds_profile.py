@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config/fastdds_shm.xml: Fast DDS takes it, and images really go through a segment that is larger than they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What reaches the node from cameras and detectors of all kinds, and what its log says when nothing does."""
 
 from __future__ import annotations

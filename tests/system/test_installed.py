@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `make venv` installs runs from any folder, in an environment that sets nothing."""
 
 from __future__ import annotations

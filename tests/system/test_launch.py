@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gar.launch.py, started for real: arguments become parameters, namespace and topics of a living node."""
 
 from __future__ import annotations

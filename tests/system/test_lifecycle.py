@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node as a managed node: transitions, parameters, bad models, and leaving politely."""
 
 from __future__ import annotations

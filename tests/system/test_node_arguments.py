@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the node makes of `--ros-args`: names that don't exist, log levels, paths of the user's home."""
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def test_debug_messages_are_shown_where_the_ros_logger_shows_them(
         robot.client.query("What is <Prompt0>?", ["1"], max_tokens=1)
     node.wait_for_log("a request was replied to with OK after", PATIENCE)
     debug = [line for line in node.log.splitlines() if "[DEBUG]" in line]
-    assert any("has its regions from /instances" in line for line in debug)
+    assert any("has its regions" in line for line in debug)
     assert all("[gar]: " in line for line in debug)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter files as `ros2 param dump` writes and `ros2 param load` reads them."""
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ QOS = {
     "qos_overrides./regions.subscription.reliability": "best_effort",
 }
 # What this machine can't do otherwise, or what the test needs: a node that activates itself and finds its model.
-AS_BY_DEFAULT = {"autostart", "input.regions_type", "depth.target_frame"}
+AS_BY_DEFAULT = {"autostart", "input.regions_type", "depth.target_frame", "bond.heartbeat_period"}
 GIVEN: dict[str, Any] = {"runtime.provider": "cpu", "runtime.threads": 1, "graph.predicates": ["inside", "yes", "2"]}
 
 

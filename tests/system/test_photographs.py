@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real photographs with masks, published as a camera and a detector would, at their own sizes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QoS of a running node's topics, as its parameters override it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recorded bag played through a running node, by its own clock: the answers are those of `gar annotate`."""
 
 from __future__ import annotations

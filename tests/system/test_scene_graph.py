@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scene graph of a running node, over DDS, with a real (random) model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Places in space: depth in, geometry in answers and lists, boxes and points for rviz."""
 
 from __future__ import annotations

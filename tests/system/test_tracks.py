@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tracks of a running node, over DDS; detectors and clocks that misbehave."""
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def test_a_detector_without_ids_is_followed(robot: Robot, gar: GarStarter) -> No
 
 
 def test_the_past_is_asked_about_by_time_and_as_a_video(robot: Robot, gar: GarStarter) -> None:
-    gar(**{"past.rate": 10.0, "past.kept": 100})
+    gar(**{"past.rate": 10.0, "past.images_kept": 100})
     with robot.publishing(detected_scene):
         robot.client.wait_until_ready(PATIENCE)
         start = stamp_ns(robot.client.list_regions().header.stamp)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the script behind docs/released_code.md compares, held to what the released code itself computed."""
 
 from __future__ import annotations

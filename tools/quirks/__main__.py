@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each oddity of the released code changes: the numbers of docs/released_code.md.
 
     python -m tools.quirks MODEL --image FILE --mask FILE [FILE ...]

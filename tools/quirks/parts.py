@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What single parts of the released code do: cells that are read, a set's order, what decoding drops, a resize."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far each oddity moves replay tokens, logits and answer on one picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A request as the engine makes it, and the same request with each oddity of the released code."""
 
 from __future__ import annotations

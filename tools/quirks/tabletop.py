@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many answers of a model of the simulated tabletop, such as gar-tiny, each oddity makes wrong."""
 
 from __future__ import annotations

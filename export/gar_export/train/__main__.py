@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains gar-tiny: `python -m gar_export.train --stage STAGE --run DIR`. Every stage goes on from where it stopped.
 
 The recipe, from nothing to an exported model: scenes, tokenizer, vision, answers (several times, see docs), checkpoint.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stage 2: the decoder learns to answer questions about regions, several questions on one encoded picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training-only heads that read attributes and places from patches, replay tokens and decoder states."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Initial weights that shorten training: whitened patch kernels, sinusoidal positions, unit-gain matrices."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stage 2 with steps of stage 1 between: many cheap steps for the ViT, with the decoder kept on its features."""
 
 from __future__ import annotations

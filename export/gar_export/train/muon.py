@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Muon for the hidden matrices and AdamW for everything else, as one optimiser whose state is plain tensors.
 
 Not torch.optim.Muon: it orthogonalises in bfloat16, which changes each update by 1.2 % of its norm (300 steps of the

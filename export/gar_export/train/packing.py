@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several questions about one picture in one sequence: a shared prefix, then questions that don't see each other."""
 
 from __future__ import annotations

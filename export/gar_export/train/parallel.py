@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data parallel training on one machine: processes of one thread each, which meet once a step.
 
 On a shared CPU this is faster than one process of several threads, which meet at every operation and then wait for

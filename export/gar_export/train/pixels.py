@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small changes of pixels and masks, as a camera or a detector would make them."""
 
 from __future__ import annotations

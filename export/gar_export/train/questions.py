@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is asked about which regions of a stored scene, and the texts the tokenizer must know."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # gar-tiny from nothing: `make train-tiny`. Every line goes on from where it stopped, so it can be started again at any
 # time. About 13 core-hours; all it makes is in $2, a folder that git ignores.
 set -e

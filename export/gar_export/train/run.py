@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A resumable training run: weights, their average, optimiser and step in one safetensors file; numbers in a log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendered scenes on disk and in memory: the runtime's tile pixels, instance labels, attributes, exact truth.
 
 A shard is a folder of .npy files and one JSON file; N scenes of a shard come from seeds `first_seed .. first_seed + N

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the decoder's states must hold beside the answers, one step of the work in each layer, and the losses for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gar-tiny's configuration, in the files and keys of a released checkpoint (`config.json` and its companions)."""
 
 from __future__ import annotations

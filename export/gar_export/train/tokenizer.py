@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gar-tiny's tokenizer: byte-level BPE in which every word of the questions is one token."""
 
 from __future__ import annotations

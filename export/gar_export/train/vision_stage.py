@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stage 1: the ViT learns what and where things are, before any question is asked."""
 
 from __future__ import annotations

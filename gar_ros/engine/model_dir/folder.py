@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An exported model folder: opened only when it is complete and every file is the one its manifest names."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which large files were found whole before, so that a robot does not hash gigabytes at every start.
 
 A record says: the file at this path, with this inode, size, modification and change time, has this SHA-256. It is taken

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract between export and runtime: `manifest.json` of an exported model folder."""
 
 from __future__ import annotations

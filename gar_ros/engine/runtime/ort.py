@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime behind the runner protocol."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ONNX Runtime's TensorRT provider has to be told: shapes, precision, and where it keeps its engines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The protocol between the engine and whatever runs its graphs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which runtime serves: as asked for, or by what is there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action: a goal is accepted at once, hears its answer while it is written, and gets exactly one result."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gate to the server: whether requests are served, and what their callers hear when they are not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which goals of an action have not been told their result yet."""
 
 from __future__ import annotations

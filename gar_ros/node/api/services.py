@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The services: message in, value through the server, message out. Every request gets exactly one reply."""
 
 from __future__ import annotations

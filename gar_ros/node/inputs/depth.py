@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subscribes to depth images with their camera, or to organised point clouds."""
 
 from __future__ import annotations

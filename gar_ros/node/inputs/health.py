@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What has come on each input topic, and why nothing pairs up."""
 
 from __future__ import annotations

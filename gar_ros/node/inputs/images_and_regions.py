@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subscriptions to camera and detector; their messages become frames in the memory."""
 
 from __future__ import annotations
@@ -92,8 +93,7 @@ class Inputs:
             for frame in arrival.pairs:
                 self._frames.add(self._tracks.follow(frame))
                 self.pairs += 1
-                topic = self._streams[kind].topic
-                self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions; last came {topic}")
+                self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
     def _forget(self) -> None:
         """Stamps have started anew."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subscriptions that fit whatever publishes: as reliable as all publishers are, newest message only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transformations between frames, where tf2 is there: it comes with ROS from apt, not from PyPI."""
 
 from __future__ import annotations

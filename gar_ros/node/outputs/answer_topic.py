@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The newest answers as a latched topic."""
 
 from __future__ import annotations

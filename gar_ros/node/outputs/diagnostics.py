@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """/diagnostics: how the node is, in every lifecycle state, in the form of the diagnostic_updater that PyPI has not."""
 
 from __future__ import annotations

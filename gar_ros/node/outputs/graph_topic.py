@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scene graph as a latched topic, made while the model has nothing else to do."""
 
 from __future__ import annotations

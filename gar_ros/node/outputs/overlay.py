@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The newest image with its regions and answers drawn on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The base of the outputs that look again and again whether there is something to publish."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The regions in space, for rviz: markers with their relations, and a coloured cloud."""
 
 from __future__ import annotations

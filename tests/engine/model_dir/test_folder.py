@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model folder is used only when it is complete and untouched."""
 
 from __future__ import annotations

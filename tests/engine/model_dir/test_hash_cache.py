@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Large files are hashed once, and again as soon as anything about them changed."""
 
 from __future__ import annotations

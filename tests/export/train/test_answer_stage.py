@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of the answer stage, on rendered scenes and an untrained model."""
 
 from __future__ import annotations

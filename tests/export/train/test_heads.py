@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels and losses beside the answers'."""
 
 from __future__ import annotations

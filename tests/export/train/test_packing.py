@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several questions on one prefix."""
 
 from __future__ import annotations

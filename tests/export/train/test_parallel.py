@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two real processes average their gradients."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a camera or a detector changes."""
 
 from __future__ import annotations

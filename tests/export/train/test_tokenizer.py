@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gar-tiny's tokenizer."""
 
 from __future__ import annotations

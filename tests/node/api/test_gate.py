@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gate that every request passes: who is served, what is refused, and with which words."""
 
 from __future__ import annotations

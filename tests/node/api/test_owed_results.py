@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which goals still owe somebody a result."""
 
 from __future__ import annotations

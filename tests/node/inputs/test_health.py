@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said when images and detections don't pair up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transformations by tf2: by the real one where it is installed (PyPI has none), and by a stand-in everywhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One graph to one engine. The same code drives `tensorrt` 10.3 to 11 and `tensorrt_rtx`: the module is passed in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines on disk: each found again by everything that it was built from, or not at all."""
 
 from __future__ import annotations

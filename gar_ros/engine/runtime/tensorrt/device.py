@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory of the GPU: arrays that stay there, copied in the order of one stream."""
 
 from __future__ import annotations

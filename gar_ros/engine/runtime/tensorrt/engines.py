@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engines of a model: which it needs, which are there, and building those that are not."""
 
 from __future__ import annotations

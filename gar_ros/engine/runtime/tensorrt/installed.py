@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of TensorRT and CUDA is on this machine."""
 
 from __future__ import annotations

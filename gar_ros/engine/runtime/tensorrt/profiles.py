@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optimisation profiles: the shapes that each graph of a model will be run with, from its manifest."""
 
 from __future__ import annotations

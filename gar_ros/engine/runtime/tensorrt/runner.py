@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT engines behind the runner protocol; inputs from a runner's outputs never leave the GPU."""
 
 from __future__ import annotations

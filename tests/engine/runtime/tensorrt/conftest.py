@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stand-in GPU, and a small graph with two profiles."""
 
 from __future__ import annotations

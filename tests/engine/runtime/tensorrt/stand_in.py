@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stand-ins for the GPU: CUDA's runtime on host memory, and a TensorRT whose engines run in ONNX Runtime on the CPU.
 
 They are no proof that anything runs on a GPU. They hold the callers to what CUDA and TensorRT document: memory is

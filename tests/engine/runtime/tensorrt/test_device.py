@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays in device memory, on the stand-in: what is copied where, and when memory goes back."""
 
 from __future__ import annotations

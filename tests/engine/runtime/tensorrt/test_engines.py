@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model's engines on the stand-in: built once, again when something changed, and only when that is allowed."""
 
 from __future__ import annotations

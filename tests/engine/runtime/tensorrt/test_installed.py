@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said where TensorRT or the GPU is missing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every shape that the engine can run has a profile, and profiles have corners that exist."""
 
 from __future__ import annotations

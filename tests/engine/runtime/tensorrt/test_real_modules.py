@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the runner calls exists in the real modules: the stand-in offers nothing that they don't.
 
 tensorrt_rtx has the Python API of the full TensorRT, which can't be installed everywhere.

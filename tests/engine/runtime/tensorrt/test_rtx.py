@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT for RTX compiles every graph meant for the GPU: real engines, built on this machine without one."""
 
 from __future__ import annotations

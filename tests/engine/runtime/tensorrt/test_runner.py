@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The runner on the stand-in: profiles, shapes, memory, and no copy that isn't needed."""
 
 from __future__ import annotations

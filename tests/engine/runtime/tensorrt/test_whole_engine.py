@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From picture to answer through the TensorRT runner on the stand-in, against ONNX Runtime on the CPU."""
 
 from __future__ import annotations
