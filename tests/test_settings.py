@@ -44,7 +44,7 @@ def test_another_name_is_no_parameter() -> None:
     ],
 )
 def test_the_nearest_name_is_the_one_that_was_meant(given: str, meant: str) -> None:
-    assert nearest(given) == meant
+    assert nearest(given, PARAMETERS) == meant
 
 
 PATHS = [name for name, parameter in PARAMETERS.items() if parameter.metadata["path"]]

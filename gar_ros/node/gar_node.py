@@ -187,8 +187,9 @@ class GarNode(TakesPresentValues, LifecycleNode):
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
         with self._activating, ExitStack() as made:
             self._refuse_while_leaving()
-            self._activity = Activity(self, components, self._gate, made)
-            self._active = made.pop_all()
+            activity = Activity(self, components, self._gate, made)
+            self._declared.warn_of_qos()
+            self._activity, self._active = activity, made.pop_all()
 
     def _refuse_while_leaving(self) -> None:
         if self._leaving:

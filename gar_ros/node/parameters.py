@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -30,10 +30,24 @@ class Parameters:
         for name in PARAMETERS:
             self._declare(name)
         node.add_post_set_parameters_callback(self._after_set)
-        for name in _undeclared(node):
-            node.get_logger().warning(
-                f"parameter '{name}' does not exist and has no effect; the nearest name is '{nearest(name)}'"
-            )
+        self._warned: set[str] = set()
+        self._warn(PARAMETERS, of_qos=False)
+
+    def warn_of_qos(self) -> None:
+        """Names every QoS override of a topic or policy that there isn't, once; for a node that has all its topics."""
+        declared = list(self._node.get_parameters_by_prefix(QOS_OVERRIDES.removesuffix(".")))
+        self._warn([QOS_OVERRIDES + name for name in declared], of_qos=True)
+
+    def _warn(self, known: Iterable[str], of_qos: bool) -> None:
+        """Of names given in a params file or on the command line that nobody declared; `known` are those there are."""
+        # rclpy (7.1) has no public way to the overrides that it was given. ROS declares its own parameters before.
+        given = [name for name in self._node._parameter_overrides if name.startswith(QOS_OVERRIDES) == of_qos]
+        for name in given:
+            if not self._node.has_parameter(name) and name not in self._warned:
+                self._warned.add(name)
+                self._node.get_logger().warning(
+                    f"parameter '{name}' does not exist and has no effect; the nearest name is '{nearest(name, known)}'"
+                )
 
     def read(self) -> Settings:
         """Current values, `~` of paths expanded.
@@ -101,15 +115,6 @@ class TakesPresentValues(Node):
 def _comparable(value: Any) -> Any:
     """Lists of numbers are arrays in rclpy, whose elements compare as those of a list."""
     return list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else value
-
-
-def _undeclared(node: Node) -> Iterator[str]:
-    """Names given in a params file or on the command line that nobody declared. ROS declares its own before, except for
-    QoS, which it declares with its topic.
-    """
-    for name in node._parameter_overrides:  # rclpy (7.1) has no public way to the overrides that it was given
-        if not node.has_parameter(name) and not name.startswith(QOS_OVERRIDES):
-            yield name
 
 
 def _descriptor(name: str) -> ParameterDescriptor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -92,10 +92,10 @@ PARAMETERS: dict[str, Field[Any]] = dict(_named(Settings))
 """Every parameter's declaration, by its full name."""
 
 
-def nearest(name: str) -> str:
-    """The parameter whose name comes nearest to one that is no parameter: by its words and their spelling."""
-    group = [known for known in PARAMETERS if known.startswith(f"{name}.")]
-    return group[0] if group else max(PARAMETERS, key=lambda known: _likeness(name, known))
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which of the `known` names comes nearest to one that is none of them: by its words and their spelling."""
+    group = [one for one in known if one.startswith(f"{name}.")]
+    return group[0] if group else max(known, key=lambda one: _likeness(name, one), default="")
 
 
 def _likeness(given: str, known: str) -> float:

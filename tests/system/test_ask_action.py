@@ -94,9 +94,22 @@ def test_deactivating_ends_a_goal_with_one_result(robot: Robot, gar: GarStarter)
         assert refusal(lambda: robot.client.stream(QUESTION, ["1"]))[0] is ErrorCode.NOT_ACTIVE
 
 
+def action_client(robot: Robot) -> ActionClient:
+    """One that hears the node: DDS can drop replies to a client that the node has only just discovered."""
+    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+
+    def is_heard() -> bool:
+        replied = threading.Event()
+        client.send_goal_async(AskRegions.Goal()).add_done_callback(lambda _: replied.set())  # without a question
+        return replied.wait(1.0)
+
+    wait_until(is_heard, lambda: "a reply of ask_regions")
+    return client
+
+
 def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: GarStarter) -> None:
     node = gar(**{"request.queue_size": 4})
-    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     heard = threading.Event()
     with robot.publishing(labelled_scene):
@@ -115,7 +128,7 @@ def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: G
 
 def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robot: Robot, gar: GarStarter) -> None:
     node = gar()
-    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     results: list[Future] = []
 
@@ -144,7 +157,7 @@ def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robo
 
 def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot: Robot, gar: GarStarter) -> None:
     node = gar()
-    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)

@@ -72,3 +72,15 @@ def test_an_activate_that_fails_leaves_no_subscription_behind(robot: Robot, gar:
     assert "can't activate: qos_overrides of depth" in status.message
     assert child.interrupt(PATIENCE) == 0
     assert "Traceback" not in child.log
+
+
+def test_an_override_of_a_topic_or_policy_that_there_is_not_is_told_once(robot: Robot, gar: GarStarter) -> None:
+    policy = "qos_overrides./gar/overlay.publisher"
+    node = gar(**{f"{policy}.reliabilty": "best_effort"})
+    told = (
+        f"parameter '{policy}.reliabilty' does not exist and has no effect; the nearest name is '{policy}.reliability'"
+    )
+    node.wait_for_log(told, PATIENCE)
+    robot.wait_for_state("active")
+    assert robot.transition(Transition.TRANSITION_DEACTIVATE) and robot.transition(Transition.TRANSITION_ACTIVATE)
+    assert node.log.count(told) == 1
