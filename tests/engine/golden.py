@@ -2,7 +2,7 @@
 """Reading the golden cases (see golden/README.md): whatever case folders there are, images and videos alike.
 
 GAR_GOLDEN names another folder of the same layout to read the cases from; what it lacks (checkpoints, tables) is taken
-from ../shared/golden.
+from the golden folder beside the checkout.
 """
 
 from __future__ import annotations
