@@ -43,12 +43,9 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
     gar(autostart="false")
     robot.wait_for_state("unconfigured")
     with robot.publishing(labelled_scene):
-        assert refusal(lambda: ask(robot)) == (
-            ErrorCode.NOT_ACTIVE,
-            "the node is not active: it was not configured yet",
-        )
+        wait_for(lambda: ask(robot), ErrorCode.NOT_ACTIVE, "the node is not active: it was not configured yet")
         assert robot.transition(Transition.TRANSITION_CONFIGURE)
-        assert refusal(robot.client.list_regions)[0] is ErrorCode.NOT_ACTIVE
+        wait_for(robot.client.list_regions, ErrorCode.NOT_ACTIVE)
         assert "clean up first" in robot.set_parameter("sync.policy", "approximate")
         assert robot.transition(Transition.TRANSITION_ACTIVATE)
         robot.client.wait_until_ready(PATIENCE)
