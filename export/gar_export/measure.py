@@ -33,7 +33,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import GarError
 
 _GAR = [sys.executable, "-m", "gar_ros.cli.main"]

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import check_max_tokens, check_room
-from gar_ros.engine.decoder import Generated, KvCache, Logits
+from gar_ros.engine.decoder import KvCache, Logits
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import Steps, run_to_end
 from gar_ros.region import Region
 
 Timings = dict[str, float]
@@ -152,15 +152,12 @@ class EncodedFrame:
         """Yields the pieces of a free text and returns the answer."""
         text = self._language.prompts.text_stream()
         pieces: list[str] = []
-        tokens = self._language.decoder.generate(cache, logits, max_tokens, raise_if_cancelled)
-        while True:
-            try:
-                pieces.append(text.add(next(tokens)))
-            except StopIteration as end:
-                generated: Generated = end.value
-                break
+        tokens = Steps(self._language.decoder.generate(cache, logits, max_tokens, raise_if_cancelled))
+        for token in tokens:
+            pieces.append(text.add(token))
             yield pieces[-1]
         pieces.append(text.end())
+        generated = tokens.result
         return Answer(
             text="".join(pieces),
             token_ids=generated.ids,

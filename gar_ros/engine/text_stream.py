@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
-from typing import Any, TypeVar
+from collections.abc import Collection
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
-
-Result = TypeVar("Result")
 
 
 class TextStream:
@@ -46,13 +43,3 @@ class TextStream:
         self._space = text[len(visible) :]
         self._begun = self._begun or bool(visible)
         return visible
-
-
-def run_to_end(steps: Generator[Any, None, Result]) -> Result:
-    """The return value of a generator, whose items are dropped."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from gar_ros.engine.cancel import CancelCheck
+from gar_ros.engine.steps import Steps
 from gar_ros.errors import ErrorCode, GarError
 
 T = TypeVar("T")
@@ -73,17 +74,12 @@ class Job(Generic[Item, T]):
 
     def run(self) -> None:
         """Does the work in the calling thread. Raises what `work` raises."""
-        steps = self._work(self._check)
-        while True:
-            try:
-                item = next(steps)
-            except StopIteration as end:
-                result: T = end.value
-                break
+        steps = Steps(self._work(self._check))
+        for item in steps:
             self._items.put(item)
         with self._lock:
             if not self._finished.is_set():
-                self._result = result
+                self._result = steps.result
                 self._finish()
 
     def _finish(self) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gar_ros.engine import decoder as decoder_module
 from gar_ros.engine.decoder import Decoder, KvCache, log_softmax
 from gar_ros.engine.model_dir.manifest import Sizes
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.fakes import HostTensor
 

@@ -14,7 +14,7 @@ from gar_ros.engine.decoder import log_softmax
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 

@@ -16,7 +16,7 @@ from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.golden import BOS, CASES, IMAGE_CASES, VIDEO_CASES, GoldenCase, golden_case
 

@@ -15,7 +15,7 @@ from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 
 Float = NDArray[np.float32]

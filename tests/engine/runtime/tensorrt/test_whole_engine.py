@@ -16,7 +16,7 @@ from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.device import DeviceArray
-from gar_ros.engine.text_stream import run_to_end
+from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
