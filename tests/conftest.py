@@ -27,6 +27,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_model_dir,
     tiny_fp16_model_dir,
 )
+from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures
 from tests.optional import pytest_collect_directory, pytest_pycollect_makemodule  # noqa: F401, hooks
 from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
 from tests.processes import StartProcess, process_starter

@@ -107,13 +107,13 @@ def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[s
 
 
 @pytest.fixture
-def detect(start_process: StartProcess, golden_model_dir: Path, packages: dict[str, str]) -> Any:
+def detect(start_process: StartProcess, model_dir: Path, packages: dict[str, str]) -> Any:
     """`detect(kind, ids, *more, name=value)` starts a node with these parameters, and a detector."""
 
     def start(kind: str, ids: str, *more: str, **parameters: object) -> ChildProcess:
         name = "vision_msgs/Detection2DArray" if kind == "vision" else "yolo_msgs/DetectionArray"
         given = {
-            "model": golden_model_dir,
+            "model": model_dir,
             "request.max_tiles": 1,
             "runtime.threads": 1,
             "input.regions_type": name,
