@@ -27,6 +27,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_model_dir,
     tiny_fp16_model_dir,
 )
+from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures
 from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures
 from tests.optional import pytest_collect_directory, pytest_pycollect_makemodule  # noqa: F401, hooks
 from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
@@ -50,15 +51,6 @@ def pytest_configure() -> None:
 def checkout() -> Path:
     """The source tree under test."""
     return CHECKOUT
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Read-only golden data and photographs beside the checkout; tests that need them skip without."""
-    folder = (CHECKOUT / "../shared").resolve()
-    if not (folder / "golden").is_dir():
-        pytest.skip(f"no golden data at {folder}")
-    return folder
 
 
 @pytest.fixture

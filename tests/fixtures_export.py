@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from gar_ros.engine.engine import GarEngine
-from tests.engine.golden import golden_path
+from tests.fixtures_golden import FindGolden
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -29,7 +29,7 @@ OpenEngine = Callable[[str], GarEngine]
 
 
 @pytest.fixture(scope="session")
-def golden_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+def golden_checkpoint(golden_path: FindGolden, tmp_path_factory: pytest.TempPathFactory) -> ByName:
     """Folder of the golden checkpoint of that name, complete: unpacked, with the tokenizer that all of them share."""
 
     @cache

@@ -145,9 +145,7 @@ def test_a_defect_in_activate_frees_everything(node: GarNode) -> None:
 
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive", "active", "finalized"])
-def test_a_node_that_is_destroyed_leaves_no_thread_in_any_state(
-    state: str, ros_domain: int, model_dir: Path
-) -> None:
+def test_a_node_that_is_destroyed_leaves_no_thread_in_any_state(state: str, ros_domain: int, model_dir: Path) -> None:
     threads = threading.enumerate()
     rclpy.init(args=["--ros-args", "-p", f"model:={model_dir}", "-p", "autostart:=false"])
     node = GarNode()

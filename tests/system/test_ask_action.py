@@ -167,7 +167,9 @@ def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot
         assert node.interrupt(PATIENCE) == 0
 
 
-def test_a_planner_that_dies_takes_nothing_with_it(robot: Robot, slow_gar: GarStarter, start_process: StartProcess) -> None:
+def test_a_planner_that_dies_takes_nothing_with_it(
+    robot: Robot, slow_gar: GarStarter, start_process: StartProcess
+) -> None:
     node = slow_gar()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)

@@ -146,7 +146,9 @@ def test_two_planners_at_once_both_get_their_own_answers(robot: Robot, gar: GarS
         assert [call.result().region_ids for call in calls] == [["1"], ["7"], ["1"], ["7"]]
 
 
-def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(robot: Robot, slow_gar: GarStarter) -> None:
+def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(
+    robot: Robot, slow_gar: GarStarter
+) -> None:
     slow_gar(**{"request.queue_size": 1})
     client = robot.client
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
