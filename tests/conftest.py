@@ -31,6 +31,7 @@ from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401
 from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures
 from tests.optional import pytest_collect_directory, pytest_pycollect_makemodule  # noqa: F401, hooks
 from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
+from tests.parts import pytest_addoption, pytest_collection_modifyitems, pytest_ignore_collect  # noqa: F401, hooks
 from tests.processes import StartProcess, process_starter
 
 if TYPE_CHECKING:

@@ -26,10 +26,14 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     ),
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
-    "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
+    "onnx": ("engine/runtime/test_runtime.py",),
+    "tensorrt_rtx": ("engine/runtime/tensorrt/test_real_modules.py", "engine/runtime/tensorrt/test_rtx.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
-"""Package -> folders and files of tests that can't be imported without it."""
+"""Package -> folders and files of tests that can't be imported without it.
+
+TensorRT for RTX and torch come with `make test-all`, the others with `make test`.
+"""
 
 
 def absent_packages(path: Path) -> list[str]:
@@ -54,7 +58,8 @@ class Skipped(pytest.File):
     """Tests that are skipped before anything in them is imported."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        pytest.skip(f"{self.path.relative_to(TESTS)} needs {' and '.join(absent_packages(self.path))} (make test)")
+        absent = " and ".join(absent_packages(self.path))
+        pytest.skip(f"{self.path.relative_to(TESTS)} needs {absent} (make test, make test-all)")
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -189,7 +189,7 @@ def test_a_namesake_is_told_whenever_one_appears(robot: Robot, gar: GarStarter) 
 
 
 def test_a_node_bonds_with_a_lifecycle_manager_while_it_is_active(robot: Robot, gar: GarStarter) -> None:
-    bondpy = pytest.importorskip("bondpy.bondpy", reason="needs bondpy")
+    bondpy = pytest.importorskip("bondpy.bondpy", reason="bondpy is not installed (apt: ros-jazzy-bondpy)")
     gar(**{"autostart": "false", "bond.heartbeat_period": 0.1})
     robot.wait_for_state("unconfigured")
     assert robot.transition(CONFIGURE)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -19,8 +20,6 @@ from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
-
-onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from gar_ros.cli.main import main
@@ -16,9 +17,6 @@ from gar_ros.engine.runtime.tensorrt.engines import GRAPHS, EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import rtx_for
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
-
-pytest.importorskip("tensorrt_rtx")
-onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module", params=["golden_fp16_model_dir", "golden_8b_fp16_model_dir", "tiny_fp16_model_dir"])
