@@ -17,15 +17,15 @@ import pytest
 from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
     checkpoint_8b,
-    golden_8b_fp16_model_dir,
-    golden_8b_model_dir,
+    exported_1b,
+    few_bits_1b,
+    fp16_1b,
+    fp16_8b,
+    fp16_tiny,
     golden_checkpoint,
     golden_engine,
     golden_export,
-    golden_few_bits,
-    golden_fp16_model_dir,
-    golden_model_dir,
-    tiny_fp16_model_dir,
+    small_checkpoint,
 )
 from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures
 from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures

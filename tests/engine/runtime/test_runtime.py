@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -74,6 +75,7 @@ def trt(monkeypatch: pytest.MonkeyPatch, nothing_but_cpu: None) -> StandInTensor
     made = StandInTensorRt(cuda)
     monkeypatch.setitem(sys.modules, "tensorrt", made)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", SimpleNamespace(cuuint64_t=int))
     return made
 
 
