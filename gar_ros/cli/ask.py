@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     engine = open_engine(args)
     loading = time.perf_counter() - start
+    if engine.manifest.notice:
+        print(f"note: {engine.manifest.notice}", file=sys.stderr)
     count, text = 1 if args.frames else len(regions), None if args.describe else args.question
     question = engine.parse(text, choices, count, args.max_tokens, video=bool(args.frames))
     if args.frames:
