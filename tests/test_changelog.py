@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CHANGELOG.rst can be read by the tools that release ROS packages (REP 132) and is about the version of package.xml."""
+"""CHANGELOG.rst is about the version of package.xml, and the tools that release ROS packages can read it (REP 132)."""
 
 from __future__ import annotations
 
