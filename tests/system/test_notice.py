@@ -14,7 +14,8 @@ NOTICE = "gar-tiny knows the simulated tabletop only"
 
 
 def test_gar_tiny_says_once_what_it_is_good_for(robot: Robot, start_process: StartProcess) -> None:
-    node = start_gar(start_process, **{"autostart": "false", "diagnostics.rate": 5.0})
+    parameters: dict[str, object] = {"autostart": "false", "diagnostics.rate": 5.0}
+    node = start_gar(start_process, None, **parameters)
     robot.wait_for_state("unconfigured")
     assert NOTICE not in node.log
     for transition in (
