@@ -108,31 +108,12 @@ def test_what_the_engine_refuses_is_told_in_one_line(
     assert err.count("\n") == 1
 
 
-def test_the_notice_of_gar_tiny_comes_once_and_leaves_the_output_alone(
-    capsys: pytest.CaptureFixture[str], files: list[str]
-) -> None:
-    """gar-tiny, the default model, is as sure of itself about random pixels as about its tabletop."""
-    assert main(["ask", "--threads", "1", *files, "Is <Prompt0> red?", "--choices", "yes,no", "--json"]) == 0
-    out, err = capsys.readouterr()
-    assert json.loads(out)["answer"] in ("yes", "no")
-    assert err.startswith("note: gar-tiny knows the simulated tabletop only")
-    assert "--model" in err
-    assert err.count("\n") == 1
-
-
 def test_verbose_says_what_it_runs_on(golden_model_dir: Path, files: list[str]) -> None:
     """In a process of its own: logging is set up once."""
     words = ["ask", "--model", str(golden_model_dir), "--provider", "cpu", "--max-tiles", "1", "--max-tokens", "1"]
     command = [sys.executable, "-m", "gar_ros.cli.main", *words, *files, "What?", "--verbose"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "on cpu: cpu was asked for" in done.stderr
-
-
-def test_info_shows_the_notice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info"]) == 0
-    assert "\nnotice   gar-tiny knows the simulated tabletop only" in capsys.readouterr().out
-    assert main(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["notice"].startswith("gar-tiny knows")
 
 
 def test_info_is_readable_and_json_is_the_manifest(golden_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
