@@ -81,8 +81,6 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     engine = open_engine(args)
     loading = time.perf_counter() - start
-    if engine.manifest.notice:
-        print(f"note: {engine.manifest.notice}", file=sys.stderr)
     count, text = 1 if args.frames else len(regions), None if args.describe else args.question
     question = engine.parse(text, choices, count, args.max_tokens, video=bool(args.frames))
     if args.frames:
@@ -90,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         frame = engine.encode(images[0], regions, max_tiles=args.max_tiles)
     answer = frame.ask(question, max_tokens=args.max_tokens)
+    if engine.manifest.notice:  # a refusal is one line
+        print(f"note: {engine.manifest.notice}", file=sys.stderr)
     print(_as_json(answer, loading) if args.json else _as_text(answer, choices))
     return 0
 
