@@ -93,4 +93,4 @@ UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --upgrade -
 	--no-emit-package lark --no-emit-package narwhals --no-emit-package plotly
 
 clean:
-	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache demo_out
+	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache demo_out $(DONE)/package

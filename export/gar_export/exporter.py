@@ -26,15 +26,21 @@ from gar_ros.engine.model_dir.manifest import (
     DECODER,
     EMBEDDINGS,
     MANIFEST,
+    NOTICE_LENGTH,
     REPLAY,
     TOKENIZER,
     VISION,
     FileEntry,
     Manifest,
+    is_showable,
 )
+from gar_ros.errors import ErrorCode, GarError
 from gar_ros.progress import timed_lines
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
+
+NOTICE_FILE = "notice.txt"
+"""A file that a checkpoint may have beside those of the released format: what the manifest says as `notice`."""
 
 Progress = Callable[[str], None]
 
@@ -44,25 +50,32 @@ def export_checkpoint(
     out: str | Path,
     name: str | None = None,
     precision: str = "fp32",
+    notice: str | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
 
-    precision: a key of PRECISIONS.
+    precision: a key of PRECISIONS. notice: the manifest's, by default the text of the checkpoint's `notice.txt`.
 
     The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model, its
     README.md and `checkpoint`, which both stay.
-    Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced.
+    Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced
+    or a notice that can't be shown.
     """
     checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
     progress = progress or timed_lines()
+    notice = _notice(checkpoint) if notice is None else notice
+    if not is_showable(notice):
+        expected = f"expected the notice to be one line of at most {NOTICE_LENGTH} printable characters"
+        raise GarError(ErrorCode.INVALID_REQUEST, f"{expected}, got {ascii(notice)[:80]} ({len(notice)} characters)")
     kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
     clean_up(out)
     check_replaceable(out, kept)
     part = part_of(out)
     part.mkdir(parents=True)
     try:
-        manifest = _write_folder(checkpoint, out, part, name or checkpoint.name, PRECISIONS[precision], progress)
+        name = name or checkpoint.name
+        manifest = _write_folder(checkpoint, out, part, name, notice, PRECISIONS[precision], progress)
         replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -78,7 +91,7 @@ def weights_sha256(weights: Weights) -> str:
 
 
 def _write_folder(
-    checkpoint: Path, out: Path, part: Path, name: str, precision: Precision, progress: Progress
+    checkpoint: Path, out: Path, part: Path, name: str, notice: str, precision: Precision, progress: Progress
 ) -> Manifest:
     progress(f"reading {checkpoint}")
     config, weights = GarConfig.read(checkpoint), Weights(checkpoint)
@@ -107,9 +120,16 @@ def _write_folder(
         files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
         made_by={tool: _version(tool) for tool in _TOOLS},
         source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
+        notice=notice,
     )
     (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _notice(checkpoint: Path) -> str:
+    """What a checkpoint's users must know; empty where it says nothing."""
+    file = checkpoint / NOTICE_FILE
+    return " ".join(file.read_text(encoding="utf-8", errors="replace").split()) if file.is_file() else ""
 
 
 def _version(tool: str) -> str:

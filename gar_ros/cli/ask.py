@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         frame = engine.encode(images[0], regions, max_tiles=args.max_tiles)
     answer = frame.ask(question, max_tokens=args.max_tokens)
+    if engine.manifest.notice:  # a refusal is one line
+        print(f"note: {engine.manifest.notice}", file=sys.stderr)
     print(_as_json(answer, loading) if args.json else _as_text(answer, choices))
     return 0
 

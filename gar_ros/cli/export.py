@@ -22,9 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fp16 for a GPU; int8 or int4 decoder weights for the CPU (default: %(default)s)",
     )
     parser.add_argument("--name", help="the model's name (default: the checkpoint folder's)")
+    parser.add_argument(
+        "--notice",
+        metavar="TEXT",
+        help="what users must know before they trust its answers, in one line; the node and `gar ask` say it when they "
+        "load the model (default: the checkpoint's notice.txt, if it has one)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the model folder. Raises GarError BAD_MODEL or INVALID_REQUEST."""
-    import_export("exporter").export_checkpoint(args.checkpoint, args.out, args.name, args.precision)
+    import_export("exporter").export_checkpoint(args.checkpoint, args.out, args.name, args.precision, args.notice)
     return 0

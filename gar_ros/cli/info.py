@@ -37,6 +37,8 @@ def _as_text(path: Path, manifest: Manifest) -> str:
         "made by": _pairs(manifest.made_by),
         "source": _pairs(manifest.source),
     }
+    if manifest.notice:
+        rows["notice"] = manifest.notice
     lines = [f"{name:8} {value}" for name, value in rows.items()]
     for name, entry in sorted(manifest.files.items()):
         lines.append(f"{'file':8} {name}  {entry.bytes:,} bytes  {manifest.dtypes.get(name, '')}".rstrip())

@@ -51,6 +51,7 @@ class Components:
         model = now.model or default_model_dir()
         engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
+        self.notice = engine.manifest.notice
         logger, clock = node.get_logger(), node.get_clock()
         self.frames = FrameMemory(now.memory.frames_kept, now.past.images_kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
@@ -103,6 +104,8 @@ class Components:
             "requests waiting": str(self.worker.waiting),
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
         }
+        if self.notice:
+            values["about the model"] = self.notice
         if self.keyframer is not None:
             usage = self.keyframer.keyframes.usage
             kept = f"{usage.features} of {usage.tracks} regions in {usage.keyframes} keyframes"

@@ -50,6 +50,7 @@ class GarNode(TakesPresentValues, LifecycleNode):
         self._components: Components | None = None
         self._activity: Activity | None = None
         self._failure = ""
+        self._notices_given: set[str] = set()
         self._activating = threading.Lock()
         self._leaving = False
         self._declared = Parameters(self)
@@ -180,6 +181,13 @@ class GarNode(TakesPresentValues, LifecycleNode):
             components = Components(self, self._declared.read, made)
             self._gate.close(not_active("it was not activated yet"))
             self._components, self._configured = components, made.pop_all()
+        self._give_notice(components.notice)
+
+    def _give_notice(self, notice: str) -> None:
+        """Warns once of what users of a model must know, however often it is loaded."""
+        if notice and notice not in self._notices_given:
+            self._notices_given.add(notice)
+            self.get_logger().warning(notice)
 
     def _activate(self) -> None:
         components = self._components

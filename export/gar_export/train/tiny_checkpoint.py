@@ -28,6 +28,11 @@ DECODER = {
     "head_dim": 32,
     "max_position_embeddings": 2048,
 }
+NOTICE = (
+    "gar-tiny knows the simulated tabletop only (mugs, bowls, boxes, balls, cylinders and capsules in eight colours), "
+    "and it is just as sure of its answers about anything else. For other pictures export GAR-1B or GAR-8B with "
+    "`gar export` and load that folder: parameter `model` of the node, option --model of `gar`."
+)
 SYSTEM_TEXT = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."
@@ -160,4 +165,5 @@ def write_companions(folder: Path, tokenizer: Tokenizer, roi_convention: RoiConv
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    (folder / "notice.txt").write_text(f"{NOTICE}\n", encoding="utf-8")
     tokenizer.save(str(folder / "tokenizer.json"))

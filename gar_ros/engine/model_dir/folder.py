@@ -15,11 +15,13 @@ from gar_ros.engine.model_dir.manifest import (
     DECODER,
     EMBEDDINGS,
     MANIFEST,
+    NOTICE_LENGTH,
     REPLAY,
     TOKENIZER,
     VISION,
     FileEntry,
     Manifest,
+    is_showable,
 )
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import shipped_paths
@@ -100,6 +102,7 @@ def _check_values(folder: Path, manifest: Manifest) -> None:
         "'tokens': expected ids below sizes.vocab": all(0 <= id < sizes.vocab for id in ids),
         f"'dtypes': expected {EMBEDDINGS} to be one of {sorted(_TABLE_TYPES)}": _table_type(manifest) in _TABLE_TYPES,
         f"'files': expected {', '.join(_REQUIRED)}": set(_REQUIRED) <= set(manifest.files),
+        f"'notice': expected one line of at most {NOTICE_LENGTH} printable characters": is_showable(manifest.notice),
     }
     for expectation, holds in expectations.items():
         if not holds:

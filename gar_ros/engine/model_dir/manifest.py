@@ -24,6 +24,9 @@ MANIFEST = "manifest.json"
 
 NumberType = Literal["float32", "float16", "int8", "int4"]
 
+NOTICE_LENGTH = 500
+"""Most characters of a notice."""
+
 _Deviation = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 
 
@@ -86,7 +89,12 @@ class FileEntry(_Part, frozen=True):
     bytes: int
 
 
-class Manifest(_Part, frozen=True):
+def is_showable(notice: str) -> bool:
+    """Whether logs and terminals can show a notice as it is: one line of printable characters, not too many."""
+    return len(notice) <= NOTICE_LENGTH and notice.isprintable()
+
+
+class Manifest(_Part, frozen=True, omit_defaults=True):
     """What an exported model folder holds and how it must be run."""
 
     name: str
@@ -99,6 +107,7 @@ class Manifest(_Part, frozen=True):
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights
+    notice: str = ""  # what users must know before they trust an answer; see `is_showable`. Not written when empty
 
     def to_json(self) -> str:
         """The text of manifest.json."""

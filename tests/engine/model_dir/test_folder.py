@@ -85,6 +85,29 @@ def test_the_manifest_survives_its_own_json(folder: Path) -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_a_notice_is_read_and_written_where_there_is_one(folder: Path) -> None:
+    """Folders without one load, and exports without one also load where the field is not known yet."""
+    assert ModelDir.open(folder).manifest.notice == ""
+    assert "notice" not in json.loads((folder / MANIFEST).read_text())
+    edit_manifest(folder, lambda data: data.update(notice="It knows mugs only."))
+    manifest = ModelDir.open(folder).manifest
+    assert manifest.notice == "It knows mugs only."
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("notice", ["\x1b[31mred", "\x9b31mred", "two\nlines", "\u202ethgir ot tfel", "x" * 501])
+def test_a_notice_that_terminals_should_not_get_is_refused(folder: Path, notice: str) -> None:
+    edit_manifest(folder, lambda data: data.update(notice=notice))
+    with pytest.raises(GarError) as caught:
+        ModelDir.open(folder)
+    assert caught.value.message.endswith("'notice': expected one line of at most 500 printable characters")
+
+
+def test_a_notice_may_be_long_and_in_any_language(folder: Path) -> None:
+    edit_manifest(folder, lambda data: data.update(notice="Sólo tazas. 只有杯子 " + "x" * 480))
+    assert len(ModelDir.open(folder).manifest.notice) <= 500
+
+
 def test_what_is_no_model_folder(folder: Path) -> None:
     refused(folder / "absent", "found nothing")
     refused(folder / VISION, "found a file")
