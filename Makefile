@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo | test | test-transformers5 | lint | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
+# make demo | test | test-transformers5 | lint | docs | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
 VENV ?= .venv
 PYTHON ?= python3
 
@@ -14,7 +14,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-transformers5 lint venv dev-venv export-venv train-tiny lock clean
+.PHONY: demo test test-transformers5 lint docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -36,6 +36,10 @@ lint: dev-venv export-venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site of docs/, in build/docs.
+docs: docs-venv
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
 # Hours: see export/gar_export/train/README.md.
 train-tiny: export-venv
 	PYTHONPATH=export export/gar_export/train/recipe.sh $(BIN)/python .runs/tiny
@@ -43,6 +47,7 @@ train-tiny: export-venv
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
+docs-venv: $(DONE)/docs
 
 $(DONE)/machine: scripts/doctor.sh
 	@scripts/doctor.sh $(PYTHON) run
@@ -66,7 +71,7 @@ $(DONE)/%: requirements/%.lock $(DONE)/machine
 lock: $(DONE)/dev
 	mkdir -p build
 	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
-	for layer in ros runtime sim dev export; do \
+	for layer in ros runtime sim dev export docs; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
 	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \
 		--no-emit-package numpy
