@@ -6,7 +6,6 @@ from __future__ import annotations
 import os.path
 import re
 import sys
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +34,10 @@ myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-_NEEDED = ("builtin_interfaces", "cv2", "msgspec", "numpy", "onnxruntime", "PIL", "platformdirs", "rclpy", "tokenizers")
-# The interfaces lie in a build, not in the checkout; the rest is mocked where it is not installed.
-autodoc_mock_imports = [f"gar_ros.{kind}" for kind in ("action", "msg", "srv")]
-autodoc_mock_imports += [name for name in _NEEDED if find_spec(name) is None]
+# Interfaces are in a build, not in the checkout; of the rest, what is not installed is mocked.
+_USED = ("builtin_interfaces", "cv2", "numpy", "onnxruntime", "PIL", "platformdirs", "rclpy", "tokenizers")
+autodoc_mock_imports = ["gar_ros.action", "gar_ros.msg", "gar_ros.srv"]
+autodoc_mock_imports += [name for name in _USED if find_spec(name) is None]
 
 PAGES = {
     "changelog": "CHANGELOG.rst",
@@ -54,23 +53,37 @@ _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
 def setup(app: Sphinx) -> None:
-    """Connects what a source goes through before it is parsed."""
+    """Connects what every source goes through before it is parsed."""
     app.connect("source-read", _read)
 
 
 def _read(app: Sphinx, document: str, source: list[str]) -> None:
-    """Gives a page of PAGES its text, and all pages links that hold in the site."""
-    name, folder = document.removeprefix("docs/"), Path("docs")  # rosdoc2's root is one folder up
-    if name in PAGES:
-        source[0] = (CHECKOUT / PAGES[name]).read_text(encoding="utf-8")
-        folder = Path(PAGES[name]).parent
-    source[0] = _LINK.sub(partial(_link, folder), source[0])
+    """Gives a page of PAGES its text, and every page links that hold in the site."""
+    page = Path(app.srcdir, document)
+    path = PAGES.get(page.name) if page.parent == _docs(app) else None
+    if path is not None:
+        source[0] = (CHECKOUT / path).read_text(encoding="utf-8")
+    elif page.parent == _docs(app):
+        path = f"docs/{page.name}"
+    source[0] = _with_links(app, source[0], Path(path or page.name), page)
 
 
-def _link(folder: Path, link: re.Match[str]) -> str:
-    """The link of a file in `folder` of the repository, as it is from docs/."""
-    target = os.path.normpath(folder / link[1])
-    for name, path in PAGES.items():
-        if target == path:
-            target = f"docs/{name}{Path(path).suffix}"
-    return f"]({os.path.relpath(target, 'docs')}"
+def _docs(app: Sphinx) -> Path:
+    """The folder of the pages: rosdoc2 copies docs/ into a root of its own."""
+    inner = Path(app.srcdir, "docs")
+    return inner if inner.is_dir() else Path(app.srcdir)
+
+
+def _with_links(app: Sphinx, text: str, path: Path, page: Path) -> str:
+    """The text of a file with its links as seen from a page. path: of the file, from the checkout."""
+
+    def link(found: re.Match[str]) -> str:
+        target = os.path.normpath(path.parent / found[1])
+        for name, other in PAGES.items():
+            if target == other:
+                target = f"docs/{name}{Path(other).suffix}"
+        inside = target.startswith("docs/")
+        where = _docs(app) / target.removeprefix("docs/") if inside else CHECKOUT / target
+        return f"]({os.path.relpath(where, page.parent)}"
+
+    return _LINK.sub(link, text)
