@@ -5,12 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
-
-pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs sphinx (make test-all)")
 
 
 def test_the_site_builds_without_a_warning(checkout: Path, tmp_path: Path) -> None:
