@@ -47,7 +47,7 @@ train-tiny: export-venv
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
-docs-venv: $(DONE)/docs
+docs-venv: $(DONE)/docs $(DONE)/runtime
 
 $(DONE)/machine: scripts/doctor.sh
 	@scripts/doctor.sh $(PYTHON) run

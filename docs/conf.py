@@ -8,7 +8,7 @@ import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -53,8 +53,9 @@ _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 
 def setup(app: Sphinx) -> None:
-    """Connects what every source goes through before it is parsed."""
+    """Connects what sources and pages go through."""
     app.connect("source-read", _read)
+    app.connect("html-page-context", _wrap_cells)
 
 
 def _read(app: Sphinx, document: str, source: list[str]) -> None:
@@ -66,6 +67,12 @@ def _read(app: Sphinx, document: str, source: list[str]) -> None:
     elif page.parent == _docs(app):
         path = f"docs/{page.name}"
     source[0] = _with_links(app, source[0], Path(path or page.name), page)
+
+
+def _wrap_cells(app: Sphinx, document: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Lets lines of table cells break, which the theme forbids."""
+    style = "<style>.wy-table-responsive table :is(td, th) { white-space: normal }</style>"
+    context["metatags"] = context.get("metatags", "") + style
 
 
 def _docs(app: Sphinx) -> Path:
