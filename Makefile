@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo | test | test-transformers5 | lint | docs | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
+# make demo | test | test-transformers5 | lint | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
 VENV ?= .venv
 PYTHON ?= python3
 
@@ -14,7 +14,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-transformers5 lint docs venv dev-venv export-venv docs-venv train-tiny lock clean
+.PHONY: demo test test-transformers5 lint venv dev-venv export-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -36,18 +36,21 @@ lint: dev-venv export-venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The site of docs/, in build/docs.
-docs: docs-venv
-	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
-
 # Hours: see export/gar_export/train/README.md.
 train-tiny: export-venv
 	PYTHONPATH=export export/gar_export/train/recipe.sh $(BIN)/python .runs/tiny
 
+# The site of docs/, in build/docs.
+docs: docs-venv
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
+docs-venv: $(DONE)/docs $(DONE)/runtime
+
+.PHONY: docs docs-venv
+
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
-docs-venv: $(DONE)/docs $(DONE)/runtime
 
 $(DONE)/machine: scripts/doctor.sh
 	@scripts/doctor.sh $(PYTHON) run

@@ -24,9 +24,9 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "system/test_demo.py",
         "system/test_replayed_bag.py",
     ),
+    "sphinx": ("docs/test_site.py",),
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
-    "sphinx": ("docs/test_site.py",),
     "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
