@@ -54,19 +54,25 @@ _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
 def setup(app: Sphinx) -> None:
     """Connects what sources and pages go through."""
+    app.connect("builder-inited", _mend_copies)
     app.connect("source-read", _read)
     app.connect("html-page-context", _wrap_cells)
+
+
+def _mend_copies(app: Sphinx) -> None:
+    """Gives links that hold to the copies of README.md and the like, which rosdoc2 puts beside its copy of docs/."""
+    if _docs(app) != Path(app.srcdir):
+        for copy in Path(app.srcdir).glob("*.md"):
+            copy.write_text(_with_links(app, copy.read_text(encoding="utf-8"), Path(copy.name), copy), encoding="utf-8")
 
 
 def _read(app: Sphinx, document: str, source: list[str]) -> None:
     """Gives a page of PAGES its text, and every page links that hold in the site."""
     page = Path(app.srcdir, document)
-    path = PAGES.get(page.name) if page.parent == _docs(app) else None
-    if path is not None:
-        source[0] = (CHECKOUT / path).read_text(encoding="utf-8")
-    elif page.parent == _docs(app):
-        path = f"docs/{page.name}"
-    source[0] = _with_links(app, source[0], Path(path or page.name), page)
+    if page.parent == _docs(app):
+        path = PAGES.get(page.name)
+        text = source[0] if path is None else (CHECKOUT / path).read_text(encoding="utf-8")
+        source[0] = _with_links(app, text, Path(path or f"docs/{page.name}"), page)
 
 
 def _wrap_cells(app: Sphinx, document: str, template: str, context: dict[str, Any], doctree: object) -> None:
