@@ -77,7 +77,7 @@ def _read(app: Sphinx, document: str, source: list[str]) -> None:
 
 def _wrap_cells(app: Sphinx, document: str, template: str, context: dict[str, Any], doctree: object) -> None:
     """Lets lines of table cells break, which the theme forbids."""
-    style = "<style>.wy-table-responsive table :is(td, th) { white-space: normal }</style>"
+    style = "<style>.wy-table-responsive table :is(td, th) { white-space: normal !important }</style>"
     context["metatags"] = context.get("metatags", "") + style
 
 
