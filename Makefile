@@ -57,6 +57,14 @@ lint: dev-venv
 train-tiny: export-venv
 	PYTHONPATH=export export/gar_export/train/recipe.sh $(BIN)/python .runs/tiny
 
+# The site of docs/, in build/docs.
+docs: docs-venv
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
+docs-venv: $(DONE)/docs $(DONE)/runtime
+
+.PHONY: docs docs-venv
+
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
@@ -83,7 +91,7 @@ $(DONE)/%: requirements/%.lock $(DONE)/machine
 lock: $(DONE)/dev
 	mkdir -p build
 	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
-	for layer in ros runtime sim dev export; do \
+	for layer in ros runtime sim dev export docs; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
 	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \
 		--no-emit-package numpy

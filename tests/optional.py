@@ -24,6 +24,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "system/test_demo.py",
         "system/test_replayed_bag.py",
     ),
+    "sphinx": ("docs/test_site.py",),
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
     "onnx": ("engine/runtime/test_runtime.py",),
