@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
+Rectangles = NDArray[np.float64]
+"""(N, 4) in a view's picture: left, low, right and high edges."""
 Step = tuple[int, int]
 """How often a text has moved to the side (to the right: above 0) and up from where it would stand alone."""
 
@@ -96,23 +98,25 @@ def arrange(
     """
     positions: dict[Hashable, Vector] = {}
     steps: dict[Hashable, Step] = {}
-    taken = [_Taken() for _ in space.views]
+    taken: list[Rectangles] = [np.empty((0, 4)) for _ in space.views]
     for text in texts:
-        position, steps[text.key] = _position(text, space, taken, before.get(text.key))
+        occupied = [np.concatenate([there, _own(text, view)]) for there, view in zip(taken, space.views, strict=True)]
+        position, steps[text.key] = _position(text, space, occupied, before.get(text.key))
         positions[text.key] = position
-        for view, occupied in zip(space.views, taken, strict=True):
-            occupied.rectangles = np.concatenate([occupied.rectangles, _rectangles(text, position[None], view, _APART)])
+        here = [_rectangles(text, position[None], view, _APART) for view in space.views]
+        taken = [np.concatenate(both) for both in zip(taken, here, strict=True)]
     return positions, steps
 
 
-@dataclass
-class _Taken:
-    """rectangles: (N, 4) of the texts that are there, in one view."""
+def _own(text: Text, view: View) -> Rectangles:
+    """(1, 4) around the text's box in a view's picture; (0, 4) without a box."""
+    if text.box is None:
+        return np.empty((0, 4))
+    corners, _ = view.project(_corners(text.box))
+    return np.concatenate([corners.min(0), corners.max(0)])[None]
 
-    rectangles: Vector = field(default_factory=lambda: np.empty((0, 4)))
 
-
-def _position(text: Text, space: Space, taken: Sequence[_Taken], before: Step | None) -> tuple[Vector, Step]:
+def _position(text: Text, space: Space, taken: Sequence[Rectangles], before: Step | None) -> tuple[Vector, Step]:
     alone = _lifted(text, space)
     if before is not None:
         here = _moved(alone, before, space)
@@ -123,7 +127,7 @@ def _position(text: Text, space: Space, taken: Sequence[_Taken], before: Step | 
 
 
 def _nearest_free(
-    text: Text, alone: Vector, space: Space, taken: Sequence[_Taken], limit: float
+    text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], limit: float
 ) -> tuple[Vector, Step] | None:
     """The free position that costs least, and its step; None when there is none that costs less than `limit`."""
     for steps in _blocks_of_steps(limit):
@@ -170,19 +174,19 @@ def _lifted(text: Text, space: Space) -> Vector:
     return np.asarray(text.position + lift * space.up)
 
 
-def _free(text: Text, positions: Vector, space: Space, taken: Sequence[_Taken], margin: float) -> NDArray[np.bool_]:
+def _free(text: Text, positions: Vector, space: Space, taken: Sequence[Rectangles], margin: float) -> NDArray[np.bool_]:
     """Whether the text would cover no other one at each of the positions (N, 3). margin: metres kept around it."""
     free = np.ones(len(positions), bool)
     for view, occupied in zip(space.views, taken, strict=True):
-        mine, others = _rectangles(text, positions, view, margin)[:, None], occupied.rectangles[None]
+        mine, others = _rectangles(text, positions, view, margin)[:, None], occupied[None]
         apart = (mine[..., :2] >= others[..., 2:]) | (others[..., :2] >= mine[..., 2:])
         unseen = np.isnan(mine[..., 0]) | np.isnan(others[..., 0])
         free &= (apart.any(-1) | unseen).all(-1)
     return free
 
 
-def _rectangles(text: Text, positions: Vector, view: View, margin: float) -> Vector:
-    """(N, 4): left, low, right and high edge of the text in a view's picture, at each position (N, 3)."""
+def _rectangles(text: Text, positions: Vector, view: View, margin: float) -> Rectangles:
+    """Where the text is in a view's picture, at each position (N, 3)."""
     centre, depth = view.project(positions)
     half = np.array([text.width / 2 + margin, text.height / 2 + margin]) / depth[:, None]
     return np.concatenate([centre - half, centre + half], axis=1)
