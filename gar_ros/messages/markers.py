@@ -89,7 +89,9 @@ class Markers:
         return marker
 
     def _predicates(self, pair: Pair, text: Written) -> Marker:
-        return _with_text(self._marker(PREDICATES, pair[0], self._arrow_numbers[pair], Marker.TEXT_VIEW_FACING), text)
+        marker = _with_text(self._marker(PREDICATES, pair[0], self._arrow_numbers[pair], Marker.TEXT_VIEW_FACING), text)
+        marker.color = _pale(marker.color)
+        return marker
 
     def _marker(self, space: str, region_id: str, number: int, kind: int) -> Marker:
         """A marker in the region's frame and colour."""
@@ -125,6 +127,11 @@ def _with_text(marker: Marker, text: Written) -> Marker:
     marker.scale = Vector3(x=SPACE_WIDTH * text.height, z=text.height)
     marker.pose.position = Point(**dict(zip("xyz", text.position, strict=True)))
     return marker
+
+
+def _pale(colour: ColorRGBA) -> ColorRGBA:
+    """Half way to white: legible on a thing of the colour itself."""
+    return ColorRGBA(r=(1 + colour.r) / 2, g=(1 + colour.g) / 2, b=(1 + colour.b) / 2, a=colour.a)
 
 
 def captions(regions: Mapping[str, str], answers: Mapping[str, str]) -> dict[str, str]:

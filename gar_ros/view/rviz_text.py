@@ -19,10 +19,16 @@ _LINE_GAP = 0.005  # metres
 _ELLIPSIS = "..."
 _UNKNOWN = "?"
 # Advance widths in line heights, rounded up: as rviz renders the font, at 24 pixels.
-_WIDTHS = ((0.26, " !',./:;I[\\]ijlft|"), (0.34, '()-`r{}"*'), (0.49, "^Jcksvxyz#$0123456789?L_abdeghnopqu"))
-_WIDTHS += ((0.6, "+<=>~FTZ&ABEKPSVXY"), (0.71, "CDHNRUwGOQ"), (0.78, "Mm%"))
+_WIDTHS = {
+    0.26: " !',./:;I[\\]ijlft|",
+    0.34: '()-`r{}"*',
+    0.49: "^Jcksvxyz#$0123456789?L_abdeghnopqu",
+    0.6: "+<=>~FTZ&ABEKPSVXY",
+    0.71: "CDHNRUwGOQ",
+    0.78: "Mm%",
+}
 _WIDEST = 0.89
-_WIDTH_OF = {character: width for width, characters in _WIDTHS for character in characters}
+_WIDTH_OF = {character: width for width, characters in _WIDTHS.items() for character in characters}
 
 
 def wrapped(text: str) -> str:

@@ -19,16 +19,11 @@ from gar_ros.geometry.extent import Pose, region_extent
 from gar_ros.geometry.surface import DepthSurface
 from gar_ros.memory.scene_graph import Relation
 from gar_ros.messages.markers import Markers, Placed
-from gar_ros.sim.contact import YES
-from gar_ros.sim.generate import random_scene
-from gar_ros.sim.scene import Scene
-from gar_ros.sim.timeline import DEMO_SEED, Timeline
-from gar_ros.sim.transforms import to_matrix
-from gar_ros.sim.truth import scene_truth
 from tests.rviz import EYES, overlaps
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they need MuJoCo, which no robot has
     from gar_ros.sim.render import TabletopRenderer
+    from gar_ros.sim.scene import Scene
 
 WIDTH, HEIGHT = 320, 240
 NOISE = 0.002  # metres; what a good depth camera has at this distance
@@ -53,6 +48,10 @@ def table(
     renderer: TabletopRenderer, scene: Scene, rng: np.random.Generator, z_up: bool = False
 ) -> tuple[list[Placed], list[Relation]]:
     """What the node knows of a scene when every answer and relation is right. z_up: in the table's frame."""
+    from gar_ros.sim.contact import YES
+    from gar_ros.sim.transforms import to_matrix
+    from gar_ros.sim.truth import scene_truth
+
     picture = renderer.render(scene)
     assert picture.depth is not None
     depth = picture.depth + rng.normal(0, NOISE, picture.depth.shape).astype(np.float32)
@@ -75,6 +74,8 @@ def table(
 @pytest.mark.parametrize("z_up", [False, True])
 @pytest.mark.parametrize("seed", range(4_000_000, 4_000_008))
 def test_texts_of_a_crowded_table_are_apart(renderer: TabletopRenderer, seed: int, z_up: bool) -> None:
+    from gar_ros.sim.generate import random_scene
+
     placed, relations = table(renderer, random_scene(seed, (9, 12)), np.random.default_rng(seed), z_up)
     assert len(placed) >= 6
     markers = Markers(2.0, z_up).update(placed, relations).markers
@@ -84,6 +85,8 @@ def test_texts_of_a_crowded_table_are_apart(renderer: TabletopRenderer, seed: in
 def test_texts_of_the_demo_are_apart_and_keep_their_position_while_it_moves(renderer: TabletopRenderer) -> None:
     """Over half of the demo's motion, as often as rviz gets markers: labels follow their things, and hardly one in
     fifty changes its position beside them from one message to the next."""
+    from gar_ros.sim.timeline import DEMO_SEED, Timeline
+
     rng, timeline, markers = np.random.default_rng(0), Timeline(DEMO_SEED), Markers(2.0, z_up=False)
     before: dict[int, NDArray[np.float64]] = {}
     steps: list[float] = []

@@ -29,7 +29,7 @@ from gar_ros.settings import Settings
 from gar_ros.view.colours import region_colour
 
 _MARKER_SECONDS = 2.0
-"""How long a marker stays in rviz when the node stops renewing it."""
+"""How long a marker stays in rviz at least when the node stops renewing it."""
 
 
 class SpaceTopics(PeriodicOutput):
@@ -51,7 +51,8 @@ class SpaceTopics(PeriodicOutput):
         super().__init__(node, settings().overlay.rate)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
-        self._markers = Markers(_MARKER_SECONDS, z_up=bool(settings().depth.target_frame))
+        lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
+        self._markers = Markers(lifetime_seconds, z_up=bool(settings().depth.target_frame))
         self._marker_topic = publisher(node, MARKERS, lifetime)
         self._drawings = (
             (self._marker_topic, self._draw_markers),
