@@ -9,7 +9,7 @@ robot.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,14 @@ Step = tuple[int, int]
 
 GAP = 0.004  # metres between a text and its box
 _SIDE, _UP = 0.015, 0.008  # metres of a step
-_STEPS_ASIDE, _STEPS_UP = 5, 12
+_STEPS_ASIDE, _STEPS_UP = 5, 60
 _MOST_STEPS_UP = 600
 _APART = 0.002  # metres around a text that stay free
 _SETTLE = 0.003  # metres more around a position where a text moves to, so that it doesn't move back at once
 _STAY = 0.02  # metres that another position must be better by
 _NEAREST = 0.02  # metres in front of the eye where a view begins
+_CORNERS = np.array([[number >> axis & 1 for axis in range(3)] for number in range(8)])
+"""Which end of a box each of its corners takes along x, y, z."""
 
 
 @dataclass(frozen=True)
@@ -100,29 +102,50 @@ def arrange(
     steps: dict[Hashable, Step] = {}
     taken: list[Rectangles] = [np.empty((0, 4)) for _ in space.views]
     for text in texts:
-        occupied = [np.concatenate([there, _own(text, view)]) for there, view in zip(taken, space.views, strict=True)]
-        position, steps[text.key] = _position(text, space, occupied, before.get(text.key))
+        boxes = [_around(text.box, view) for view in space.views]
+        occupied = [np.concatenate(both) for both in zip(taken, boxes, strict=True)]
+        alone = _lifted(text, space, boxes)
+        position, steps[text.key] = _position(text, alone, space, occupied, before.get(text.key))
         positions[text.key] = position
         here = [_rectangles(text, position[None], view, _APART) for view in space.views]
         taken = [np.concatenate(both) for both in zip(taken, here, strict=True)]
     return positions, steps
 
 
-def _own(text: Text, view: View) -> Rectangles:
-    """(1, 4) around the text's box in a view's picture; (0, 4) without a box."""
-    if text.box is None:
+def _around(box: Vector | None, view: View) -> Rectangles:
+    """(1, 4) around a box (2, 3) in a view's picture; (0, 4) around none."""
+    if box is None:
         return np.empty((0, 4))
-    corners, _ = view.project(_corners(text.box))
+    corners, _ = view.project(box[_CORNERS, range(3)])
     return np.concatenate([corners.min(0), corners.max(0)])[None]
 
 
-def _position(text: Text, space: Space, taken: Sequence[Rectangles], before: Step | None) -> tuple[Vector, Step]:
-    alone = _lifted(text, space)
+def _lifted(text: Text, space: Space, boxes: Sequence[Rectangles]) -> Vector:
+    """The text's position moved up so far that its lower edge is above its box in every view. boxes: its own, by view.
+
+    In a view's picture the height of the edge is (height of the text's centre - half a text) / distance.
+    """
+    lift = 0.0
+    for view, box in zip(space.views, boxes, strict=True):
+        for top in box[:, 3]:
+            _, height, distance = view.axes @ (text.position - view.eye)
+            _, rise, away = view.axes @ space.up
+            slope = rise - top * away
+            if slope > 0:  # false also for NaN: the box isn't seen
+                lift = max(lift, (top * distance - height + text.height / 2 + GAP) / slope)
+    return np.asarray(text.position + lift * space.up)
+
+
+def _position(
+    text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], before: Step | None
+) -> tuple[Vector, Step]:
+    """Where the text stands, and its step. alone: where it would stand without others."""
     if before is not None:
-        here = _moved(alone, before, space)
-        if _free(text, here[None], space, taken, 0.0)[0]:
-            better = _nearest_free(text, alone, space, taken, _cost(before) - _STAY)
-            return better or (here, before)
+        step = np.array([before])
+        here = _moved(alone, step, space)
+        if _free(text, here, space, taken, 0.0)[0]:
+            better = _nearest_free(text, alone, space, taken, float(_costs(step)[0]) - _STAY)
+            return better or (here[0], before)
     return _nearest_free(text, alone, space, taken, math.inf) or (alone, (0, 0))
 
 
@@ -130,58 +153,50 @@ def _nearest_free(
     text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], limit: float
 ) -> tuple[Vector, Step] | None:
     """The free position that costs least, and its step; None when there is none that costs less than `limit`."""
-    for steps in _blocks_of_steps(limit):
-        positions = np.stack([_moved(alone, step, space) for step in steps])
+    end, start = int(np.searchsorted(_COSTS, limit)), 0
+    while start < end:
+        stop = min(end, 4 * start + 4)  # most texts find room among the first
+        positions = _moved(alone, _STEPS[start:stop], space)
         free = _free(text, positions, space, taken, _SETTLE)
         if free.any():
             first = int(np.argmax(free))
-            return positions[first], steps[first]
+            aside, up = _STEPS[start + first].tolist()
+            return positions[first], (aside, up)
+        start = stop
     return None
 
 
-def _blocks_of_steps(limit: float) -> Iterator[list[Step]]:
-    """Steps that cost less than `limit`, some at a time, first those near, cheapest first in each block."""
-    for start in range(0, _MOST_STEPS_UP, _STEPS_UP):
-        rows, columns = range(start, start + _STEPS_UP), range(-_STEPS_ASIDE, _STEPS_ASIDE + 1)
-        block = sorted(((column, row) for row in rows for column in columns), key=lambda step: (_cost(step), step))
-        block = [step for step in block if _cost(step) < limit]
-        if not block:
-            return
-        yield block
+def _costs(steps: Vector) -> Vector:
+    """Distance (N,) of steps (N, 2) from where the text would stand alone, metres."""
+    return np.hypot(steps[:, 0] * _SIDE, steps[:, 1] * _UP)
 
 
-def _cost(step: Step) -> float:
-    """Distance from where the text would stand alone, metres."""
-    return math.hypot(step[0] * _SIDE, step[1] * _UP)
+def _all_steps() -> Vector:
+    """(N, 2) int, the nearest first."""
+    aside, up = np.arange(-_STEPS_ASIDE, _STEPS_ASIDE + 1), np.arange(_STEPS_UP)
+    near = np.stack(np.meshgrid(aside, up), -1).reshape(-1, 2)
+    far = np.stack([np.zeros(_MOST_STEPS_UP - _STEPS_UP, int), np.arange(_STEPS_UP, _MOST_STEPS_UP)], 1)
+    steps = np.concatenate([near, far])
+    return steps[np.argsort(_costs(steps), kind="stable")]
 
 
-def _moved(position: Vector, step: Step, space: Space) -> Vector:
-    return np.asarray(position + step[0] * _SIDE * space.right + step[1] * _UP * space.up)
+_STEPS = _all_steps()
+_COSTS = _costs(_STEPS)
 
 
-def _lifted(text: Text, space: Space) -> Vector:
-    """The text's position moved up so far that its lower edge is above its box in every view."""
-    lift = 0.0
-    for view in space.views:
-        if text.box is None:
-            break
-        top = np.max(view.project(_corners(text.box))[0][:, 1])
-        rise = view.axes[1:] @ space.up
-        _, height, depth = view.axes @ (text.position - view.eye)
-        slope = rise[0] - top * rise[1]
-        if slope > 0:  # false also for NaN: the box isn't seen
-            lift = max(lift, (top * depth - height + text.height / 2 + GAP) / slope)
-    return np.asarray(text.position + lift * space.up)
+def _moved(position: Vector, steps: Vector, space: Space) -> Vector:
+    """Positions (N, 3) after steps (N, 2)."""
+    return np.asarray(position + steps * (_SIDE, _UP) @ np.stack([space.right, space.up]))
 
 
 def _free(text: Text, positions: Vector, space: Space, taken: Sequence[Rectangles], margin: float) -> NDArray[np.bool_]:
     """Whether the text would cover no other one at each of the positions (N, 3). margin: metres kept around it."""
     free = np.ones(len(positions), bool)
     for view, occupied in zip(space.views, taken, strict=True):
-        mine, others = _rectangles(text, positions, view, margin)[:, None], occupied[None]
-        apart = (mine[..., :2] >= others[..., 2:]) | (others[..., :2] >= mine[..., 2:])
-        unseen = np.isnan(mine[..., 0]) | np.isnan(others[..., 0])
-        free &= (apart.any(-1) | unseen).all(-1)
+        left, low, right, high = (edge[:, None] for edge in _rectangles(text, positions, view, margin).T)
+        meets = (left < occupied[:, 2]) & (occupied[:, 0] < right)  # false also for NaN: one isn't seen
+        meets &= (low < occupied[:, 3]) & (occupied[:, 1] < high)
+        free &= ~meets.any(1)
     return free
 
 
@@ -190,8 +205,3 @@ def _rectangles(text: Text, positions: Vector, view: View, margin: float) -> Rec
     centre, depth = view.project(positions)
     half = np.array([text.width / 2 + margin, text.height / 2 + margin]) / depth[:, None]
     return np.concatenate([centre - half, centre + half], axis=1)
-
-
-def _corners(box: Vector) -> Vector:
-    """(8, 3) of a box (2, 3)."""
-    return np.stack(np.meshgrid(*box.T), -1).reshape(8, 3)
