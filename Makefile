@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # make demo                  starts camera, node and planner
 # make test                  tests the robot side: without torch, in ten minutes on two cores
-# make test-all              and then the rest, which installs torch (5.5 GB): export, training, golden data
+# make test-all              and then the rest, which installs torch (5.5 GB): export, training, golden data, docs
 # make test-transformers5    the tests of the export with the next transformers
 # make lint                  ruff and mypy; once torch is installed, mypy knows its types too
+# make docs                  the documentation as one site, in build/docs
 # make venv | export-venv    what the commands above install, alone
 # make train-tiny            trains gar-tiny, in hours
 # make lock                  resolves requirements/ anew
@@ -24,7 +25,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-rest test-all test-transformers5 lint venv dev-venv export-venv train-tiny lock clean
+.PHONY: demo test test-rest test-all test-transformers5 lint docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -36,7 +37,7 @@ demo: venv
 test: dev-venv
 	$(BIN)/python -m pytest --part robot --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-rest: dev-venv export-venv
+test-rest: dev-venv export-venv docs-venv
 	$(BIN)/python -m pytest --part rest
 
 test-all: test test-rest
@@ -53,21 +54,17 @@ lint: dev-venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(if $(wildcard $(DONE)/export),,--no-warn-unused-ignores)
 
+docs: docs-venv
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
 # Hours: see export/gar_export/train/README.md.
 train-tiny: export-venv
 	PYTHONPATH=export export/gar_export/train/recipe.sh $(BIN)/python .runs/tiny
 
-# The site of docs/, in build/docs.
-docs: docs-venv
-	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
-
-docs-venv: $(DONE)/docs $(DONE)/runtime
-
-.PHONY: docs docs-venv
-
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
+docs-venv: $(DONE)/docs $(DONE)/runtime
 
 $(DONE)/machine: scripts/doctor.sh
 	@scripts/doctor.sh $(PYTHON) run
