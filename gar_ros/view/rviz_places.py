@@ -27,13 +27,14 @@ _STEPS_ASIDE, _STEPS_UP = 5, 60
 _MOST_STEPS_UP = 600
 _APART = 0.002  # metres around a text that stay free
 _SETTLE = 0.003  # metres more around a position where a text moves to, so that it doesn't move back at once
-_STAY = 0.02  # metres that another position must be better by
+_STAY = 0.01  # metres that another position must be better by
 _NEAREST = 0.02  # metres in front of the eye where a view begins
+_WIDEST = 2.0  # tangent of half the angle where it ends
 _CORNERS = np.array([[number >> axis & 1 for axis in range(3)] for number in range(8)])
 """Which end of a box each of its corners takes along x, y, z."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Text:
     """width, height: as drawn, metres. position: (3,) of its centre where it stands alone. box: (2, 3) low and high
     corner of what it belongs to and must not cover; None: nothing."""
@@ -60,10 +61,11 @@ class View:
         return cls(np.array(focal) + distance * back, np.stack([right, np.cross(back, right), -back]))
 
     def project(self, points: Vector) -> tuple[Vector, Vector]:
-        """Places (..., 2) in the picture at distance 1, right and up, and distances (...); NaN where not in front."""
-        seen = (points - self.eye) @ self.axes.T
-        depth = np.where(seen[..., 2] > _NEAREST, seen[..., 2], np.nan)
-        return seen[..., :2] / depth[..., None], depth
+        """Places (..., 2) in the picture at distance 1, right and up, and distances (...); NaN for what isn't seen."""
+        points = (points - self.eye) @ self.axes.T
+        seen = (points[..., 2] > _NEAREST) & (np.abs(points[..., :2]).max(-1) < _WIDEST * points[..., 2])
+        depth = np.where(seen, points[..., 2], np.nan)
+        return points[..., :2] / depth[..., None], depth
 
 
 @dataclass(frozen=True, eq=False)
