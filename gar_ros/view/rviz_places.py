@@ -27,13 +27,14 @@ _STEPS_ASIDE, _STEPS_UP = 5, 60
 _MOST_STEPS_UP = 600
 _APART = 0.002  # metres around a text that stay free
 _SETTLE = 0.003  # metres more around a position where a text moves to, so that it doesn't move back at once
-_STAY = 0.02  # metres that another position must be better by
+_STAY = 0.01  # metres that another position must be better by
 _NEAREST = 0.02  # metres in front of the eye where a view begins
+_WIDEST = 2.0  # tangent of half the angle where it ends
 _CORNERS = np.array([[number >> axis & 1 for axis in range(3)] for number in range(8)])
 """Which end of a box each of its corners takes along x, y, z."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Text:
     """width, height: as drawn, metres. position: (3,) of its centre where it stands alone. box: (2, 3) low and high
     corner of what it belongs to and must not cover; None: nothing."""
@@ -60,10 +61,11 @@ class View:
         return cls(np.array(focal) + distance * back, np.stack([right, np.cross(back, right), -back]))
 
     def project(self, points: Vector) -> tuple[Vector, Vector]:
-        """Places (..., 2) in the picture at distance 1, right and up, and distances (...); NaN where not in front."""
-        seen = (points - self.eye) @ self.axes.T
-        depth = np.where(seen[..., 2] > _NEAREST, seen[..., 2], np.nan)
-        return seen[..., :2] / depth[..., None], depth
+        """Places (..., 2) in the picture at distance 1, right and up, and distances (...); NaN for what isn't seen."""
+        points = (points - self.eye) @ self.axes.T
+        seen = (points[..., 2] > _NEAREST) & (np.abs(points[..., :2]).max(-1) < _WIDEST * points[..., 2])
+        depth = np.where(seen, points[..., 2], np.nan)
+        return points[..., :2] / depth[..., None], depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,8 @@ def arrange(
 ) -> tuple[dict[Hashable, Vector], dict[Hashable, Step]]:
     """Positions (3,) of the texts' centres, and their steps, which the next call takes as `before`.
 
-    One text after the other takes the nearest position that is free in all views. It stays there until it is no longer
-    free or one much nearer is.
+    One text after the other takes the position nearest to its own that is free in all views. It stays there until that
+    is no longer free, and then moves not far, or until a much nearer position is free.
     """
     positions: dict[Hashable, Vector] = {}
     steps: dict[Hashable, Step] = {}
@@ -140,38 +142,40 @@ def _position(
     text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], before: Step | None
 ) -> tuple[Vector, Step]:
     """Where the text stands, and its step. alone: where it would stand without others."""
-    if before is not None:
-        step = np.array([before])
-        here = _moved(alone, step, space)
-        if _free(text, here, space, taken, 0.0)[0]:
-            better = _nearest_free(text, alone, space, taken, float(_costs(step)[0]) - _STAY)
-            return better or (here[0], before)
-    return _nearest_free(text, alone, space, taken, math.inf) or (alone, (0, 0))
+    if before is None:
+        return _first_free(text, alone, space, taken, _STEPS) or (alone, (0, 0))
+    step = np.array([before])
+    here = _moved(alone, step, space)
+    if _free(text, here, space, taken, 0.0)[0]:
+        much_nearer = _STEPS[: np.searchsorted(_COSTS, _costs(step)[0] - _STAY)]
+        return _first_free(text, alone, space, taken, much_nearer) or (here[0], before)
+    not_far_from_here = _STEPS[np.argsort(_COSTS + _costs(_STEPS - step) / 2, kind="stable")]
+    return _first_free(text, alone, space, taken, not_far_from_here) or (alone, (0, 0))
 
 
-def _nearest_free(
-    text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], limit: float
+def _first_free(
+    text: Text, alone: Vector, space: Space, taken: Sequence[Rectangles], steps: NDArray[np.int_]
 ) -> tuple[Vector, Step] | None:
-    """The free position that costs least, and its step; None when there is none that costs less than `limit`."""
-    end, start = int(np.searchsorted(_COSTS, limit)), 0
-    while start < end:
-        stop = min(end, 4 * start + 4)  # most texts find room among the first
-        positions = _moved(alone, _STEPS[start:stop], space)
+    """The first free position after steps (N, 2), and its step; None when there is none."""
+    start = 0
+    while start < len(steps):
+        some = steps[start : 4 * start + 4]  # most texts find room among the first
+        positions = _moved(alone, some, space)
         free = _free(text, positions, space, taken, _SETTLE)
         if free.any():
             first = int(np.argmax(free))
-            aside, up = _STEPS[start + first].tolist()
+            aside, up = some[first].tolist()
             return positions[first], (aside, up)
-        start = stop
+        start += len(some)
     return None
 
 
-def _costs(steps: Vector) -> Vector:
+def _costs(steps: NDArray[np.int_]) -> Vector:
     """Distance (N,) of steps (N, 2) from where the text would stand alone, metres."""
     return np.hypot(steps[:, 0] * _SIDE, steps[:, 1] * _UP)
 
 
-def _all_steps() -> Vector:
+def _all_steps() -> NDArray[np.int_]:
     """(N, 2) int, the nearest first."""
     aside, up = np.arange(-_STEPS_ASIDE, _STEPS_ASIDE + 1), np.arange(_STEPS_UP)
     near = np.stack(np.meshgrid(aside, up), -1).reshape(-1, 2)
@@ -184,7 +188,7 @@ _STEPS = _all_steps()
 _COSTS = _costs(_STEPS)
 
 
-def _moved(position: Vector, steps: Vector, space: Space) -> Vector:
+def _moved(position: Vector, steps: NDArray[np.int_], space: Space) -> Vector:
     """Positions (N, 3) after steps (N, 2)."""
     return np.asarray(position + steps * (_SIDE, _UP) @ np.stack([space.right, space.up]))
 

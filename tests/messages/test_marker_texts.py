@@ -103,3 +103,23 @@ def test_a_newcomer_makes_room() -> None:
     alone = labels(markers.update([old]).markers)[0]
     _, beside = labels(markers.update([new, old]).markers)
     assert beside == pytest.approx(alone)
+
+
+def test_a_label_comes_back_when_there_is_room_again() -> None:
+    markers = Markers(2.0, z_up=False)
+    old, new = thing("9", (0.0, 0.0, 0.6), (0.1, 0.1, 0.1)), thing("1", (0.01, 0.0, 0.6), (0.1, 0.1, 0.1), "red")
+    alone = labels(Markers(2.0, z_up=False).update([new]).markers)[0]
+    for _ in range(2):
+        aside = labels(markers.update([old, new]).markers)[1]
+        assert np.linalg.norm(aside - alone) > 0.01
+    assert labels(markers.update([new]).markers)[0] == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("z_up", [False, True])
+def test_wherever_things_are_their_labels_are_near(z_up: bool) -> None:
+    """Also behind a view's camera or far outside its picture."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        one = thing("1", tuple(rng.uniform(-5, 5, 3)), tuple(rng.uniform(0.01, 0.3, 3)), "red")
+        (position,) = labels(Markers(2.0, z_up).update([one]).markers)
+        assert np.linalg.norm(position - one.extent.centre) < 1.5
