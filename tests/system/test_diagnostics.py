@@ -51,8 +51,8 @@ def test_a_node_tells_its_state_from_start_to_cleanup(robot: Robot, gar: GarStar
     with robot.publishing(labelled_scene):
         doctor.wait_for(DiagnosticStatus.OK, lifecycle_state="active")
         robot.client.wait_until_ready(PATIENCE)
-        robot.client.query("What is <Prompt0>?", ["1"], max_tokens=1)
         assert refusal(lambda: robot.client.query("What is <Prompt0>?", ["99"]))[0] is ErrorCode.UNKNOWN_REGION
+        robot.client.query("What is <Prompt0>?", ["1"], max_tokens=1)
         status = doctor.wait_for(DiagnosticStatus.OK, requests_answered="1")
         found = {pair.key: pair.value for pair in status.values}
         assert found["requests refused: UNKNOWN_REGION"] == "1"
