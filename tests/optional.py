@@ -31,10 +31,10 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "tensorrt_rtx": ("engine/runtime/tensorrt/test_real_modules.py", "engine/runtime/tensorrt/test_rtx.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
-"""Package -> folders and files of tests that can't be imported without it.
+"""Package -> folders and files of tests that can't be imported without it."""
 
-TensorRT for RTX and torch come with `make test-all`, the others with `make test`.
-"""
+OF_TEST_ALL = ("torch", "tensorrt_rtx", "sphinx")
+"""Packages that `make test-all` installs. The others come with `make test`."""
 
 
 def absent_packages(path: Path) -> list[str]:
@@ -59,8 +59,9 @@ class Skipped(pytest.File):
     """Tests that are skipped before anything in them is imported."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        absent = " and ".join(absent_packages(self.path))
-        pytest.skip(f"{self.path.relative_to(TESTS)} needs {absent} (make test, make test-all)")
+        absent = absent_packages(self.path)
+        target = "test-all" if set(absent) & set(OF_TEST_ALL) else "test"
+        pytest.skip(f"{self.path.relative_to(TESTS)} needs {' and '.join(absent)} (make {target})")
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:

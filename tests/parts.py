@@ -12,13 +12,12 @@ from typing import Literal
 
 import pytest
 
-from tests.optional import NEEDED_BY, TESTS
+from tests.optional import NEEDED_BY, OF_TEST_ALL, TESTS
 
 Part = Literal["robot", "rest"]
 
-PACKAGES = ("torch", "tensorrt_rtx", "sphinx")
 FIXTURES = {"golden_path", "shared"}
-"""What only the rest needs."""
+"""Those of golden data; a test that takes them is one of the rest."""
 
 LONGEST = ("system/test_colcon.py",)
 """Files that workers begin with, so that they don't wait for them at the end."""
@@ -50,6 +49,6 @@ def part_of(item: pytest.Item) -> Part:
 
 
 def needs_packages(path: Path) -> bool:
-    """Whether a file or folder below `tests` needs packages that only the rest needs."""
-    needing = [TESTS / name for package in PACKAGES for name in NEEDED_BY.get(package, ())]
+    """Whether a file or folder below `tests` needs packages that only `make test-all` installs."""
+    needing = [TESTS / name for package in OF_TEST_ALL for name in NEEDED_BY.get(package, ())]
     return any(path == one or one in path.parents for one in needing)
