@@ -54,13 +54,13 @@ class MarkerTexts:
         )
 
     def _label(self, region_id: str, lines: str, extent: Extent) -> Text:
-        """Above the region's box: at its nearest face where y points down."""
+        """Above the region's box, half a text's height of air between: at its nearest face where y points down."""
         width, height = text_size(lines, _LABEL_HEIGHT)
         x, y, z = extent.centre
         if self._z_up:
-            z = extent.high[2] + GAP + height / 2
+            z = extent.high[2] + GAP + height
         else:
-            y, z = extent.low[1] - GAP - height / 2, extent.low[2]
+            y, z = extent.low[1] - GAP - height, extent.low[2]
         return Text(region_id, width, height, np.array([x, y, z]), np.array([extent.low, extent.high]))
 
     def _predicates(self, pair: Pair, lines: str, extents: Mapping[str, Extent]) -> Text:

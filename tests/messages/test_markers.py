@@ -36,10 +36,9 @@ def test_each_region_has_a_box_and_a_label_that_expire() -> None:
         assert (start.x != end.x) + (start.y != end.y) + (start.z != end.z) == 1, "edges follow the axes"
 
 
-@pytest.mark.parametrize(("z_up", "above"), [(False, (0.1, -0.1095, 1.0)), (True, (0.1, 0.0, 1.4122))])
+@pytest.mark.parametrize(("z_up", "above"), [(False, (0.1, -0.115, 1.0)), (True, (0.1, 0.0, 1.415))])
 def test_the_label_of_a_flat_thing_is_just_above_it(z_up: bool, above: tuple[float, float, float]) -> None:
-    """4 mm from its edge, at its nearest face where y points down. Half a line is 5.5 mm high, and where z is up it is
-    seen from half above."""
+    """Its centre is 4 mm and a line, 11 mm high, from its edge, at its nearest face where y points down."""
     flat = (LOW, (HIGH[0], HIGH[1], LOW[2])) if not z_up else ((0.1, 0.0, HIGH[2]), (0.1, 0.0, HIGH[2]))
     thing = Placed("mug", "mug", Extent("optical", 7, flat[0], *flat, 50))
     position = Markers(2.0, z_up).update([thing]).markers[1].pose.position
