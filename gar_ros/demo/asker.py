@@ -94,18 +94,13 @@ class Asker:
         limits = {"threshold": threshold, "max_pairs": _ALL_PAIRS, "timeout": _GRAPH_SECONDS}
         return self._client.scene_graph(predicates=predicates, stamp=look.stamp, **limits)
 
-    def overlay(self) -> Image:
-        """The first overlay of an image taken after this call."""
-        now, deadline = self._node.get_clock().now().nanoseconds, time.monotonic() + _OVERLAY_SECONDS
-        while self._overlay is None or stamp_ns(self._overlay.header.stamp) <= now:
-            if time.monotonic() > deadline:
-                raise GarError(ErrorCode.NO_FRAME, f"no overlay of a new image came within {_OVERLAY_SECONDS:g} s")
-            rclpy.spin_once(self._node, timeout_sec=0.1)
-        return self._overlay
+    def overlay(self) -> NDArray[np.uint8]:
+        """The overlay (H, W, 3) RGB of an image taken after this call."""
+        return image_rgb(self._next_overlay())
 
     def save_pictures(self, folder: Path) -> None:
         """Writes overlay.png and, of the same image, camera.png and a mask_ID.png for each region."""
-        overlay = self.overlay()
+        overlay = self._next_overlay()
         look = self.look(overlay.header.stamp)
         image = next((image for image in self._images if image.header.stamp == look.stamp), None)
         if image is None:
@@ -115,6 +110,15 @@ class Asker:
         for region in look.regions:
             write_png(folder / f"mask_{region.id}.png", 255 * region.mask.astype(np.uint8))
         write_png(folder / "overlay.png", image_rgb(overlay))
+
+    def _next_overlay(self) -> Image:
+        """The first overlay of an image taken after this call."""
+        now, deadline = self._node.get_clock().now().nanoseconds, time.monotonic() + _OVERLAY_SECONDS
+        while self._overlay is None or stamp_ns(self._overlay.header.stamp) <= now:
+            if time.monotonic() > deadline:
+                raise GarError(ErrorCode.NO_FRAME, f"no overlay of a new image came within {_OVERLAY_SECONDS:g} s")
+            rclpy.spin_once(self._node, timeout_sec=0.1)
+        return self._overlay
 
     def _keep_camera(self, info: CameraInfo) -> None:
         self._camera = info

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +22,40 @@ from gar_ros.view.text import drawable, font_for, shorten
 WIDTH = 560
 """Pixels of the film."""
 
-COLOURS = 96
-"""Of the palette that all frames share. Without dithering, what doesn't change costs nothing."""
+COLOURS = 144
+"""Of the palette that all frames share. Without dithering, what doesn't change between frames costs nothing."""
 
 _PANEL_HEIGHT = 136
-_MARGIN = 16
+_MARGIN, _PAD = 16, 4
 _QUESTION_SIZES, _ANSWER_SIZES, _SMALL_SIZES = (21, 18, 16, 14), (26, 22, 18, 14), (15, 13)  # of fonts, pixels
 _FACT_ROWS, _FACT_COLUMNS = 5, 3
 _BACKGROUND: Colour = (24, 26, 30)
 _TEXT: Colour = (240, 240, 240)
 _FAINT: Colour = (160, 165, 172)
 _VERDICT_RGB: dict[str, Colour] = {RIGHT: (76, 200, 110), WRONG: (240, 84, 84), MISSED: (240, 84, 84)}
-_READ_MS, _TYPE_MS, _ANSWER_MS, _FACT_MS, _END_MS = 900, 100, 1900, 250, 3500
+_READ_MS, _TYPE_MS, _ANSWER_MS, _FACT_MS, _END_MS = 700, 100, 1600, 200, 3000
 _TYPED = 4  # frames in which an answer is typed
 _REGION_ID = re.compile(r"(\b\d+\b)")
+
+
+class _Frame(NamedTuple):
+    """One frame: an overlay with a panel below it, shown for some milliseconds."""
+
+    picture: Image.Image
+    panel: Image.Image
+    time: int
 
 
 class Film:
     """Frames with the time that each is shown."""
 
     def __init__(self) -> None:
-        self._frames: list[tuple[Image.Image, int]] = []
+        self._frames: list[_Frame] = []
         self._shown: Image.Image | None = None  # the newest overlay, in the film's width
+
+    def open(self, picture: NDArray[np.uint8]) -> None:
+        """The overlay (H, W, 3) RGB from before the first answer."""
+        self._shown = _scaled(picture)
 
     def answer(self, picture: NDArray[np.uint8], title: str, row: Row) -> None:
         """One question: first as asked, then the answer being typed, then the verdict.
@@ -51,37 +65,37 @@ class Film:
         after = _scaled(picture)
         before = self._shown or after
         self._shown = after
-        self._add(before, _answer_panel(title, row, "", told=False), _READ_MS)
+        self._frames.append(_Frame(before, _answer_panel(title, row, "", told=False), _READ_MS))
         for step in range(1, _TYPED):
             part = row.answer[: max(1, len(row.answer) * step // _TYPED)]
-            self._add(before, _answer_panel(title, row, part, told=False), _TYPE_MS)
-        self._add(after, _answer_panel(title, row, row.answer, told=True), _ANSWER_MS)
+            self._frames.append(_Frame(before, _answer_panel(title, row, part, told=False), _TYPE_MS))
+        self._frames.append(_Frame(after, _answer_panel(title, row, row.answer, told=True), _ANSWER_MS))
 
     def facts(self, picture: NDArray[np.uint8], title: str, rows: Sequence[Row]) -> None:
         """A scene graph, one fact after another. picture: overlay (H, W, 3) RGB."""
         self._shown = _scaled(picture)
         for count in range(1, len(rows) + 1):
             time = _FACT_MS if count < len(rows) else _END_MS
-            self._add(self._shown, _facts_panel(title, rows[:count]), time)
+            self._frames.append(_Frame(self._shown, _facts_panel(title, rows[:count]), time))
 
     def save(self, path: Path) -> None:
         """Writes the film as a GIF that runs without end. Raises OSError; ValueError for a film without frames."""
         if not self._frames:
             raise ValueError("expected a film with frames, but nothing was filmed")
-        palette = _palette([frame for frame, _ in self._frames])
-        frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame, _ in self._frames]
-        times = [time for _, time in self._frames]
-        file = io.BytesIO()
-        frames[0].save(
-            file, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False, disposal=1
-        )
-        write_atomically(path, file.getvalue())
-
-    def _add(self, picture: Image.Image, panel: Image.Image, milliseconds: int) -> None:
-        frame = Image.new("RGB", (WIDTH, picture.height + panel.height))
-        frame.paste(picture, (0, 0))
-        frame.paste(panel, (0, picture.height))
-        self._frames.append((frame, milliseconds))
+        parts = {id(image): image for frame in self._frames for image in (frame.picture, frame.panel)}
+        palette = _palette(list(parts.values()))
+        parts = {key: image.quantize(palette=palette, dither=Image.Dither.NONE) for key, image in parts.items()}
+        frames = []
+        for picture, panel, _ in self._frames:
+            frame = Image.new("P", (WIDTH, picture.height + panel.height))
+            frame.putpalette(palette.getpalette() or [])
+            frame.paste(parts[id(picture)], (0, 0))
+            frame.paste(parts[id(panel)], (0, picture.height))
+            frames.append(frame)
+        gif = io.BytesIO()
+        times = [frame.time for frame in self._frames]
+        frames[0].save(gif, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False)
+        write_atomically(path, gif.getvalue())
 
 
 def _scaled(picture: NDArray[np.uint8]) -> Image.Image:
@@ -89,13 +103,18 @@ def _scaled(picture: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(picture).resize((WIDTH, round(height * WIDTH / width)), Image.Resampling.LANCZOS)
 
 
-def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """One palette for all frames."""
-    sample = frames[:: max(1, len(frames) // 12)]
-    strip = Image.new("RGB", (WIDTH, sum(frame.height for frame in sample)))
-    for number, frame in enumerate(sample):
-        strip.paste(frame, (0, number * frame.height))
-    return strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+def _palette(images: Sequence[Image.Image]) -> Image.Image:
+    """One palette for all: the colours of region ids and verdicts as they are, the others as the images need them."""
+    exact = [_BACKGROUND, _TEXT, _FAINT, *_VERDICT_RGB.values(), *(region_colour(str(one)) for one in range(1, 17))]
+    strip = Image.new("RGB", (WIDTH // 4, sum(image.height // 4 for image in images)))
+    top = 0
+    for image in images:
+        strip.paste(image.resize((WIDTH // 4, image.height // 4), Image.Resampling.NEAREST), (0, top))
+        top += image.height // 4
+    others = strip.quantize(COLOURS - len(exact), Image.Quantize.MEDIANCUT, kmeans=1).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*itertools.chain(*exact), *others])
+    return palette
 
 
 def _answer_panel(title: str, row: Row, typed: str, told: bool) -> Image.Image:
@@ -150,16 +169,17 @@ def _draw_line(
     if font is None:
         font = font_for(text, sizes[-1])
         text = shorten(drawable(text, font), font.getlength, room)
-    for part in _REGION_ID.split(text):
+    for part in _REGION_ID.split(text) if badges else [text]:
         length = round(font.getlength(part))
-        fill = colour
         if badges and _REGION_ID.fullmatch(part):
             background = region_colour(part)
             top, bottom = font.getbbox("0")[1], font.getbbox("0")[3]
-            draw.rectangle((x - 3, y + top - 3, x + length + 2, y + bottom + 3), fill=background)
-            fill = text_colour_on(background)
-        draw.text((x, y), part, fill=fill, font=font)
-        x += length
+            draw.rectangle((x, y + top - 3, x + length + 2 * _PAD, y + bottom + 3), fill=background)
+            draw.text((x + _PAD, y), part, fill=text_colour_on(background), font=font)
+            x += length + 2 * _PAD
+        else:
+            draw.text((x, y), part, fill=colour, font=font)
+            x += length
     return x
 
 

@@ -32,15 +32,20 @@ def region_id(index: int) -> str:
     return str(index + 1)
 
 
-def relation(truth: SceneTruth, predicate: str, one: str, other: str) -> int:
-    """Whether (predicate one other) is true of two region ids: YES, NO or UNCLEAR."""
-    return int(truth.relations[RELATIONS[predicate]][int(one) - 1, int(other) - 1])
+def object_index(region: str) -> int:
+    """Index of the object in the scene, by its region id."""
+    return int(region) - 1
+
+
+def relation(truth: SceneTruth, fact: Relation) -> int:
+    """Whether a fact is true: YES, NO or UNCLEAR."""
+    return int(truth.relations[RELATIONS[fact.predicate]][object_index(fact.subject), object_index(fact.object)])
 
 
 def true_facts(truth: SceneTruth, ids: Sequence[str], predicates: Collection[str]) -> list[Fact]:
     """All that the simulator is sure of."""
     facts = [Fact(one, name, other) for name in predicates for one, other in itertools.permutations(ids, 2)]
-    return [fact for fact in facts if relation(truth, fact.predicate, fact.subject, fact.object) == YES]
+    return [fact for fact in facts if relation(truth, fact) == YES]
 
 
 def answer_row(question: Question, text: str, probability: float, seconds: float) -> Row:
@@ -50,8 +55,8 @@ def answer_row(question: Question, text: str, probability: float, seconds: float
     return Row(RIGHT if answer == truth else WRONG, asked, answer, truth, probability, seconds)
 
 
-def free_row(ids: Sequence[str], held: Iterable[Relation], probability: float, truth: SceneTruth) -> Row:
-    """What has nothing on or in it. held: what was found to lie on or in what. probability: of its least sure answer."""
+def free_row(ids: Sequence[str], held: Iterable[Relation], probability: float | None, truth: SceneTruth) -> Row:
+    """What has nothing on or in it. held: what was found on or in what. probability: of the least sure answer."""
     answer, true = (_free(ids, facts) for facts in (held, true_facts(truth, ids, HOLDS_DOWN)))
     verdict = RIGHT if answer == true else WRONG
     return Row(verdict, "So these can be picked at once", answer, true, probability)
@@ -66,7 +71,7 @@ def graph_rows(graph: Iterable[Relation], ids: Sequence[str], truth: SceneTruth,
     judged = {YES: (RIGHT, "true"), NO: (WRONG, "false"), UNCLEAR: ("", "unclear")}
     rows = []
     for fact in listed:
-        verdict, true = judged[relation(truth, fact.predicate, fact.subject, fact.object)]
+        verdict, true = judged[relation(truth, fact)]
         rows.append(Row(verdict, _told(fact), "true", true, fact.probability))
     found = {_told(fact) for fact in listed}
     missed = [_told(fact) for fact in true_facts(truth, ids, tuple(RELATIONS)) if _told(fact) not in found]

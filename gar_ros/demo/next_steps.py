@@ -31,19 +31,23 @@ def next_steps(out: Path) -> list[str]:
 
 
 def while_it_runs(domain: int, seed: int | None) -> list[str]:
-    """What to try while camera and GAR node run on. domain: their ROS_DOMAIN_ID. seed: of the camera's scene; None: its default."""
+    """What to try while camera and GAR node run on. domain: their ROS_DOMAIN_ID. seed: None for DEMO_SEED."""
     from gar_ros.sim.timeline import DEMO_SEED  # not with the module: it loads MuJoCo
 
-    environment = f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
+    here = f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST "
     rviz, example = (next(filter(Path.is_file, shipped_paths(name)), None) for name in (RVIZ, EXAMPLE))
-    request = f"{{question: {{text: '{QUESTION}', region_ids: ['1']}}}}"
-    steps = ["In a shell with ROS 2 Jazzy, the second one where this package was built by colcon, too:"]
+    steps = []
     if rviz is not None:
-        steps.append(f"  {environment} {command('rviz2', '-d', rviz)}")
+        steps += [here + command("rviz2", "-d", rviz), "  in a shell with ROS 2 Jazzy"]
+    request = f"{{question: {{text: '{QUESTION}', region_ids: ['1']}}}}"
     call = f'ros2 service call /gar/query_regions gar_ros/srv/QueryRegions "{request}"'
-    steps.append(f"  {environment} {call}")
+    steps += [here + call, "  in a shell that knows this package too (colcon build)"]
     if example is not None:
-        steps += ["Here:", f"  {environment} {command(Path(sys.executable), example, '--seed', str(DEMO_SEED if seed is None else seed))}"]
+        seeded = ["--seed", str(DEMO_SEED if seed is None else seed)]
+        steps += [
+            here + command(Path(sys.executable), example, *seeded),
+            "  a planner of 80 lines that clears the table",
+        ]
     return steps
 
 

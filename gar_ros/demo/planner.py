@@ -22,13 +22,12 @@ from rclpy.utilities import try_shutdown
 
 from gar_ros.demo.asker import Asker, Look
 from gar_ros.demo.film import Film
-from gar_ros.demo.judge import RELATIONS, Fact, answer_row, free_row, graph_rows, order_row, region_id
+from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, order_row, region_id
 from gar_ros.demo.processes import INTERRUPTED
 from gar_ros.demo.questions import ATTRIBUTES, COMPARISONS, draw_question, holding_questions
 from gar_ros.demo.report import Report, say
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.errors import GarError
-from gar_ros.messages.images import image_rgb
 from gar_ros.sim.questions import Question
 from gar_ros.sim.timeline import DEMO_SEED
 
@@ -38,8 +37,8 @@ LISTED = 0.5
 RESPECTED = 0.2
 """Least probability of the facts that the pick order respects: to pick something later than necessary costs nothing."""
 
-FILMED = 3
-"""Number of questions of chapter 2 in the film."""
+FILMED = (4, 2)
+"""Number of questions of chapters 1 and 2 that are in the film."""
 
 Value = TypeVar("Value", int, float, str)
 
@@ -68,13 +67,15 @@ class DemoPlanner(Node):
         self._film_file = self._parameter("film", "", "GIF file for a moving picture; empty: none")
         self._film = Film() if self._film_file else None
         self._asker = Asker(self, seed, pictures=bool(self._pictures or self._film_file))
-        self._report = Report(width, self._film, lambda: image_rgb(self._asker.overlay()))
+        self._report = Report(width, self._film, self._asker.overlay)
         self._rng = np.random.default_rng(seed)
         self._score = Score()
 
     def run(self) -> bool:
         """Runs all chapters; whether all calls were answered and enough of the answers were right. Raises GarError."""
         self._wait_for_node()
+        if self._film is not None:
+            self._film.open(self._asker.overlay())
         self._what_holds_what()
         self._attributes_and_comparisons()
         self._description()
@@ -103,24 +104,25 @@ class DemoPlanner(Node):
 
     def _what_holds_what(self) -> None:
         """Chapter 1, all about one image, since its answers are put together."""
-        self._report.open("1. What lies in or on what? That has to be picked first.")
+        self._report.open("1. What lies in or on what? That has to be picked first.", filmed=FILMED[0])
         with self._counted():
             look = self._asker.look()
-            questions = holding_questions(look.truth, look.regions)
-            held, sure, kinds = [], 1.0, set()
-            for question in questions[: self._questions]:
-                self._score.asked += 1
-                row = self._ask(question, look, filmed=question.kind not in kinds)
-                kinds.add(question.kind)
-                sure = min(sure, row.probability or 0.0)
-                if row.answer == "yes":
-                    held.append(Fact(region_id(question.regions[0]), question.kind, region_id(question.regions[1])))
-            if len(questions) <= self._questions:
-                self._report.row(self._kept("what can be picked", free_row(look.ids, held, sure, look.truth)))
+            asking = holding_questions(look.truth, look.regions)
+            rows: list[Row] = []
+            try:
+                question = next(asking)
+                while self._score.asked < self._questions:
+                    self._score.asked += 1
+                    rows.append(self._ask(question, look))
+                    question = asking.send(rows[-1].answer)
+            except StopIteration as done:
+                sure = min((row.probability or 0.0 for row in rows), default=None)
+                row = free_row(look.ids, done.value, sure, look.truth)
+                self._report.row(self._kept("what can be picked", row), filmed=True)
 
     def _attributes_and_comparisons(self) -> None:
         """Chapter 2, about one, two and three regions in turn, each time of the newest image."""
-        self._report.open("2. Attributes, comparisons and choices")
+        self._report.open("2. Attributes, comparisons and choices", filmed=FILMED[1])
         used: list[str] = []
         while self._score.asked < self._questions:
             regions = 1 + len(used) % 3
@@ -130,11 +132,11 @@ class DemoPlanner(Node):
                 kinds = ATTRIBUTES if regions == 1 else COMPARISONS
                 question = draw_question(look.truth, regions, kinds, self._rng, used)
                 used.append(question.kind)
-                self._ask(question, look, filmed=len(used) <= FILMED)
+                self._ask(question, look)
 
     def _description(self) -> None:
         """Chapter 3, about one region."""
-        self._report.open("3. A description", answer=25)
+        self._report.open("3. A description", answer=25, filmed=1)
         with self._counted():
             look = self._asker.look()
             question = draw_question(look.truth, 1, ("caption",), self._rng)
@@ -154,15 +156,15 @@ class DemoPlanner(Node):
             self._report.facts(rows)
             counts = Counter(row.verdict for row in rows)
             self._score.verdicts["facts"] = ", ".join(f"{counts[name]} {name}" for name in (RIGHT, WRONG, MISSED))
-            self._report.open("5. The order in which to pick everything up", answer=25)
+            self._report.open("5. The order in which to pick everything up", answer=25, filmed=1)
             self._report.row(self._kept("pick order", order_row(look.ids, graph.relations, look.truth)))
 
-    def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
-        """Asks, prints and counts one of the questions. Raises GarError."""
+    def _ask(self, question: Question, look: Look) -> Row:
+        """Asks one of the questions, prints and judges the answer. Raises GarError."""
         answer = self._asker.ask(question, look)
         row = answer_row(question, answer.text, answer.confidence, in_seconds(answer.latency))
         self._score.right += row.verdict == RIGHT
-        self._report.row(row, filmed)
+        self._report.row(row)
         return row
 
     def _kept(self, name: str, row: Row) -> Row:

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo asks. Which question comes next depends on the regions and on chance, never on an answer."""
+"""What the demo asks. The next question may depend on the last answer, as a planner's do, but not on the truth."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 
 import numpy as np
 
-from gar_ros.demo.judge import RELATIONS, relation
+from gar_ros.demo.judge import RELATIONS, Fact, object_index, relation
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Box, Region
-from gar_ros.sim.contact import NO, YES
+from gar_ros.sim.contact import UNCLEAR, YES
 from gar_ros.sim.question_draft import YES_NO, prompt_name
 from gar_ros.sim.questions import Question, pick_regions, questions_for
 from gar_ros.sim.truth import SceneTruth
@@ -24,28 +24,48 @@ COMPARISONS = (
 )  # fmt: skip
 
 
-def holding_questions(truth: SceneTruth, regions: Sequence[Region]) -> list[Question]:
-    """What lies in what, then what lies on what, for all regions whose boxes overlap; those that overlap most first.
+def holding_questions(truth: SceneTruth, regions: Sequence[Region]) -> Generator[Question, str, list[Fact]]:
+    """Finds out what lies in or on what: yields questions, is sent the answer to each, returns the facts found.
 
-    A planner that only sees boxes can ask so: whether the object of the smaller box is inside the other one, and, in
-    both orders, whether one is on top of the other. What the simulator can't say for sure is left out.
+    As a planner would that sees boxes only: of two regions whose boxes overlap, those that overlap most first, the
+    smaller one may be inside a bowl, or one may be on top of the other. What the simulator can't say for sure is not
+    asked.
     """
     near = sorted(itertools.combinations(regions, 2), key=lambda pair: _overlap(*pair), reverse=True)
-    pairs = [sorted(pair, key=lambda region: _area(region.box)) for pair in near if _overlap(*pair) > 0]
-    facts = [("inside", small.id, large.id) for small, large in pairs]
-    facts += [("on top of", *ids) for one, other in pairs for ids in ((one.id, other.id), (other.id, one.id))]
-    answers = {YES: "yes", NO: "no"}
-    return [
-        Question(
-            kind=RELATIONS[predicate],
-            text=f"Is {prompt_name(0)} {predicate} {prompt_name(1)}?",
-            regions=(int(one) - 1, int(other) - 1),
-            choices=YES_NO,
-            answer=answers[relation(truth, predicate, one, other)],
-        )
-        for predicate, one, other in facts
-        if relation(truth, predicate, one, other) in answers
-    ]
+    facts: list[Fact] = []
+    bowls: dict[str, str] = {}  # answers
+    for pair in near:
+        if _overlap(*pair) == 0:
+            break
+        small, large = sorted(pair, key=lambda region: _area(region.box))
+        if large.id not in bowls:
+            bowls[large.id] = yield _is_bowl(truth, large.id)
+        if bowls[large.id] == "yes":
+            candidates = [Fact(small.id, "inside", large.id)]
+        else:
+            candidates = [Fact(small.id, "on top of", large.id), Fact(large.id, "on top of", small.id)]
+        for fact in candidates:
+            question = _is_true(truth, fact)
+            if question is not None and (yield question) == "yes":
+                facts.append(fact)
+                break
+    return facts
+
+
+def _is_bowl(truth: SceneTruth, region: str) -> Question:
+    index = object_index(region)
+    answer = "yes" if truth.scene.objects[index].shape == "bowl" else "no"
+    return Question("is_shape", f"Is {prompt_name(0)} a bowl?", (index,), YES_NO, answer)
+
+
+def _is_true(truth: SceneTruth, fact: Fact) -> Question | None:
+    """The question whether a fact holds, None where its truth is unclear."""
+    value = relation(truth, fact)
+    if value == UNCLEAR:
+        return None
+    text = f"Is {prompt_name(0)} {fact.predicate} {prompt_name(1)}?"
+    regions = (object_index(fact.subject), object_index(fact.object))
+    return Question(RELATIONS[fact.predicate], text, regions, YES_NO, "yes" if value == YES else "no")
 
 
 def draw_question(

@@ -16,7 +16,7 @@ LEAST_WIDTH = 60
 """Characters; no table is made narrower."""
 
 _GAP = "  "
-_VERDICT, _PROBABILITY, _TIME = 6, 5, 7  # characters
+_VERDICT, _PROBABILITY, _TIME, _LEAST_QUESTION = 6, 5, 7, 12  # characters
 _GREEN, _RED, _BOLD, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 _STYLES = {RIGHT: _GREEN, WRONG: _RED, MISSED: _RED}
 _VERDICT_FIRST = re.compile(rf"({'|'.join(_STYLES)})(?= )")
@@ -43,8 +43,8 @@ class Row:
 class Table:
     """Columns of fixed widths; a longer text is wrapped within its column.
 
-    width: of all columns together, characters. answer: width of the columns of answer and truth; narrower where the
-    question would have less than a third of the three. names: of the columns of question and answer.
+    width: of all columns together, characters. answer: width of the columns of answer and truth, at most; they are
+    narrower where the question would have no room. names: of the columns of question and answer.
     """
 
     width: int
@@ -64,7 +64,7 @@ class Table:
     def _lines(self, verdict: str, asked: str, answer: str, probability: str, truth: str, time: str) -> list[str]:
         fixed = _VERDICT + _PROBABILITY + _TIME + 5 * len(_GAP)
         shared = max(self.width, LEAST_WIDTH) - fixed
-        half = min(self.answer, shared // 3)
+        half = min(self.answer, (shared - _LEAST_QUESTION) // 2)
         cells = [
             _cell(verdict, _VERDICT, str.ljust),
             _cell(asked, shared - 2 * half, str.ljust),
