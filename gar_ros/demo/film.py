@@ -132,9 +132,10 @@ def _answer_panel(title: str, row: Row, typed: str, told: bool) -> Image.Image:
 
 
 def _facts_panel(title: str, rows: Sequence[Row]) -> Image.Image:
-    """Title and facts in columns, with probability and mark."""
-    panel, draw = _panel(title)
-    for number, row in enumerate(rows[: _FACT_ROWS * _FACT_COLUMNS]):
+    """Title and facts in columns, with probability and mark; the title says so where not all have room."""
+    room = _FACT_ROWS * _FACT_COLUMNS
+    panel, draw = _panel(title if len(rows) <= room else f"{title}; {room} of {len(rows)} facts")
+    for number, row in enumerate(rows[:room]):
         column, line = divmod(number, _FACT_ROWS)
         x, y = _MARGIN + column * (WIDTH - _MARGIN) // _FACT_COLUMNS, 34 + line * 20
         _draw_mark(draw, (x, y + 1), row.verdict)
