@@ -33,7 +33,7 @@ _BACKGROUND: Colour = (24, 26, 30)
 _TEXT: Colour = (240, 240, 240)
 _FAINT: Colour = (160, 165, 172)
 _VERDICT_RGB: dict[str, Colour] = {RIGHT: (76, 200, 110), WRONG: (240, 84, 84), MISSED: (240, 84, 84)}
-_READ_MS, _TYPE_MS, _ANSWER_MS, _FACT_MS, _END_MS = 700, 100, 1600, 200, 3000
+_READ_MS, _TYPE_MS, _ANSWER_MS, _FACT_MS, _END_MS = 600, 100, 1600, 120, 3500
 _TYPED = 4  # frames in which an answer is typed
 _REGION_ID = re.compile(r"(\b\d+\b)")
 
@@ -139,7 +139,7 @@ def _facts_panel(title: str, rows: Sequence[Row]) -> Image.Image:
         column, line = divmod(number, _FACT_ROWS)
         x, y = _MARGIN + column * (WIDTH - _MARGIN) // _FACT_COLUMNS, 34 + line * 20
         _draw_mark(draw, (x, y + 1), row.verdict)
-        probability = "missed" if row.probability is None else f"{row.probability:.2f}"
+        probability = row.answer if row.probability is None else f"{row.probability:.2f}"
         end = _draw_line(draw, (x + 22, y), row.asked, _TEXT, _SMALL_SIZES)
         _draw_line(draw, (end + 8, y), probability, _FAINT, _SMALL_SIZES, badges=False)
     return panel

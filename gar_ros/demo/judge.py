@@ -75,14 +75,14 @@ def graph_rows(graph: Iterable[Relation], ids: Sequence[str], truth: SceneTruth,
         rows.append(Row(verdict, _told(fact), "true", true, fact.probability))
     found = {_told(fact) for fact in listed}
     missed = [_told(fact) for fact in true_facts(truth, ids, tuple(RELATIONS)) if _told(fact) not in found]
-    return rows + [Row(MISSED, told, f"below {threshold:g}", "true") for told in missed]
+    return rows + [Row(MISSED, told, f"< {threshold:g}", "true") for told in missed]
 
 
 def order_row(ids: Sequence[str], graph: Iterable[Relation], truth: SceneTruth) -> Row:
     """The order in which to pick everything up, right when nothing lies on or in what is picked next."""
     order, facts = pick_order(ids, graph), true_facts(truth, ids, HOLDS_DOWN)
     safe = all(order.index(fact.subject) < order.index(fact.object) for fact in facts)
-    return Row(RIGHT if safe else WRONG, "Pick", " ".join(order), " ".join(pick_order(ids, facts)))
+    return Row(RIGHT if safe else WRONG, "Pick order", " ".join(order), " ".join(pick_order(ids, facts)))
 
 
 def with_ids(text: str, ids: Sequence[str]) -> str:

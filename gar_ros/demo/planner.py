@@ -37,8 +37,8 @@ LISTED = 0.5
 RESPECTED = 0.2
 """Least probability of the facts that the pick order respects: to pick something later than necessary costs nothing."""
 
-FILMED = (4, 2)
-"""Number of questions of chapters 1 and 2 that are in the film."""
+FILMED = (3, 2)
+"""Number of relations of chapter 1 and of questions of chapter 2 in the film."""
 
 Value = TypeVar("Value", int, float, str)
 
@@ -104,25 +104,28 @@ class DemoPlanner(Node):
 
     def _what_holds_what(self) -> None:
         """Chapter 1, all about one image, since its answers are put together."""
-        self._report.open("1. What lies in or on what? That has to be picked first.", filmed=FILMED[0])
+        self._report.open("1. What lies in or on what? That has to be picked first.")
         with self._counted():
             look = self._asker.look()
             asking = holding_questions(look.truth, look.regions)
             rows: list[Row] = []
+            related: list[Question] = []
             try:
                 question = next(asking)
                 while self._score.asked < self._questions:
                     self._score.asked += 1
-                    rows.append(self._ask(question, look))
+                    related += [question] if len(question.regions) == 2 else []
+                    filmed = question in related[: FILMED[0]]
+                    rows.append(self._ask(question, look, filmed))
                     question = asking.send(rows[-1].answer)
             except StopIteration as done:
                 sure = min((row.probability or 0.0 for row in rows), default=None)
                 row = free_row(look.ids, done.value, sure, look.truth)
-                self._report.row(self._kept("what can be picked", row), filmed=True)
+                self._report.row(self._kept("what can be picked", row))
 
     def _attributes_and_comparisons(self) -> None:
         """Chapter 2, about one, two and three regions in turn, each time of the newest image."""
-        self._report.open("2. Attributes, comparisons and choices", filmed=FILMED[1])
+        self._report.open("2. Attributes, comparisons and choices")
         used: list[str] = []
         while self._score.asked < self._questions:
             regions = 1 + len(used) % 3
@@ -132,11 +135,11 @@ class DemoPlanner(Node):
                 kinds = ATTRIBUTES if regions == 1 else COMPARISONS
                 question = draw_question(look.truth, regions, kinds, self._rng, used)
                 used.append(question.kind)
-                self._ask(question, look)
+                self._ask(question, look, filmed=len(used) <= FILMED[1])
 
     def _description(self) -> None:
         """Chapter 3, about one region."""
-        self._report.open("3. A description", answer=25, filmed=1)
+        self._report.open("3. A description", answer=26)
         with self._counted():
             look = self._asker.look()
             question = draw_question(look.truth, 1, ("caption",), self._rng)
@@ -155,16 +158,18 @@ class DemoPlanner(Node):
             rows = graph_rows(listed, look.ids, look.truth, LISTED)
             self._report.facts(rows)
             counts = Counter(row.verdict for row in rows)
-            self._score.verdicts["facts"] = ", ".join(f"{counts[name]} {name}" for name in (RIGHT, WRONG, MISSED))
-            self._report.open("5. The order in which to pick everything up", answer=25, filmed=1)
+            self._score.verdicts["facts of the scene graph"] = ", ".join(
+                f"{counts[name]} {name}" for name in (RIGHT, WRONG, MISSED)
+            )
+            self._report.open("5. The order in which to pick everything up", answer=26)
             self._report.row(self._kept("pick order", order_row(look.ids, graph.relations, look.truth)))
 
-    def _ask(self, question: Question, look: Look) -> Row:
-        """Asks one of the questions, prints and judges the answer. Raises GarError."""
+    def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
+        """Asks one of the questions, judges and prints the answer. Raises GarError."""
         answer = self._asker.ask(question, look)
         row = answer_row(question, answer.text, answer.confidence, in_seconds(answer.latency))
         self._score.right += row.verdict == RIGHT
-        self._report.row(row)
+        self._report.row(row, filmed)
         return row
 
     def _kept(self, name: str, row: Row) -> Row:
@@ -187,7 +192,8 @@ class DemoPlanner(Node):
         say("")
         counts = f"{score.right} of {score.asked} questions right ({self._required:.0%} required)"
         self._report.tell(f"Score: {counts}, {score.failed} calls failed")
-        self._report.tell("; ".join(f"{name}: {verdict}" for name, verdict in score.verdicts.items()))
+        for name, verdict in score.verdicts.items():
+            self._report.tell(f"  {name}: {verdict}")
         return score.failed == 0 and score.right >= self._required * score.asked
 
     def _parameter(self, name: str, default: Value, meaning: str) -> Value:

@@ -19,23 +19,20 @@ class Report:
     def __init__(self, width: int, film: Film | None, picture: Callable[[], NDArray[np.uint8]]) -> None:
         """width: of each line, characters. picture: returns an overlay (H, W, 3) RGB of now; for the film."""
         self._width, self._film, self._picture = width, film, picture
-        self._title, self._table, self._to_film = "", Table(width), 0
+        self._title, self._table = "", Table(width)
 
-    def open(
-        self, title: str, answer: int = 10, names: tuple[str, str] = ("question", "answer"), filmed: int = 0
-    ) -> None:
-        """Begins a chapter. answer, names: see `Table`. filmed: number of its first rows that belong in the film."""
-        self._title, self._table, self._to_film = title, Table(self._width, answer, names), filmed
+    def open(self, title: str, answer: int = 10, names: tuple[str, str] = ("question", "answer")) -> None:
+        """Begins a chapter. answer, names: see `Table`."""
+        self._title, self._table = title, Table(self._width, answer, names)
         say("")
         self.tell(title)
         say("\n".join(self._table.header()))
 
-    def row(self, row: Row, filmed: bool = False) -> None:
-        """Prints a row. filmed: whether to film it even when enough were. Raises GarError when no picture comes."""
+    def row(self, row: Row, filmed: bool = True) -> None:
+        """Prints a row. filmed: whether it belongs in the film. Raises GarError when no picture for that comes."""
         say("\n".join(self._table.lines(row)))
-        if self._film is not None and (filmed or self._to_film > 0):
+        if self._film is not None and filmed:
             self._film.answer(self._picture(), self._title, row)
-        self._to_film -= 1
 
     def facts(self, rows: Sequence[Row]) -> None:
         """Prints the rows of a scene graph, which are filmed together. Raises GarError as `row`."""

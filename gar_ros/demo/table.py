@@ -16,7 +16,7 @@ LEAST_WIDTH = 60
 """Characters; no table is made narrower."""
 
 _GAP = "  "
-_VERDICT, _PROBABILITY, _TIME, _LEAST_QUESTION = 6, 5, 7, 12  # characters
+_VERDICT, _PROBABILITY, _TIME, _LEAST_QUESTION = 6, 4, 6, 12  # characters
 _GREEN, _RED, _BOLD, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 _STYLES = {RIGHT: _GREEN, WRONG: _RED, MISSED: _RED}
 _VERDICT_FIRST = re.compile(rf"({'|'.join(_STYLES)})(?= )")
@@ -53,7 +53,7 @@ class Table:
 
     def header(self) -> list[str]:
         """The columns' names."""
-        return self._lines("", *self.names, "prob.", "truth", "time")
+        return self._lines("", *self.names, "prob", "truth", "time")
 
     def lines(self, row: Row) -> list[str]:
         """The row, in one line or more."""
@@ -86,8 +86,10 @@ def _cell(text: str, width: int, align: Callable[[str, int], str]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time in at most 7 characters up to a quarter of an hour."""
-    return f"{1e3 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
+    """A time in at most 6 characters up to a quarter of an hour."""
+    if seconds < 0.9995:
+        return f"{1e3 * seconds:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 99.95 else f"{seconds:.0f} s"
 
 
 def styled(line: str) -> str:

@@ -74,7 +74,7 @@ def test_it_runs_without_end_in_one_size(tmp_path: Path) -> None:
 
 def test_a_scene_graph_comes_fact_by_fact(tmp_path: Path) -> None:
     film = Film()
-    rows = [Row(RIGHT, "5 inside 3", "true", "true", 0.9), Row(MISSED, "6 touching 3", "below 0.5", "true")]
+    rows = [Row(RIGHT, "5 inside 3", "true", "true", 0.9), Row(MISSED, "6 touching 3", "< 0.5", "true")]
     film.facts(overlay(100), "4. The scene graph", rows)
     film.save(tmp_path / "film.gif")
     (first, _), (second, milliseconds) = frames_of(tmp_path / "film.gif")

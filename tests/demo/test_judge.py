@@ -67,7 +67,7 @@ def test_facts_are_right_wrong_unclear_or_missed(truth: SceneTruth) -> None:
         (RIGHT, "2 touching 3", "true"),
         (MISSED, "3 touching 2", "true"),
     ]
-    assert rows[-1].answer == "below 0.5" and rows[-1].probability is None
+    assert rows[-1].answer == "< 0.5" and rows[-1].probability is None
 
 
 def test_an_order_is_right_when_nothing_lies_on_what_is_picked(truth: SceneTruth) -> None:

@@ -54,7 +54,7 @@ def test_what_a_row_lacks_stays_empty() -> None:
 
 
 def test_durations() -> None:
-    assert [duration(seconds) for seconds in (0.0042, 0.9996, 12.34)] == ["4 ms", "1.0 s", "12.3 s"]
+    assert [duration(seconds) for seconds in (0.0042, 0.9996, 12.34, 321.0)] == ["4 ms", "1.0 s", "12.3 s", "321 s"]
 
 
 def test_only_a_verdict_at_the_beginning_is_coloured() -> None:

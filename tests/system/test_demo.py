@@ -78,7 +78,7 @@ def test_the_demo_asks_prints_draws_films_and_leaves_nothing_behind(
     assert not session_members(child.pid)
     assert len(answers(child)) == 16
     assert [title[0] for title in chapters(child)] == ["1", "2", "3", "4", "5"]
-    for line in (r"So these can be picked", r"Describe \d+\. .* a ", r"\d+ inside \d+ +true", r"Pick +\d+ \d+ "):
+    for line in (r"So these can be picked", r"Describe \d+\. .* a ", r"\d+ inside \d+ +true", r"Pick order +\d+ \d+ "):
         assert re.search(rf"^\[planner\] (right|wrong) +{line}", child.log, re.MULTILINE), line
     assert re.search(r"Score: \d+ of 16 questions right \(50% required\), 0 calls failed", child.log)
     table = [line for line in child.log.splitlines() if line.startswith("[planner]")]
