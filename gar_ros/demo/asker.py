@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from gar_ros.client import RegionClient
-from gar_ros.demo.judge import region_id
+from gar_ros.demo.judge import object_index
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_rgb
@@ -49,6 +49,14 @@ class Look:
     def ids(self) -> list[str]:
         """The regions' ids."""
         return [region.id for region in self.regions]
+
+    def ids_of(self, question: Question) -> list[str]:
+        """The ids of the regions that a question is about, in the order of its prompts. Raises GarError."""
+        ids = {object_index(region): region for region in self.ids}
+        missing = [index for index in question.regions if index not in ids]
+        if missing:
+            raise GarError(ErrorCode.UNKNOWN_REGION, f"expected regions of objects {missing}, got {self.ids}")
+        return [ids[index] for index in question.regions]
 
 
 class Asker:
@@ -81,12 +89,11 @@ class Asker:
 
     def ask(self, question: Question, look: Look) -> Answer:
         """The answer to one question."""
-        ids = [region_id(index) for index in question.regions]
-        return self._client.query(question.text, ids, choices=question.choices, stamp=look.stamp)
+        return self._client.query(question.text, look.ids_of(question), choices=question.choices, stamp=look.stamp)
 
-    def describe(self, region: str, look: Look) -> Answer:
-        """The description of one region."""
-        (answer,) = self._client.describe([region], stamp=look.stamp, max_tokens=_DESCRIPTION_TOKENS)
+    def describe(self, question: Question, look: Look) -> Answer:
+        """The description of the one region that the question is about."""
+        (answer,) = self._client.describe(look.ids_of(question), stamp=look.stamp, max_tokens=_DESCRIPTION_TOKENS)
         return answer
 
     def scene_graph(self, predicates: Sequence[str], threshold: float, look: Look) -> SceneGraph:
@@ -108,7 +115,7 @@ class Asker:
             raise GarError(ErrorCode.NO_FRAME, f"the overlay's image did not come on {topic}")
         write_png(folder / "camera.png", image_rgb(image))
         for region in look.regions:
-            write_png(folder / f"mask_{region.id}.png", 255 * region.mask.astype(np.uint8))
+            write_png(folder / f"mask_{object_index(region.id) + 1}.png", 255 * region.mask.astype(np.uint8))
         write_png(folder / "overlay.png", image_rgb(overlay))
 
     def _next_overlay(self) -> Image:
@@ -134,7 +141,7 @@ def label_image(regions: Sequence[Region], size: tuple[int, int]) -> NDArray[np.
     """The label image (H, W) uint8 that has these regions. size: (width, height)."""
     labels = np.zeros((size[1], size[0]), np.uint8)
     for region in regions:
-        labels[region.mask] = int(region.id)
+        labels[region.mask] = object_index(region.id) + 1
     return labels
 
 

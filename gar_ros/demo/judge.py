@@ -27,14 +27,12 @@ class Fact(NamedTuple):
     probability: float = 1.0
 
 
-def region_id(index: int) -> str:
-    """Id of an object of the scene: its value in the camera's label image."""
-    return str(index + 1)
-
-
 def object_index(region: str) -> int:
-    """Index of the object in the scene, by its region id."""
-    return int(region) - 1
+    """Index in the scene of the object with this region id.
+
+    The id is the object's value in the camera's label image, so index + 1; "5#2" where track 5 was lost and came back.
+    """
+    return int(region.partition("#")[0]) - 1
 
 
 def relation(truth: SceneTruth, fact: Relation) -> int:
@@ -48,9 +46,8 @@ def true_facts(truth: SceneTruth, ids: Sequence[str], predicates: Collection[str
     return [fact for fact in facts if relation(truth, fact) == YES]
 
 
-def answer_row(question: Question, text: str, probability: float, seconds: float) -> Row:
-    """One answer. text: as the model gave it."""
-    ids = [region_id(index) for index in question.regions]
+def answer_row(question: Question, ids: Sequence[str], text: str, probability: float, seconds: float) -> Row:
+    """One answer. ids: ids[N] is <PromptN>. text: as the model gave it."""
     asked, answer, truth = (with_ids(part, ids) for part in (question.text, text, question.answer))
     return Row(RIGHT if answer == truth else WRONG, asked, answer, truth, probability, seconds)
 

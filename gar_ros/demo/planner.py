@@ -22,12 +22,13 @@ from rclpy.utilities import try_shutdown
 
 from gar_ros.demo.asker import Asker, Look
 from gar_ros.demo.film import Film
-from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, order_row, region_id
+from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, order_row
 from gar_ros.demo.processes import INTERRUPTED
 from gar_ros.demo.questions import ATTRIBUTES, COMPARISONS, draw_question, holding_questions
 from gar_ros.demo.report import Report, say
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.errors import GarError
+from gar_ros.msg import Answer
 from gar_ros.sim.questions import Question
 from gar_ros.sim.timeline import DEMO_SEED
 
@@ -39,6 +40,8 @@ RESPECTED = 0.2
 
 FILMED = (3, 2)
 """Number of relations of chapter 1 and of questions of chapter 2 in the film."""
+
+EXPLANATION = "Numbers are region ids, in place of the questions' <Prompt0>, <Prompt1>, ..; truth is the simulator's."
 
 Value = TypeVar("Value", int, float, str)
 
@@ -74,6 +77,7 @@ class DemoPlanner(Node):
     def run(self) -> bool:
         """Runs all chapters; whether all calls were answered and enough of the answers were right. Raises GarError."""
         self._wait_for_node()
+        self._report.tell(EXPLANATION)
         if self._film is not None:
             self._film.open(self._asker.overlay())
         self._what_holds_what()
@@ -125,6 +129,8 @@ class DemoPlanner(Node):
 
     def _attributes_and_comparisons(self) -> None:
         """Chapter 2, about one, two and three regions in turn, each time of the newest image."""
+        if self._score.asked >= self._questions:
+            return
         self._report.open("2. Attributes, comparisons and choices")
         used: list[str] = []
         while self._score.asked < self._questions:
@@ -143,8 +149,8 @@ class DemoPlanner(Node):
         with self._counted():
             look = self._asker.look()
             question = draw_question(look.truth, 1, ("caption",), self._rng)
-            answer = self._asker.describe(region_id(question.regions[0]), look)
-            row = answer_row(question, answer.text, answer.confidence, in_seconds(answer.latency))
+            answer = self._asker.describe(question, look)
+            row = row_of(question, answer)
             self._report.row(self._kept("description", row))
 
     def _graph_and_order(self) -> None:
@@ -167,7 +173,7 @@ class DemoPlanner(Node):
     def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
         """Asks one of the questions, judges and prints the answer. Raises GarError."""
         answer = self._asker.ask(question, look)
-        row = answer_row(question, answer.text, answer.confidence, in_seconds(answer.latency))
+        row = row_of(question, answer)
         self._score.right += row.verdict == RIGHT
         self._report.row(row, filmed)
         return row
@@ -200,6 +206,11 @@ class DemoPlanner(Node):
         descriptor = ParameterDescriptor(description=meaning, read_only=True)
         value: Value = self.declare_parameter(name, default, descriptor).value
         return value
+
+
+def row_of(question: Question, answer: Answer) -> Row:
+    """The answer beside its truth."""
+    return answer_row(question, answer.region_ids, answer.text, answer.confidence, in_seconds(answer.latency))
 
 
 def in_seconds(duration: Duration) -> float:

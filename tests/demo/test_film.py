@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageSequence
 import pytest
 
 from gar_ros.demo.film import WIDTH, Film
@@ -22,11 +23,9 @@ def overlay(grey: int) -> np.ndarray:
 def frames_of(path: Path) -> list[tuple[np.ndarray, int]]:
     """Pixels (H, W, 3) and milliseconds of each frame."""
     with PIL.Image.open(path) as film:
-        frames = []
-        for number in range(film.n_frames):
-            film.seek(number)
-            frames.append((np.array(film.convert("RGB")), int(film.info["duration"])))
-        return frames
+        return [
+            (np.array(frame.convert("RGB")), int(frame.info["duration"])) for frame in PIL.ImageSequence.Iterator(film)
+        ]
 
 
 def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gar_ros.demo.judge import Fact, answer_row, free_row, graph_rows, order_row, true_facts
+from gar_ros.demo.judge import Fact, answer_row, free_row, graph_rows, object_index, order_row, true_facts
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.sim.contact import UNCLEAR, YES
 from gar_ros.sim.generate import random_scene
@@ -32,8 +32,14 @@ def truth() -> SceneTruth:
 def test_an_answer_is_compared_and_told_with_region_ids() -> None:
     choices = ("<Prompt0>", "<Prompt1>")
     question = Question("larger", "Which is larger, <Prompt0> or <Prompt1>?", (2, 10), choices, "<Prompt1>")
-    assert answer_row(question, "<Prompt1>", 0.9, 0.1) == Row(RIGHT, "Which is larger, 3 or 11?", "11", "11", 0.9, 0.1)
-    assert answer_row(question, "<Prompt0>", 0.9, 0.1).verdict == WRONG
+    assert answer_row(question, ["3", "11"], "<Prompt1>", 0.9, 0.1) == Row(
+        RIGHT, "Which is larger, 3 or 11?", "11", "11", 0.9, 0.1
+    )
+    assert answer_row(question, ["3", "11"], "<Prompt0>", 0.9, 0.1).verdict == WRONG
+
+
+def test_a_track_that_was_lost_is_still_its_object() -> None:
+    assert [object_index(region) for region in ("5", "12", "5#2")] == [4, 11, 4]
 
 
 def test_the_simulator_s_facts(truth: SceneTruth) -> None:

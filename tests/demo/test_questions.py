@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gar_ros.demo.asker import label_image
-from gar_ros.demo.judge import Fact, region_id
+from gar_ros.demo.judge import Fact
 from gar_ros.demo.questions import ATTRIBUTES, COMPARISONS, draw_question, holding_questions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
@@ -68,7 +68,7 @@ def test_regions_apart_are_not_asked_about(seen: tuple[SceneTruth, list[Region]]
     columns = [np.zeros((4, 9), bool) for _ in range(3)]
     for number, mask in enumerate(columns):
         mask[:, 3 * number : 3 * number + 2] = True
-    apart = [Region.from_mask(region_id(number), mask) for number, mask in enumerate(columns)]
+    apart = [Region.from_mask(str(number), mask) for number, mask in enumerate(columns, 1)]
     assert asked_and_found(truth, apart) == ([], [])
 
 
@@ -100,5 +100,5 @@ def test_where_nothing_can_be_seen_there_is_no_question() -> None:
 def test_the_label_image_is_rebuilt_from_the_regions() -> None:
     labels = np.zeros((4, 6), np.uint8)
     labels[1:3, 1:4], labels[0, 5] = 2, 7
-    regions = [Region.from_mask(region_id(index), labels == index + 1) for index in (1, 6)]
+    regions = [Region.from_mask(name, labels == value) for name, value in (("2", 2), ("7#3", 7))]
     assert (label_image(regions, (6, 4)) == labels).all()
