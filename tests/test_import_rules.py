@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"action", "errors", "msg", "region", "srv"},
     "client_asyncio": {"client", "msg", "srv"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
-    "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "sim"},
+    "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
     "bench": {*VALUES, "engine", "progress", "sim"},
     "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "progress", "sim", "view"},

@@ -1,192 +1,206 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small planner: asks the GAR node about the simulated tabletop and compares the answers with the truth."""
+"""A small planner: asks the GAR node about the simulated tabletop, chapter by chapter, and compares with the truth."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import rclpy
-from builtin_interfaces.msg import Time
-from numpy.typing import NDArray
+from builtin_interfaces.msg import Duration
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.utilities import try_shutdown
-from sensor_msgs.msg import CameraInfo, Image
 
-from gar_ros.client import RegionClient
-from gar_ros.errors import ErrorCode, GarError
-from gar_ros.messages.headers import stamp_ns
-from gar_ros.messages.images import image_rgb
-from gar_ros.messages.regions import region_of
+from gar_ros.demo.asker import Asker, Look
+from gar_ros.demo.film import Film
+from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, order_row
+from gar_ros.demo.processes import INTERRUPTED
+from gar_ros.demo.questions import ATTRIBUTES, COMPARISONS, draw_question, holding_questions
+from gar_ros.demo.report import Report, say
+from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
+from gar_ros.errors import GarError
 from gar_ros.msg import Answer
-from gar_ros.region import Region
-from gar_ros.sim.questions import Question, pick_regions, questions_for
-from gar_ros.sim.timeline import DEMO_SEED, Timeline
-from gar_ros.sim.truth import SceneTruth, scene_truth
-from gar_ros.srv import ListRegions
+from gar_ros.sim.questions import Question
+from gar_ros.sim.timeline import DEMO_SEED
 
-# What gar-tiny answers right in more than nine cases of ten (its card), of one line each.
-KINDS = (
-    "colour", "shape", "size", "finish", "is_colour", "is_shape", "is_size", "left_of", "right_of", "in_front",
-    "behind", "on_top", "inside", "same_colour", "larger", "larger_than", "nearer", "nearer_than", "which_is",
-    "which_not", "further_left", "further_right", "closest", "word_choice",
-)  # fmt: skip
-QUESTIONS_PER_IMAGE = 2  # the second finds image and regions already encoded
-OVERLAY_SECONDS = 10.0
-DESCRIPTION_TOKENS = 24
-INTERRUPTED = 130  # as shells report Ctrl-C
-_ROW = "{:>3}  {:<58}{:<12}{:<11}{:>6}  {:<11}{:<7}{:>8}"
+LISTED = 0.5
+"""Least probability of the facts that are shown."""
 
+RESPECTED = 0.2
+"""Least probability of the facts that the pick order respects: to pick something later than necessary costs nothing."""
+
+FILMED = (3, 2)
+"""Number of relations of chapter 1 and of questions of chapter 2 in the film."""
+
+EXPLANATION = "Numbers are region ids, in place of the questions' <Prompt0>, <Prompt1>, ..; truth is the simulator's."
 
 Value = TypeVar("Value", int, float, str)
 
 
 @dataclass
 class Score:
-    """asked: also the calls that failed."""
+    """asked, right: of the questions. failed: calls of any kind. verdicts: on everything else, by its name."""
 
     asked: int = 0
-    answered: int = 0
     right: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """An image as the GAR node lists it, and the simulator's truth about it."""
-
-    listed: ListRegions.Response
-    truth: SceneTruth
-
-    @property
-    def stamp(self) -> Time:
-        return self.listed.header.stamp
+    failed: int = 0
+    verdicts: dict[str, str] = field(default_factory=dict)
 
 
 class DemoPlanner(Node):
-    """All it knows of the world comes from the GAR node; the seed only serves to judge the answers."""
+    """Asks what a planner needs to know, in five chapters."""
 
     def __init__(self) -> None:
         super().__init__("demo_planner")
         seed = self._parameter("seed", DEMO_SEED, "of the camera's scene")
-        self.questions = self._parameter("questions", 10, "how many to ask")
-        self.required = self._parameter("required", 0.0, "fraction of the questions that must be answered right, 0..1")
-        self.wait = self._parameter("wait", 60.0, "seconds within which the GAR node must serve")
-        self.overlay = self._parameter("overlay", "", "PNG file for the overlay picture; empty: none")
-        self._client = RegionClient(self)
-        self._timeline = Timeline(seed)
+        self._questions = self._parameter("questions", 24, "how many to ask in the first two chapters")
+        self._required = self._parameter("required", 0.0, "fraction of them that must be answered right, 0..1")
+        self._wait = self._parameter("wait", 60.0, "seconds within which the GAR node must serve")
+        width = self._parameter("width", 90, "of what is printed, characters")
+        self._pictures = self._parameter("pictures", "", "folder for overlay.png, camera.png and masks; empty: none")
+        self._film_file = self._parameter("film", "", "GIF file for a moving picture; empty: none")
+        self._film = Film() if self._film_file else None
+        self._asker = Asker(self, seed, pictures=bool(self._pictures or self._film_file))
+        self._report = Report(width, self._film, self._asker.overlay)
         self._rng = np.random.default_rng(seed)
-        self._camera: CameraInfo | None = None
-        self._picture: Image | None = None
-        self.create_subscription(CameraInfo, "camera_info", self._keep_camera, qos_profile_sensor_data)
-        if self.overlay:
-            self.create_subscription(Image, "gar/overlay", self._keep_picture, QoSProfile(depth=1))
+        self._score = Score()
 
     def run(self) -> bool:
-        """Asks everything; whether all calls were answered and enough of the answers were right. Raises GarError."""
+        """Runs all chapters; whether all calls were answered and enough of the answers were right. Raises GarError."""
         self._wait_for_node()
-        score = self._ask_all()
-        complete = self._describe_one() and score.answered == score.asked
-        if self.overlay:
-            complete = self._save_picture() and complete
-        failed = score.asked - score.answered
-        say(f"{score.right} of {score.asked} right, {failed} calls failed; required {self.required:.0%}")
-        return complete and score.right >= self.required * score.asked
+        self._report.tell(EXPLANATION)
+        if self._film is not None:
+            self._film.open(self._asker.overlay())
+        self._what_holds_what()
+        self._attributes_and_comparisons()
+        self._description()
+        self._graph_and_order()
+        if self._pictures:
+            with self._counted():
+                self._asker.save_pictures(Path(self._pictures))
+        if self._film is not None:
+            self._film.save(Path(self._film_file))
+        return self._summary()
 
     def _wait_for_node(self) -> None:
-        deadline, said = time.monotonic() + self.wait, ""
+        """Returns when the node answers about a fresh image, and tells why it doesn't yet. Raises GarError."""
+        deadline, said = time.monotonic() + self._wait, ""
         while True:
             try:
-                self._look(timeout=1.0)
+                self._asker.look(timeout=1.0)
                 return
             except GarError as error:
                 if time.monotonic() > deadline:
                     raise
                 if error.code.name != said:
-                    say(f"waiting for the GAR node: {failure(error)}")
+                    self._report.tell(f"waiting for the GAR node: {failure(error)}")
                 said = error.code.name
             rclpy.spin_once(self, timeout_sec=0.2)
 
-    def _ask_all(self) -> Score:
-        """Asks about one, two and three regions in turn, printing a line for each question."""
-        score = Score()
-        say(_ROW.format("", "question", "regions", "answer", "prob.", "truth", "", "latency"))
-        for turn in range(2 * self.questions):
-            count = min(QUESTIONS_PER_IMAGE, self.questions - score.asked)
-            if count == 0:
-                break
+    def _what_holds_what(self) -> None:
+        """Chapter 1, all about one image, since its answers are put together."""
+        self._report.open("1. What lies in or on what? That has to be picked first.")
+        with self._counted():
+            look = self._asker.look()
+            asking = holding_questions(look.truth, look.regions)
+            rows: list[Row] = []
+            related: list[Question] = []
             try:
-                look = self._look()
-            except GarError as error:
-                score.asked += 1
-                say(f"{score.asked:>3}  {failure(error)}")
-                continue
-            for question in draw_questions(look.truth, 1 + turn % 3, count, self._rng):
-                score.asked += 1
-                try:
-                    answer = self._ask(question, look.stamp)
-                except GarError as error:
-                    say(f"{score.asked:>3}  {failure(error)}")
-                    continue
-                score.answered += 1
-                score.right += answer.text == question.answer
-                say(table_line(score.asked, question, answer))
-        return score
+                question = next(asking)
+                while self._score.asked < self._questions:
+                    self._score.asked += 1
+                    related += [question] if len(question.regions) == 2 else []
+                    filmed = question in related[: FILMED[0]]
+                    rows.append(self._ask(question, look, filmed))
+                    question = asking.send(rows[-1].answer)
+            except StopIteration as done:
+                sure = min((row.probability or 0.0 for row in rows), default=None)
+                row = free_row(look.ids, done.value, sure, look.truth)
+                self._report.row(self._kept("what can be picked", row))
 
-    def _look(self, timeout: float = 5.0) -> Look:
-        """The newest image's regions with their truth: poses from seed and stamp, visibility from the masks."""
-        listed = self._client.list_regions(with_masks=True, timeout=timeout)
-        if self._camera is None:
-            raise GarError(ErrorCode.NO_FRAME, f"no message on {self.resolve_topic_name('camera_info')}")
-        stamp, size = stamp_ns(listed.header.stamp), (self._camera.width, self._camera.height)
-        labels = label_image([region_of(region, size, stamp) for region in listed.regions], size)
-        return Look(listed, scene_truth(self._timeline.at(stamp), labels))
+    def _attributes_and_comparisons(self) -> None:
+        """Chapter 2, about one, two and three regions in turn, each time of the newest image."""
+        if self._score.asked >= self._questions:
+            return
+        self._report.open("2. Attributes, comparisons and choices")
+        used: list[str] = []
+        while self._score.asked < self._questions:
+            regions = 1 + len(used) % 3
+            self._score.asked += 1
+            with self._counted():
+                look = self._asker.look()
+                kinds = ATTRIBUTES if regions == 1 else COMPARISONS
+                question = draw_question(look.truth, regions, kinds, self._rng, used)
+                used.append(question.kind)
+                self._ask(question, look, filmed=len(used) <= FILMED[1])
 
-    def _ask(self, question: Question, stamp: Time) -> Answer:
-        """About the image of `stamp`, whatever came since: only so is the truth exact."""
-        ids = [region_id(index) for index in question.regions]
-        return self._client.query(question.text, ids, choices=question.choices, stamp=stamp)
+    def _description(self) -> None:
+        """Chapter 3, about one region."""
+        self._report.open("3. A description", answer=26)
+        with self._counted():
+            look = self._asker.look()
+            question = draw_question(look.truth, 1, ("caption",), self._rng)
+            answer = self._asker.describe(question, look)
+            row = row_of(question, answer)
+            self._report.row(self._kept("description", row))
 
-    def _describe_one(self) -> bool:
-        """Asks for the description of one region; False when the call failed."""
-        try:
-            look = self._look()
-            (question,) = draw_questions(look.truth, 1, 1, self._rng, ("caption",))
-            (answer,) = self._client.describe(
-                [region_id(question.regions[0])], stamp=look.stamp, max_tokens=DESCRIPTION_TOKENS
+    def _graph_and_order(self) -> None:
+        """Chapters 4 and 5, from one scene graph."""
+        with self._counted():
+            look = self._asker.look()
+            graph = self._asker.scene_graph(tuple(RELATIONS), RESPECTED, look)
+            effort = f"{graph.asked} questions in {in_seconds(graph.latency):.1f} s"
+            self._report.open(f"4. The scene graph: {effort}", names=("fact", "graph"))
+            listed = [fact for fact in graph.relations if fact.probability >= LISTED]
+            rows = graph_rows(listed, look.ids, look.truth, LISTED)
+            self._report.facts(rows)
+            counts = Counter(row.verdict for row in rows)
+            self._score.verdicts["facts of the scene graph"] = ", ".join(
+                f"{counts[name]} {name}" for name in (RIGHT, WRONG, MISSED)
             )
+            self._report.open("5. The order in which to pick everything up", answer=26)
+            self._report.row(self._kept("pick order", order_row(look.ids, graph.relations, look.truth)))
+
+    def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
+        """Asks one of the questions, judges and prints the answer. Raises GarError."""
+        answer = self._asker.ask(question, look)
+        row = row_of(question, answer)
+        self._score.right += row.verdict == RIGHT
+        self._report.row(row, filmed)
+        return row
+
+    def _kept(self, name: str, row: Row) -> Row:
+        """The row, its verdict kept for the summary."""
+        self._score.verdicts[name] = row.verdict
+        return row
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """A call that fails is told and counted, and the demo goes on behind it."""
+        try:
+            yield
         except GarError as error:
-            say(f"description: {failure(error)}")
-            return False
-        say(f"description of region {answer.region_ids[0]}: {answer.text!r}; truth: {question.answer!r}")
-        return True
+            self._score.failed += 1
+            self._report.tell(failure(error))
 
-    def _save_picture(self) -> bool:
-        """Writes the first overlay of an image taken after this call; False when none comes in time."""
-        now, deadline = self.get_clock().now().nanoseconds, time.monotonic() + OVERLAY_SECONDS
-        while self._picture is None or stamp_ns(self._picture.header.stamp) <= now:
-            if time.monotonic() > deadline:
-                say(f"no overlay picture of a new image came within {OVERLAY_SECONDS:g} s")
-                return False
-            rclpy.spin_once(self, timeout_sec=0.2)
-        _, png = cv2.imencode(".png", cv2.cvtColor(image_rgb(self._picture), cv2.COLOR_RGB2BGR))
-        Path(self.overlay).write_bytes(png.tobytes())
-        say(f"overlay picture written to {self.overlay}")
-        return True
-
-    def _keep_camera(self, info: CameraInfo) -> None:
-        self._camera = info
-
-    def _keep_picture(self, picture: Image) -> None:
-        self._picture = picture
+    def _summary(self) -> bool:
+        """Prints the score; whether it is good enough."""
+        score = self._score
+        say("")
+        counts = f"{score.right} of {score.asked} questions right ({self._required:.0%} required)"
+        self._report.tell(f"Score: {counts}, {score.failed} calls failed")
+        for name, verdict in score.verdicts.items():
+            self._report.tell(f"  {name}: {verdict}")
+        return score.failed == 0 and score.right >= self._required * score.asked
 
     def _parameter(self, name: str, default: Value, meaning: str) -> Value:
         descriptor = ParameterDescriptor(description=meaning, read_only=True)
@@ -194,53 +208,19 @@ class DemoPlanner(Node):
         return value
 
 
-def draw_questions(
-    truth: SceneTruth, regions: int, count: int, rng: np.random.Generator, kinds: Sequence[str] = KINDS
-) -> list[Question]:
-    """`count` questions about `regions` objects of the picture, or about fewer where not so many can be asked about."""
-    for number in range(regions, 0, -1):
-        questions = questions_for(truth, pick_regions(truth, number, rng), rng, count, kinds)
-        if questions:
-            return questions
-    return []
+def row_of(question: Question, answer: Answer) -> Row:
+    """The answer beside its truth."""
+    return answer_row(question, answer.region_ids, answer.text, answer.confidence, in_seconds(answer.latency))
 
 
-def region_id(index: int) -> str:
-    """Id of an object of the scene: its value in the camera's label image."""
-    return str(index + 1)
-
-
-def label_image(regions: Sequence[Region], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The label image (H, W) uint8 that has these regions. size: (width, height)."""
-    labels = np.zeros((size[1], size[0]), np.uint8)
-    for region in regions:
-        labels[region.mask] = int(region.id)
-    return labels
-
-
-def table_line(number: int, question: Question, answer: Answer) -> str:
-    """One line of the table."""
-    latency = answer.latency.sec + answer.latency.nanosec * 1e-9
-    return _ROW.format(
-        number,
-        question.text,
-        " ".join(answer.region_ids),
-        answer.text,
-        f"{answer.confidence:.2f}",
-        question.answer,
-        "right" if answer.text == question.answer else "wrong",
-        f"{1e3 * latency:.0f} ms",
-    )
+def in_seconds(duration: Duration) -> float:
+    """The duration as a number."""
+    return float(duration.sec + 1e-9 * duration.nanosec)
 
 
 def failure(error: GarError) -> str:
     """The error in one line."""
     return f"{error.code.name}: {error.message}"
-
-
-def say(line: str) -> None:
-    """Prints a line at once, also into a pipe."""
-    print(line, flush=True)
 
 
 def main() -> int:

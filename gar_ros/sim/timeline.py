@@ -9,7 +9,8 @@ from gar_ros.sim.scene import Scene
 
 LENGTH = 20.0  # seconds of motion, played alternately forwards and backwards, so it never jumps
 OBJECTS = (6, 8)
-DEMO_SEED = 11  # a mug in a bowl, things that touch, five colours
+DEMO_SEED = 5_011_280
+"""Balls in two bowls, a box on a box, things that touch: a scene that gar-tiny sees well, and was not trained on."""
 
 _STEP_NS = round(STEP * 1e9)
 

@@ -6,15 +6,19 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import PIL.Image
+import PIL.ImageSequence
 import pytest
 
 from gar_ros.demo import __main__ as demo
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import GarError
+from gar_ros.sim.scene import COLOURS
 from tests.fixtures_export import golden_model_dir  # noqa: F401, a fixture
 from tests.processes import ChildProcess, StartProcess, session_members
 
@@ -33,10 +37,18 @@ def model(request: pytest.FixtureRequest) -> Path:
 
 
 def start_demo(
-    start_process: StartProcess, model: Path, out: Path, domain: int, *, questions: int, gui: bool = False
+    start_process: StartProcess,
+    model: Path,
+    out: Path,
+    domain: int,
+    *,
+    questions: int,
+    gui: bool = False,
+    film: Path | None = None,
 ) -> ChildProcess:
     options = ["--model", model, "--out", out, "--domain", domain, "--questions", questions, "--timeout", TIMEOUT]
     options += ["--required", 0.5]  # nine in ten of a few would be luck
+    options += [] if film is None else ["--film", film]
     return start_process(
         sys.executable, "-m", "gar_ros.demo", *map(str, options), env={"DEMO_GUI": "1" if gui else "0"}
     )
@@ -50,21 +62,60 @@ def pid_of(parent: ChildProcess, module: str) -> int:
 
 
 def answers(child: ChildProcess) -> list[str]:
-    return re.findall(r"^\[planner\] +\d+ .*(?:right|wrong) +\d+ ms$", child.log, re.MULTILINE)
+    return re.findall(r"^\[planner\] (?:right|wrong) +(?:Is|Wh).* (?:\d+ ms|[\d.]+ s)$", child.log, re.MULTILINE)
 
 
-def test_the_demo_asks_prints_draws_and_leaves_nothing_behind(
+def chapters(child: ChildProcess) -> list[str]:
+    """Their titles."""
+    return re.findall(r"^\[planner\] (\d\. .*)$", child.log, re.MULTILINE)
+
+
+def test_the_demo_asks_prints_draws_films_and_leaves_nothing_behind(
     start_process: StartProcess, model: Path, tmp_path: Path, ros_domain: int
 ) -> None:
-    child = start_demo(start_process, model, tmp_path / "out", ros_domain, questions=6)
+    out, film = tmp_path / "out", tmp_path / "film.gif"
+    child = start_demo(start_process, model, out, ros_domain, questions=16, film=film)
     assert child.wait(TIMEOUT) == 0, child.log
     assert not session_members(child.pid)
-    assert len(answers(child)) == 6
-    assert re.search(r"description of region \d+: .*; truth: 'a ", child.log)
-    picture = cv2.imread(str(tmp_path / "out/overlay.png"))
+    assert len(answers(child)) == 16
+    assert [title[0] for title in chapters(child)] == ["1", "2", "3", "4", "5"]
+    for line in (r"So these can be picked", r"Describe \d+\. .* a ", r"\d+ inside \d+ +true", r"Pick order +\d+ \d+ "):
+        assert re.search(rf"^\[planner\] (right|wrong) +{line}", child.log, re.MULTILINE), line
+    assert re.search(r"Score: \d+ of 16 questions right \(50% required\), 0 calls failed", child.log)
+    table = [line for line in child.log.splitlines() if line.startswith("[planner]")]
+    assert max(map(len, table)) <= 100 and "\x1b" not in child.log
+    picture = cv2.imread(str(out / "overlay.png"))
     assert picture is not None and picture.shape == (480, 640, 3)
-    assert str(tmp_path / "out/overlay.png") in child.log
-    assert {"camera.log", "gar.log", "planner.log"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert str(out / "overlay.png") in child.log and str(film) in child.log
+    with PIL.Image.open(film) as frames:
+        assert len(list(PIL.ImageSequence.Iterator(frames))) > 20
+    assert {"camera.log", "gar.log", "planner.log"} <= {path.name for path in out.iterdir()}
+
+
+def test_the_command_that_it_ends_with_works_as_printed(
+    start_process: StartProcess, model: Path, tmp_path: Path, ros_domain: int, checkout: Path
+) -> None:
+    """It asks about one of the demo's regions; the answer was compared with the simulator's where the demo asked it."""
+    child = start_demo(start_process, model, tmp_path, ros_domain, questions=1)
+    assert child.wait(TIMEOUT) == 0, child.log
+    (command,) = re.findall(r"^\[demo   \] +(.* ask .*)$", child.log, re.MULTILINE)
+    asked = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=Path.cwd(), check=False)  # noqa: S602
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.split()[0] in COLOURS
+    assert "make test" in child.log and "DEMO_GUI=1 make demo" in child.log
+
+
+def test_a_terminal_shows_colours_and_the_log_stays_plain(
+    start_process: StartProcess, model: Path, tmp_path: Path, ros_domain: int
+) -> None:
+    options = ["--model", model, "--out", tmp_path, "--domain", ros_domain, "--questions", 2, "--timeout", TIMEOUT]
+    in_terminal = "import pty, sys; pty.spawn(sys.argv[1:])"
+    command = [sys.executable, "-c", in_terminal, sys.executable, "-m", "gar_ros.demo", *map(str, options)]
+    child = start_process(*command, env={"TERM": "xterm", "NO_COLOR": ""})
+    child.wait_for_log("Score:", TIMEOUT)
+    child.wait(TIMEOUT)
+    assert "\x1b[32mright\x1b[0m" in child.log
+    assert "\x1b" not in (tmp_path / "planner.log").read_text()
 
 
 def test_with_gui_it_stays_until_ctrl_c(
@@ -74,6 +125,10 @@ def test_with_gui_it_stays_until_ctrl_c(
     child.wait_for_log("rviz2 -d", TIMEOUT)
     rviz = re.search(r"ROS_DOMAIN_ID=(\d+) .*rviz2 -d (\S+)", child.log)
     assert rviz and int(rviz[1]) == ros_domain and Path(rviz[2]).is_file()
+    child.wait_for_log("clear_table.py", TIMEOUT)
+    (command,) = re.findall(r"^\[demo   \] +(.*clear_table\.py.*)$", child.log, re.MULTILINE)
+    cleared = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert ". pick region 1\n" in cleared.stdout, cleared.stderr
     assert pid_of(child, "demo.tabletop_camera") and pid_of(child, "node.gar_node")
     assert child.interrupt(TIMEOUT) == 0, child.log
     assert not session_members(child.pid)
