@@ -19,7 +19,7 @@ Part = Literal["robot", "rest"]
 FIXTURES = {"golden_path", "shared"}
 """Those of golden data; a test that takes them is one of the rest."""
 
-LONGEST = ("system/test_colcon.py",)
+LONGEST = ("system/test_colcon.py", "system/test_detectors.py")
 """Files that workers begin with, so that they don't wait for them at the end."""
 
 
