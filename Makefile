@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-# make demo | test | test-transformers5 | lint | venv | export-venv | train-tiny | lock | clean. Two settings: where the venv goes, which Python makes it.
+# make demo                  starts camera, node and planner
+# make test                  tests the robot side: without torch, in ten minutes on two cores
+# make test-all              and then the rest, which installs torch (5.5 GB): export, training, golden data, docs
+# make test-transformers5    the tests of the export with the next transformers
+# make lint                  ruff and mypy; once torch is installed, mypy knows its types too
+# make docs                  the documentation as one site, in build/docs
+# make venv | export-venv    what the commands above install, alone
+# make train-tiny            trains gar-tiny, in hours
+# make lock                  resolves requirements/ anew
+# make clean                 removes what is built, but not the venv
+# Settings: where the venv goes, which Python makes it, how many tests run at a time.
 VENV ?= .venv
 PYTHON ?= python3
+WORKERS ?= 3
 
 # A Python of another venv that started make has left its libraries' path behind; the bootstrapper of the ROS wheels
 # must look again.
@@ -14,7 +25,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-transformers5 lint venv dev-venv export-venv train-tiny lock clean
+.PHONY: demo test test-rest test-all test-transformers5 lint docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -22,8 +33,14 @@ SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(
 demo: venv
 	$(BIN)/python -m gar_ros.demo
 
-test: dev-venv export-venv
-	$(BIN)/python -m pytest
+# Tests of one file share a worker, since its fixtures may be costly.
+test: dev-venv
+	$(BIN)/python -m pytest --part robot --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-rest: dev-venv export-venv docs-venv
+	$(BIN)/python -m pytest --part rest
+
+test-all: test test-rest
 
 # The locked transformers is 4: the tests of the export once more with 5, which lies before it on the path.
 test-transformers5: dev-venv export-venv
@@ -31,10 +48,14 @@ test-transformers5: dev-venv export-venv
 	$(BIN)/pip install --quiet --no-deps --target build/transformers5 --requirement requirements/transformers5.lock
 	PYTHONPATH=build/transformers5 $(BIN)/python -m pytest tests/export
 
-lint: dev-venv export-venv
+# Without torch everything of its is Any to mypy, and what is ignored for its types' sake looks needless.
+lint: dev-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy $(if $(wildcard $(DONE)/export),,--no-warn-unused-ignores)
+
+docs: docs-venv
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
 
 # Hours: see export/gar_export/train/README.md.
 train-tiny: export-venv
@@ -43,6 +64,7 @@ train-tiny: export-venv
 venv: $(DONE)/package
 dev-venv: $(DONE)/dev-machine $(DONE)/dev $(DONE)/package
 export-venv: $(DONE)/export $(DONE)/package
+docs-venv: $(DONE)/docs $(DONE)/runtime
 
 $(DONE)/machine: scripts/doctor.sh
 	@scripts/doctor.sh $(PYTHON) run
@@ -66,7 +88,7 @@ $(DONE)/%: requirements/%.lock $(DONE)/machine
 lock: $(DONE)/dev
 	mkdir -p build
 	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
-	for layer in ros runtime sim dev export; do \
+	for layer in ros runtime sim dev export docs; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
 	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \
 		--no-emit-package numpy

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """pip build of gar_ros, for environments whose ROS 2 came from PyPI wheels: `pip install --no-build-isolation .`
 
-Runs the package's own CMakeLists.txt and ships what that installs, so that pip and colcon install the same files.
+Runs the package's own CMakeLists.txt and ships what that installs, so that pip and colcon install the same files. The
+wheels of ROS lack the interface of /tf, which rviz needs: where no package brings it, it is built and shipped as well.
 colcon never reads this file (package.xml says ament_cmake).
 """
 
@@ -13,6 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -33,20 +36,13 @@ class CMakeBuild(build_ext):
         stage = BUILD / "stage"
         for leftover in (stage, WHEEL):  # of an earlier or an interrupted build
             shutil.rmtree(leftover, ignore_errors=True)
-        self._cmake(
-            f"-S{SOURCE}",
-            f"-B{BUILD}",
-            f"-DCMAKE_INSTALL_PREFIX={stage}",
-            f"-DCMAKE_PREFIX_PATH={PREFIX}",
-            f"-DCMAKE_PROJECT_INCLUDE={SOURCE / 'cmake' / 'pip_wheels.cmake'}",
-            f"-DPython3_EXECUTABLE={sys.executable}",
-            f"-DGAR_PYTHON={sys.executable}",
-            "-DBUILD_TESTING=OFF",
-        )
-        self._cmake("--build", str(BUILD), "--parallel", str(os.cpu_count() or 1))
-        self._cmake("--install", str(BUILD))
+        names = ["gar_ros", "gar_export"]
+        self._build(SOURCE, BUILD, stage, f"-DGAR_PYTHON={sys.executable}")
+        if not _others_bring("tf2_msgs"):
+            names.append("tf2_msgs")
+            self._build(SOURCE / "cmake" / "tf2_msgs", BUILD / "tf2_msgs", stage)
 
-        for name in ("gar_ros", "gar_export"):
+        for name in names:
             (package,) = stage.glob(f"lib/python*/site-packages/{name}")
             shutil.copytree(package, Path(self.build_lib) / name, ignore=shutil.ignore_patterns("__pycache__", "*.c"))
         self.distribution.data_files = _data_files(stage)
@@ -55,11 +51,35 @@ class CMakeBuild(build_ext):
         """Nothing beyond what `run` has put into `build_lib`."""
         return []
 
+    def _build(self, source: Path, build: Path, stage: Path, *options: str) -> None:
+        """Configures, builds and installs one ament package into the stage."""
+        self._cmake(
+            f"-S{source}",
+            f"-B{build}",
+            f"-DCMAKE_INSTALL_PREFIX={stage}",
+            f"-DCMAKE_PREFIX_PATH={PREFIX}",
+            f"-DCMAKE_PROJECT_INCLUDE={SOURCE / 'cmake' / 'pip_wheels.cmake'}",
+            f"-DPython3_EXECUTABLE={sys.executable}",
+            "-DBUILD_TESTING=OFF",
+            *options,
+        )
+        self._cmake("--build", str(build), "--parallel", str(os.cpu_count() or 1))
+        self._cmake("--install", str(build))
+
     def _cmake(self, *arguments: str) -> None:
         prefixes = [str(PREFIX), *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
         subprocess.run(
             ["cmake", *arguments], check=True, env={**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(prefixes)}
         )
+
+
+def _others_bring(package: str) -> bool:
+    """Whether this environment has a ROS package that no earlier install of this one has put there."""
+    try:
+        own = metadata.files("gar_ros") or []
+    except metadata.PackageNotFoundError:
+        own = []
+    return find_spec(package) is not None and not any(file.parts[0] == package for file in own)
 
 
 def _data_files(stage: Path) -> list[tuple[str, list[str]]]:

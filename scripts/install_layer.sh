@@ -9,6 +9,7 @@ declare -A contents=(
     [runtime]="ONNX Runtime, OpenCV, tokenizers"
     [sim]="MuJoCo, for the simulated tabletop"
     [dev]="tools of the tests"
+    [docs]="Sphinx"
     [export]="torch with CUDA, for export and training: a download of 3 GB, 5.5 GB on disk"
 )
 lock=$(dirname "$0")/../requirements/$layer.lock

@@ -17,18 +17,21 @@ import pytest
 from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
     checkpoint_8b,
-    golden_8b_fp16_model_dir,
-    golden_8b_model_dir,
+    exported_1b,
+    few_bits_1b,
+    fp16_1b,
+    fp16_8b,
+    fp16_tiny,
     golden_checkpoint,
     golden_engine,
     golden_export,
-    golden_few_bits,
-    golden_fp16_model_dir,
-    golden_model_dir,
-    tiny_fp16_model_dir,
+    small_checkpoint,
 )
+from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures
+from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures
 from tests.optional import pytest_collect_directory, pytest_pycollect_makemodule  # noqa: F401, hooks
 from tests.parity_table import parity_table, pytest_terminal_summary  # noqa: F401, a fixture and a hook
+from tests.parts import pytest_addoption, pytest_collection_modifyitems, pytest_ignore_collect  # noqa: F401, hooks
 from tests.processes import StartProcess, process_starter
 
 if TYPE_CHECKING:
@@ -49,15 +52,6 @@ def pytest_configure() -> None:
 def checkout() -> Path:
     """The source tree under test."""
     return CHECKOUT
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """Read-only golden data and photographs beside the checkout; tests that need them skip without."""
-    folder = (CHECKOUT / "../shared").resolve()
-    if not (folder / "golden").is_dir():
-        pytest.skip(f"no golden data at {folder}")
-    return folder
 
 
 @pytest.fixture

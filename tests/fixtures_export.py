@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The golden checkpoints and what the exporter makes of them, once a session.
+"""Golden and small random checkpoints, and what the exporter makes of them, once a session.
 
 Read-only: tests that damage them copy them first.
 """
@@ -18,18 +18,18 @@ from pathlib import Path
 import pytest
 
 from gar_ros.engine.engine import GarEngine
-from tests.engine.golden import golden_path
+from tests.fixtures_golden import FindGolden
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 ByName = Callable[[str], Path]
-"""Name of a golden checkpoint -> folder."""
+"""Name of a checkpoint -> folder."""
 
 OpenEngine = Callable[[str], GarEngine]
 
 
 @pytest.fixture(scope="session")
-def golden_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+def golden_checkpoint(golden_path: FindGolden, tmp_path_factory: pytest.TempPathFactory) -> ByName:
     """Folder of the golden checkpoint of that name, complete: unpacked, with the tokenizer that all of them share."""
 
     @cache
@@ -58,51 +58,65 @@ def golden_export(golden_checkpoint: ByName, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def checkpoint_1b(golden_checkpoint: ByName) -> Path:
-    """The golden GAR-1B-shaped checkpoint folder."""
-    return golden_checkpoint("tiny_gar_1b")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+    """Folder of a small random checkpoint in the released format, see tests/export/small_checkpoint.py."""
+    from tests.export.small_checkpoint import write_small_checkpoint  # it imports torch
+
+    @cache
+    def write(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("checkpoints") / name
+        write_small_checkpoint(name, folder)
+        return folder
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def checkpoint_8b(golden_checkpoint: ByName) -> Path:
-    """The golden GAR-8B-shaped checkpoint folder."""
-    return golden_checkpoint("tiny_gar_8b_like")
+def checkpoint_1b(small_checkpoint: ByName) -> Path:
+    """A small random checkpoint in GAR-1B's form."""
+    return small_checkpoint("small_1b")
 
 
 @pytest.fixture(scope="session")
-def golden_model_dir(golden_export: ByName) -> Path:
-    """The GAR-1B-shaped checkpoint, exported."""
-    return golden_export("tiny_gar_1b")
+def checkpoint_8b(small_checkpoint: ByName) -> Path:
+    """A small random checkpoint in GAR-8B's form."""
+    return small_checkpoint("small_8b")
 
 
 @pytest.fixture(scope="session")
-def golden_fp16_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The GAR-1B-shaped checkpoint, exported in float16."""
+def exported_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b`."""
+    return _exported(checkpoint_1b, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fp16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` in float16."""
     return _exported(checkpoint_1b, tmp_path_factory, "fp16")
 
 
 @pytest.fixture(scope="session")
-def golden_few_bits(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Bits of the decoder's weights -> the GAR-1B-shaped checkpoint, exported with them."""
-    return {bits: _exported(checkpoint_1b, tmp_path_factory, f"int{bits}") for bits in (8, 4)}
-
-
-@pytest.fixture(scope="session")
-def golden_8b_model_dir(golden_export: ByName) -> Path:
-    """The GAR-8B-shaped checkpoint, exported."""
-    return golden_export("tiny_gar_8b_like")
-
-
-@pytest.fixture(scope="session")
-def golden_8b_fp16_model_dir(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The GAR-8B-shaped checkpoint, exported in float16."""
+def fp16_8b(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_8b` in float16."""
     return _exported(checkpoint_8b, tmp_path_factory, "fp16")
 
 
 @pytest.fixture(scope="session")
-def tiny_fp16_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """gar-tiny, exported in float16."""
+def fp16_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gar-tiny in float16."""
     return _exported(CHECKOUT / "models/gar-tiny/checkpoint", tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
+def few_bits_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Bits of the decoder's weights -> model folder of `checkpoint_1b` with them."""
+    return {bits: _exported(checkpoint_1b, tmp_path_factory, f"int{bits}") for bits in (8, 4)}
+
+
+@pytest.fixture(scope="session")
+def golden_model_dir(golden_export: ByName) -> Path:
+    """The GAR-1B-shaped golden checkpoint, exported."""
+    return golden_export("tiny_gar_1b")
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +128,7 @@ def golden_engine(golden_export: ByName) -> OpenEngine:
 def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:
     """Exports in a process of its own: torch's Triton crashes where ROS's libraries were loaded before."""
     if find_spec("torch") is None:
-        pytest.skip("torch is not installed, which exports the golden checkpoints (make test)")
+        pytest.skip("torch is not installed, which exports checkpoints (make test-all)")
     out = tmp_path_factory.mktemp("exported") / checkpoint.name
     command = [sys.executable, "-m", "gar_ros.cli.main", "export", "--checkpoint", str(checkpoint), "--out", str(out)]
     command += ["--precision", precision]

@@ -24,12 +24,17 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "system/test_demo.py",
         "system/test_replayed_bag.py",
     ),
+    "sphinx": ("docs/test_site.py",),
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
-    "onnx": ("engine/runtime/tensorrt/test_rtx.py", "engine/runtime/test_runtime.py"),
+    "onnx": ("engine/runtime/test_runtime.py",),
+    "tensorrt_rtx": ("engine/runtime/tensorrt/test_real_modules.py", "engine/runtime/tensorrt/test_rtx.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }
 """Package -> folders and files of tests that can't be imported without it."""
+
+OF_TEST_ALL = ("torch", "tensorrt_rtx", "sphinx")
+"""Packages that `make test-all` installs. The others come with `make test`."""
 
 
 def absent_packages(path: Path) -> list[str]:
@@ -54,7 +59,9 @@ class Skipped(pytest.File):
     """Tests that are skipped before anything in them is imported."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        pytest.skip(f"{self.path.relative_to(TESTS)} needs {' and '.join(absent_packages(self.path))} (make test)")
+        absent = absent_packages(self.path)
+        target = "test-all" if set(absent) & set(OF_TEST_ALL) else "test"
+        pytest.skip(f"{self.path.relative_to(TESTS)} needs {' and '.join(absent)} (make {target})")
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:

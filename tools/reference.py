@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints what the README and config/gar.yaml repeat from the code: `python -m tools.reference readme|config`
+"""Prints what docs/reference.md and config/gar.yaml repeat from the code: `python -m tools.reference tables|config`
 
-tests/test_readme.py compares both files with it.
+tests/test_reference.py compares both files with it.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """readme: the four tables; config: config/gar.yaml."""
+    """tables: the four of docs/reference.md; config: config/gar.yaml."""
     if list(arguments) == ["config"]:
         sys.stdout.write(config())
-    elif list(arguments) == ["readme"]:
+    elif list(arguments) == ["tables"]:
         sys.stdout.write("\n".join((topics(), services(), parameters(), error_codes())))
     else:
         sys.stderr.write(f"{__doc__}\n")

@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from gar_ros.demo.table_frame import publish_table_frame
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 
@@ -29,7 +30,7 @@ class TabletopCamera(Node):
     """Publishes `image_raw` (rgb8), `camera_info`, `depth` (32FC1, metres) and `instances` (mono8), all with one stamp.
 
     The scene is a pure function of (seed, stamp): whoever knows the seed can compute what any image shows. In
-    `instances` 0 is the table and i + 1 is object i of the scene.
+    `instances` 0 is the table and i + 1 is object i of the scene. The camera stands still: `/tf_static` says where.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class TabletopCamera(Node):
         self._info = self.create_publisher(CameraInfo, "camera_info", qos)
         self._depth = self.create_publisher(Image, "depth", qos)
         self._instances = self.create_publisher(Image, "instances", qos)
+        publish_table_frame(self, self._timeline.at(0).camera, FRAME)
         self.create_timer(1.0 / rate, self._publish)
         self.get_logger().info(f"simulated tabletop: {width}x{height} px at {rate:g} Hz, seed {seed}")
 

@@ -21,6 +21,7 @@ from gar_ros.settings.groups import (
     GraphSettings,
     InputSettings,
     KeyframeSettings,
+    MarkersSettings,
     MemorySettings,
     OverlaySettings,
     PastSettings,
@@ -55,6 +56,7 @@ class Settings:
     depth: DepthSettings = field(default_factory=DepthSettings)
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
     overlay: OverlaySettings = field(default_factory=OverlaySettings)
+    markers: MarkersSettings = field(default_factory=MarkersSettings)
     bond: BondSettings = field(default_factory=BondSettings)
 
     @classmethod

@@ -121,7 +121,7 @@ class GraphSettings:
     )
     rate: float = parameter(
         0.5,
-        "highest rate of graphs on ~/scene_graph, while someone subscribes and no request waits; 0: none",
+        "highest rate of graphs, while someone subscribes to ~/scene_graph or ~/markers and no request waits; 0: none",
         "Hz",
         (0.0, 30.0),
     )
@@ -257,6 +257,17 @@ class OverlaySettings:
     """The topic ~/overlay."""
 
     rate: float = parameter(5.0, "highest rate of pictures on ~/overlay; 0: none", "Hz", (0.0, 60.0))
+
+
+@dataclass(frozen=True)
+class MarkersSettings:
+    """The topic ~/markers."""
+
+    predicates: tuple[str, ...] = parameter(
+        ("on top of", "inside", "touching"),
+        "relations drawn as arrows on ~/markers; one that `graph.predicates` lacks is not drawn",
+        changes=ANY_TIME,
+    )
 
 
 @dataclass(frozen=True)

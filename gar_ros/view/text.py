@@ -34,8 +34,8 @@ def drawable(text: str, font: Font) -> str:
     return "".join(c if _draws(font, c) else _without_marks(c) for c in text)
 
 
-def wrap(text: str, length: Callable[[str], float], width: float, lines: int) -> list[str]:
-    """`text` in at most `lines` lines of at most `width`; the last one ends in "…" when the text is cut.
+def wrap(text: str, length: Callable[[str], float], width: float, lines: int, ellipsis: str = ELLIPSIS) -> list[str]:
+    """`text` in at most `lines` lines of at most `width`; the last one ends in `ellipsis` when the text is cut.
 
     length: returns the length of a text in the unit of `width`. Lines break at spaces; a word that is longer than a
     line breaks anywhere.
@@ -49,16 +49,16 @@ def wrap(text: str, length: Callable[[str], float], width: float, lines: int) ->
         result.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
     if rest and lines > 0:
-        result.append(shorten(rest, length, width))
+        result.append(shorten(rest, length, width, ellipsis))
     return result
 
 
-def shorten(text: str, length: Callable[[str], float], width: float) -> str:
-    """`text`, or as much of its start as fits into `width` with an ellipsis after it. length: see `wrap`."""
+def shorten(text: str, length: Callable[[str], float], width: float, ellipsis: str = ELLIPSIS) -> str:
+    """`text`, or as much of its start as fits into `width` with `ellipsis` after it. length: see `wrap`."""
     if length(text) <= width:
         return text
-    end = _longest_prefix(text, lambda part: length(part + ELLIPSIS), width)
-    return text[:end].rstrip() + ELLIPSIS
+    end = _longest_prefix(text, lambda part: length(part + ellipsis), width)
+    return text[:end].rstrip() + ellipsis
 
 
 def _longest_prefix(text: str, length: Callable[[str], float], width: float) -> int:

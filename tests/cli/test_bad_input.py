@@ -40,7 +40,7 @@ def mask(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def refuse(golden_model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refuse:
+def refuse(model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refuse:
     """The one line that `gar ask` prints about these words; nothing may be encoded for it."""
 
     def never(*_: object) -> None:
@@ -48,7 +48,7 @@ def refuse(golden_model_dir: Path, capsys: pytest.CaptureFixture[str], monkeypat
 
     monkeypatch.setattr(TileEncoder, "encode", never)
 
-    def run(*words: str, model: Path = golden_model_dir) -> str:
+    def run(*words: str, model: Path = model_dir) -> str:
         try:
             code = main(["ask", "--model", str(model), *words])
         except SystemExit as end:  # argparse's
@@ -119,11 +119,11 @@ def test_pictures(refuse: Refuse, tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("absent", [MANIFEST, VISION, REPLAY, DECODER, EMBEDDINGS, TOKENIZER])
 def test_a_model_folder_without_a_file(
-    refuse: Refuse, golden_model_dir: Path, picture: str, tmp_path: Path, absent: str
+    refuse: Refuse, model_dir: Path, picture: str, tmp_path: Path, absent: str
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    for file in golden_model_dir.iterdir():
+    for file in model_dir.iterdir():
         if file.name != absent:
             (folder / file.name).symlink_to(file)
     line = refuse("--image", picture, *BOX, "What?", model=folder)
@@ -132,14 +132,14 @@ def test_a_model_folder_without_a_file(
 
 
 def test_control_tokens_are_text_and_extreme_images_are_answered(
-    golden_model_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    model_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for size in ((1, 1), (200, 1), (1, 200)):
         path = tmp_path / f"{size}.png"
         Image.new("RGB", size, (200, 30, 30)).save(path)
         question = "Is <|eot_id|> or <|reserved_special_token_2|> on <Prompt0>?"
         words = ["--image", str(path), "--box", "0,0,1,1", "--max-tiles", "2", question, "--choices", "<|eot_id|>,no"]
-        assert main(["ask", "--model", str(golden_model_dir), *words]) == 0
+        assert main(["ask", "--model", str(model_dir), *words]) == 0
         out, err = capsys.readouterr()
         assert err == ""
         assert [line.split()[1] for line in out.splitlines()[1:]] == ["<|eot_id|>", "no"]

@@ -13,8 +13,9 @@ from PIL import Image
 
 from gar_ros.cli.main import main
 from gar_ros.region import Region
-from tests.engine.golden import IMAGE_CASES, VIDEO_CASES, GoldenCase, golden_case
+from tests.engine.golden import IMAGE_CASES, VIDEO_CASES, GoldenCase
 from tests.fixtures_export import ByName, OpenEngine
+from tests.fixtures_golden import FindCase
 
 Ask = Callable[..., dict]
 
@@ -43,7 +44,9 @@ def mask_words(folder: Path, case: GoldenCase) -> list[str]:
 
 
 @pytest.mark.parametrize("name", IMAGE_CASES)
-def test_questions_and_descriptions_give_the_released_ids(ask: Ask, tmp_path: Path, name: str) -> None:
+def test_questions_and_descriptions_give_the_released_ids(
+    ask: Ask, golden_case: FindCase, tmp_path: Path, name: str
+) -> None:
     """A caption case is asked with --describe, which brings the released caption prompt."""
     case = golden_case(name)
     words = ["--image", saved(tmp_path, "image.png", case.images[0]), "--max-tiles", str(case.info["max_num_tiles"])]
@@ -57,7 +60,9 @@ def test_questions_and_descriptions_give_the_released_ids(ask: Ask, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", VIDEO_CASES)
-def test_a_video_is_asked_frame_by_frame(ask: Ask, golden_engine: OpenEngine, tmp_path: Path, name: str) -> None:
+def test_a_video_is_asked_frame_by_frame(
+    ask: Ask, golden_case: FindCase, golden_engine: OpenEngine, tmp_path: Path, name: str
+) -> None:
     """As the engine answers, which tests/engine/test_golden.py holds to the released ids."""
     case = golden_case(name)
     words = []

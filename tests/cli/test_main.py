@@ -89,8 +89,8 @@ def test_an_empty_mask_is_named(capsys: pytest.CaptureFixture[str], picture: Pat
     assert "expected a mask with a pixel inside" in err
 
 
-def test_a_reader_that_has_gone_is_no_error(golden_model_dir: Path) -> None:
-    command = [sys.executable, "-m", "gar_ros.cli.main", "info", str(golden_model_dir)]
+def test_a_reader_that_has_gone_is_no_error(model_dir: Path) -> None:
+    command = [sys.executable, "-m", "gar_ros.cli.main", "info", str(model_dir)]
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)

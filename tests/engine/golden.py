@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from gar_ros.cli.pictures import load_image, load_mask
@@ -42,12 +41,17 @@ VIDEO_CASES = [name for name in CASES if (_FOLDERS[0] / name / "frame_0.png").ex
 IMAGE_CASES = [name for name in CASES if name not in VIDEO_CASES]
 
 
+def has_golden_data() -> bool:
+    """Whether there is any."""
+    return any(folder.is_dir() for folder in _FOLDERS)
+
+
 def golden_path(name: str) -> Path:
-    """A file or folder of the golden data; skips the test where there is none."""
+    """A file or folder of the golden data. Tests ask the fixture of this name."""
     for folder in _FOLDERS:
         if (folder / name).exists():
             return folder / name
-    pytest.skip(f"no golden data: {name} is not in {' or '.join(map(str, _FOLDERS))}")
+    raise FileNotFoundError(f"{name} is not in {' or '.join(map(str, _FOLDERS))}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ def one_image_token(prompt: str) -> str:
 
 
 def golden_case(name: str) -> GoldenCase:
-    """A case of CASES; skips the test where there is no golden data."""
+    """A case of CASES. Tests ask the fixture of this name."""
     folder = golden_path(name)
     info = json.loads((folder / "case.json").read_text())
     images = _pictures(folder, "frame") or _pictures(folder, "image")
@@ -194,4 +198,4 @@ def _asset(folder: Path, file: str) -> Path:
     for pictures in (folder, *(golden.parent / "gar_bench/demo" for golden in _FOLDERS)):
         if (pictures / file).exists():
             return pictures / file
-    pytest.skip(f"no {file} beside the golden data")
+    raise FileNotFoundError(f"no {file} beside the golden data")

@@ -18,13 +18,14 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
-from tests.engine.golden import BOS, CASES, IMAGE_CASES, VIDEO_CASES, GoldenCase, golden_case
+from tests.engine.golden import BOS, CASES, IMAGE_CASES, VIDEO_CASES, GoldenCase
+from tests.fixtures_golden import FindCase
 
 Frames = Callable[[str], tuple[GoldenCase, EncodedFrame, GarEngine]]
 
 
 @pytest.fixture(scope="module")
-def encoded(golden_engine: Callable[[str], GarEngine]) -> Frames:
+def encoded(golden_engine: Callable[[str], GarEngine], golden_case: FindCase) -> Frames:
     def encode(name: str) -> tuple[GoldenCase, EncodedFrame, GarEngine]:
         case = golden_case(name)
         engine = golden_engine(case.info["checkpoint"])

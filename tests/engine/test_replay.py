@@ -8,7 +8,8 @@ import pytest
 
 from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.golden import CASES, GRID, IMAGE_CASES, golden_case, golden_path
+from tests.engine.golden import CASES, GRID, IMAGE_CASES
+from tests.fixtures_golden import FindCase, FindGolden
 
 
 def replay(feature_map: np.ndarray, boxes: np.ndarray, convention: RoiConvention) -> np.ndarray:
@@ -18,7 +19,7 @@ def replay(feature_map: np.ndarray, boxes: np.ndarray, convention: RoiConvention
     return np.einsum("rph,chw,rqw->rcpq", wy, feature_map, wx, optimize=True)
 
 
-def test_sampled_coordinates_equal_the_released_roi_align() -> None:
+def test_sampled_coordinates_equal_the_released_roi_align(golden_path: FindGolden) -> None:
     """The table's sampled_x, sampled_y are the mean coordinates each bin reads under the released convention."""
     table = np.load(golden_path("tables/roi_align.npz"))
     rows = zip(table["grid_wh"], table["box_xyxy"], table["sampled_x"], table["sampled_y"], strict=True)
@@ -33,13 +34,15 @@ def test_sampled_coordinates_equal_the_released_roi_align() -> None:
 
 
 @pytest.mark.parametrize(("convention", "key"), [("released", "feat_official"), ("correct", "feat_single_scale")])
-def test_replay_of_a_map_equals_the_released_roi_align(convention: RoiConvention, key: str) -> None:
+def test_replay_of_a_map_equals_the_released_roi_align(
+    golden_path: FindGolden, convention: RoiConvention, key: str
+) -> None:
     table = np.load(golden_path("tables/roi_align.npz"))
     np.testing.assert_allclose(replay(table["feat"], table["feat_boxes"], convention), table[key], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_boxes_equal_the_released_ones(name: str) -> None:
+def test_boxes_equal_the_released_ones(golden_case: FindCase, name: str) -> None:
     case = golden_case(name)
     boxes = mask_boxes(case.masks)
     np.testing.assert_array_equal(boxes, case.per_mask.boxes)
@@ -48,7 +51,7 @@ def test_boxes_equal_the_released_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGE_CASES)
-def test_replay_tokens_equal_the_released_ones(name: str) -> None:
+def test_replay_tokens_equal_the_released_ones(golden_case: FindCase, name: str) -> None:
     case = golden_case(name)
     tiles_w, tiles_h = case.grid
     tiles = case.arrays["image_features"][1:].reshape(tiles_h, tiles_w, GRID, GRID, -1)

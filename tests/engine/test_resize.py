@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.resize import bicubic, nearest, nearest_index
-from tests.engine.golden import golden_path
+from tests.fixtures_golden import FindGolden
 
 
 @pytest.mark.parametrize("name", ["up", "down", "mixed"])
-def test_bicubic_equals_the_released_resize(name: str) -> None:
+def test_bicubic_equals_the_released_resize(golden_path: FindGolden, name: str) -> None:
     table = np.load(golden_path("tables/resize.npz"))
     expected = np.moveaxis(table[f"bicubic_out.{name}"], 2, 0)
     np.testing.assert_array_equal(bicubic(table[f"bicubic_in.{name}"], expected.shape[2], expected.shape[1]), expected)
 
 
-def test_nearest_index_equals_the_released_resize() -> None:
+def test_nearest_index_equals_the_released_resize(golden_path: FindGolden) -> None:
     table = np.load(golden_path("tables/resize.npz"))
     names = [name for name in table.files if name.startswith("nearest_index.")]
     assert names

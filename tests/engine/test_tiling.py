@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
-from tests.engine.golden import CASES, TILE, golden_case, golden_path
+from tests.engine.golden import CASES, TILE
+from tests.fixtures_golden import FindCase, FindGolden
 
 
-def test_every_row_of_the_released_arrangements() -> None:
+def test_every_row_of_the_released_arrangements(golden_path: FindGolden) -> None:
     rows = json.loads(golden_path("tables/tile_arrangement.json").read_text())["rows"]
     wrong = [row for row in rows if tile_grid(row[0], row[1], row[2], TILE) != (row[3], row[4])]
     assert len(rows) > 100
@@ -28,7 +29,7 @@ def test_arrangement_of_small_tiles(width: int, height: int, expected: tuple[int
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_tiles_equal_the_released_ones(name: str) -> None:
+def test_tiles_equal_the_released_ones(golden_case: FindCase, name: str) -> None:
     case = golden_case(name)
     if not case.video:
         height, width = case.images[0].shape[:2]
@@ -44,7 +45,7 @@ def test_tiles_equal_the_released_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mask_ids_equal_the_released_ones(name: str) -> None:
+def test_mask_ids_equal_the_released_ones(golden_case: FindCase, name: str) -> None:
     case = golden_case(name)
     np.testing.assert_array_equal(case.mask_ids, case.arrays["mask_ids"])
     assert hashlib.sha256(case.mask_ids.tobytes()).hexdigest() == case.info["sha256"]["mask_ids"]

@@ -13,6 +13,7 @@ import torch
 
 from gar_export.checkpoint import load_checkpoint
 from gar_export.model import GarModel
+from tests.export.small_checkpoint import SHAPES
 from tests.fixtures_export import ByName
 
 torch.set_num_threads(1)
@@ -27,14 +28,14 @@ def golden_model(golden_checkpoint: ByName) -> LoadModel:
 
 
 @pytest.fixture(scope="session")
-def models(golden_model: LoadModel) -> dict[str, GarModel]:
-    """Both golden models by their folders' names, without gradients."""
-    return {name: golden_model(name) for name in ("tiny_gar_1b", "tiny_gar_8b_like")}
+def models(small_checkpoint: ByName) -> dict[str, GarModel]:
+    """torch models of both small random checkpoints by their folders' names, without gradients."""
+    return {name: load_checkpoint(small_checkpoint(name))[0].requires_grad_(False) for name in SHAPES}
 
 
 @pytest.fixture
 def checkpoint(checkpoint_1b: Path, tmp_path: Path) -> Path:
-    """A copy of the golden 1B-shaped checkpoint, to be damaged."""
+    """A copy of `checkpoint_1b`, to be damaged."""
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint_1b, folder, copy_function=shutil.copyfile)
     folder.chmod(0o755)

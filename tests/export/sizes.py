@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GAR's config.json at other sizes than the golden checkpoints'."""
+"""GAR's config.json at the released sizes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GAR_8B: dict[str, Any] = {
 
 
 def resized(folder: Path, sizes: dict[str, Any]) -> GarConfig:
-    """The config of a golden checkpoint folder with the sizes of another model."""
+    """The config of a checkpoint folder with the sizes of another model."""
     config = read_json(folder / CONFIG)
     config["mllm_config"]["text_config"].update(sizes["text_config"])
     config["mllm_config"]["vision_config"]["model_args"].update(sizes["model_args"])

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from gar_export.checkpoint import WEIGHTS, save_checkpoint
 from gar_export.config import CONFIG, PREPROCESSOR, read_json
+from gar_export.model import GarModel
 from gar_ros.cli.main import main
-from tests.export.conftest import LoadModel
 
 Refuse = Callable[[], str]
 
@@ -47,8 +47,8 @@ def test_no_folder(refuse: Refuse, checkpoint: Path) -> None:
     assert str(checkpoint) in refuse()
 
 
-def test_a_shard_cut_in_half(refuse: Refuse, checkpoint: Path, golden_model: LoadModel) -> None:
-    save_checkpoint(golden_model("tiny_gar_1b"), checkpoint, shard_bytes=4_000_000)
+def test_a_shard_cut_in_half(refuse: Refuse, checkpoint: Path, models: dict[str, GarModel]) -> None:
+    save_checkpoint(models["small_1b"], checkpoint, shard_bytes=4_000_000)
     shard = sorted(checkpoint.glob("model-*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
     assert f"{shard.name} is damaged" in refuse()

@@ -31,34 +31,34 @@ MASK = "mask_patch_embedding.weight"
 def test_saved_weights_are_read_back(
     models: dict[str, GarModel], checkpoint_1b: Path, tmp_path: Path, shard_bytes: int
 ) -> None:
-    model = models["tiny_gar_1b"]
+    model = models["small_1b"]
     save_checkpoint(model, tmp_path, like=checkpoint_1b, shard_bytes=shard_bytes)
     assert (tmp_path / INDEX).exists() == (shard_bytes < 10**10)
     _expect_equal(load_checkpoint(tmp_path)[0], model)
 
 
 def test_an_untied_head_is_saved_and_a_tied_one_is_not(models: dict[str, GarModel], tmp_path: Path) -> None:
-    for name, written in (("tiny_gar_1b", False), ("tiny_gar_8b_like", True)):
+    for name, written in (("small_1b", False), ("small_8b", True)):
         save_checkpoint(models[name], tmp_path, dtype=torch.bfloat16)
         assert (HEAD in Weights(tmp_path).names()) == written
 
 
 def test_saving_again_leaves_no_shard_of_the_last_time(models: dict[str, GarModel], tmp_path: Path) -> None:
-    save_checkpoint(models["tiny_gar_1b"], tmp_path, shard_bytes=4_000_000)
+    save_checkpoint(models["small_1b"], tmp_path, shard_bytes=4_000_000)
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
-    save_checkpoint(models["tiny_gar_1b"], tmp_path)
+    save_checkpoint(models["small_1b"], tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [WEIGHTS]
 
 
 def test_a_loaded_tied_head_is_the_embedding_table(models: dict[str, GarModel]) -> None:
-    mllm = models["tiny_gar_1b"].mllm
+    mllm = models["small_1b"].mllm
     assert mllm.lm_head.weight is mllm.get_input_embeddings().weight
-    mllm = models["tiny_gar_8b_like"].mllm
+    mllm = models["small_8b"].mllm
     assert not torch.equal(mllm.lm_head.weight, mllm.get_input_embeddings().weight)
 
 
 def test_without_the_decoder_its_parameters_take_no_memory(checkpoint_1b: Path, models: dict[str, GarModel]) -> None:
-    reference = models["tiny_gar_1b"]
+    reference = models["small_1b"]
     model = load_model(reference.config, Weights(checkpoint_1b), decoder=False)
     on_meta = {name for name, parameter in model.named_parameters() if parameter.is_meta}
     assert on_meta == {name for name, _ in reference.named_parameters() if "language_model" in name}
@@ -129,7 +129,7 @@ def test_a_folder_without_weights_is_refused(checkpoint: Path) -> None:
 @pytest.fixture
 def shards(checkpoint: Path, models: dict[str, GarModel]) -> list[Path]:
     """The shards of the checkpoint folder, which has several."""
-    save_checkpoint(models["tiny_gar_1b"], checkpoint, shard_bytes=4_000_000)
+    save_checkpoint(models["small_1b"], checkpoint, shard_bytes=4_000_000)
     return sorted(checkpoint.glob("model-*.safetensors"))
 
 

@@ -18,7 +18,7 @@ from gar_ros.errors import ErrorCode, GarError
 TEXT, VISION = ["mllm_config", "text_config"], ["mllm_config", "vision_config"]
 
 
-def test_sizes_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:
+def test_sizes_of_a_checkpoint_in_the_released_format(checkpoint_1b: Path) -> None:
     config = GarConfig.read(checkpoint_1b)
     sizes, rule = config.sizes(), config.tile_rule()
     assert (sizes.tile, sizes.patch, sizes.grid, sizes.tile_tokens) == (448, 14, 16, 256)

@@ -19,56 +19,54 @@ from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, MANIFEST, REP
 from gar_ros.errors import ErrorCode, GarError
 
 
-def test_the_runtime_opens_the_folder(golden_model_dir: Path) -> None:
-    manifest = ModelDir.open(golden_model_dir).manifest
+def test_the_runtime_opens_the_folder(exported_1b: Path) -> None:
+    manifest = ModelDir.open(exported_1b).manifest
     assert set(manifest.files) == {VISION, REPLAY, DECODER, EMBEDDINGS, TOKENIZER}
-    assert {path.name for path in golden_model_dir.iterdir()} == {*manifest.files, MANIFEST}
+    assert {path.name for path in exported_1b.iterdir()} == {*manifest.files, MANIFEST}
 
 
-def test_the_manifest_tells_how_to_run_the_model(golden_model_dir: Path) -> None:
-    manifest = Manifest.from_json((golden_model_dir / MANIFEST).read_text())
-    assert manifest.name == "tiny_gar_1b"
+def test_the_manifest_tells_how_to_run_the_model(exported_1b: Path) -> None:
+    manifest = Manifest.from_json((exported_1b / MANIFEST).read_text())
+    assert manifest.name == "small_1b"
     assert manifest.roi_convention == "released"
     assert manifest.sizes.tile_tokens == 256
     assert manifest.tokens.eos == (128009, 128001)
     assert manifest.dtypes == dict.fromkeys((VISION, REPLAY, DECODER, EMBEDDINGS), "float32")
 
 
-def test_the_manifest_tells_where_the_model_is_from(golden_model_dir: Path, checkpoint_1b: Path) -> None:
-    manifest = Manifest.from_json((golden_model_dir / MANIFEST).read_text())
-    assert (golden_model_dir / manifest.source["checkpoint"]).resolve() == checkpoint_1b.resolve()
+def test_the_manifest_tells_where_the_model_is_from(exported_1b: Path, checkpoint_1b: Path) -> None:
+    manifest = Manifest.from_json((exported_1b / MANIFEST).read_text())
+    assert (exported_1b / manifest.source["checkpoint"]).resolve() == checkpoint_1b.resolve()
     assert not Path(manifest.source["checkpoint"]).is_absolute()
     assert manifest.source["sha256"] == sha256_of(checkpoint_1b / WEIGHTS)
     assert {"gar_ros", "torch", "transformers", "timm", "onnx"} <= set(manifest.made_by)
 
 
-def test_the_embedding_table_is_the_checkpoints(golden_model_dir: Path, checkpoint_1b: Path) -> None:
-    table = np.load(golden_model_dir / EMBEDDINGS, mmap_mode="r")
+def test_the_embedding_table_is_the_checkpoints(exported_1b: Path, checkpoint_1b: Path) -> None:
+    table = np.load(exported_1b / EMBEDDINGS, mmap_mode="r")
     assert table.dtype == np.float32
     np.testing.assert_array_equal(table, Weights(checkpoint_1b).read(EMBEDDING).numpy())
 
 
 def test_exporting_again_gives_the_same_bytes_and_replaces_the_folder(
-    golden_model_dir: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exported_1b: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "exported"
-    shutil.copytree(golden_model_dir, out)
+    shutil.copytree(exported_1b, out)
     (out / REPLAY).write_bytes(b"damaged")
     assert main(["export", "--checkpoint", str(checkpoint), "--out", str(out), "--name", "again"]) == 0
-    found, expected = ModelDir.open(out).manifest, ModelDir.open(golden_model_dir).manifest
+    found, expected = ModelDir.open(out).manifest, ModelDir.open(exported_1b).manifest
     assert found.files == expected.files
     assert found.name == "again"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "exported"]
     assert "vision.onnx: tracing 2 layers, 128 wide" in capsys.readouterr().err
 
 
-def test_a_folder_with_other_files_is_never_replaced(
-    golden_model_dir: Path, checkpoint_1b: Path, tmp_path: Path
-) -> None:
+def test_a_folder_with_other_files_is_never_replaced(exported_1b: Path, checkpoint_1b: Path, tmp_path: Path) -> None:
     photographs, model = tmp_path / "photographs", tmp_path / "model"
     photographs.mkdir()
     (photographs / "robot.png").touch()
-    shutil.copytree(golden_model_dir, model)
+    shutil.copytree(exported_1b, model)
     (model / "notes.txt").touch()
     for out, file in ((photographs, "robot.png"), (model, "notes.txt"), (photographs / "robot.png", "robot.png")):
         with pytest.raises(GarError, match=f"holds other files: {file}") as refusal:

@@ -21,7 +21,7 @@ from gar_export.replay_graph import write_replay
 from gar_export.vision_graph import write_vision
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 
-NAMES = ("tiny_gar_1b", "tiny_gar_8b_like")
+NAMES = ("small_1b", "small_8b")
 FEATURES, REPLAY_TOLERANCE, LOGITS = 2e-5, 1e-5, 3e-3
 LAYERS, KV_HEADS, HEAD_DIM, HIDDEN, VOCAB = 2, 2, 8, 32, 128262
 
@@ -89,8 +89,7 @@ def test_decoder_equals_torch(models: dict[str, GarModel], folders: dict[str, Pa
 
 
 def test_decoder_in_half_precision(models: dict[str, GarModel], checkpoint_1b: Path, tmp_path: Path) -> None:
-    """Most logits of the vocabulary are exactly zero; the others are near."""
-    model, path = models["tiny_gar_1b"], tmp_path / DECODER
+    model, path = models["small_1b"], tmp_path / DECODER
     write_decoder(path, model.config, Weights(checkpoint_1b), model.inv_freq.numpy(), np.float16)
     onnx.checker.check_model(path, full_check=True)
     embeds = torch.randn(1, 6, HIDDEN, generator=torch.Generator().manual_seed(1)) * 0.5
@@ -98,13 +97,12 @@ def test_decoder_in_half_precision(models: dict[str, GarModel], checkpoint_1b: P
     expected = model.decode(embeds, torch.arange(6)[None])[:, 5:].numpy()
     assert found["logits"].dtype == np.float32
     assert found["present.0.key"].dtype == np.float16
-    assert np.abs(found["logits"] - expected).max() < 0.1
-    assert np.abs(expected).max() > 3
+    assert 0 < np.abs(found["logits"] - expected).max() < 0.02 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (3, 2)])
 def test_replay_equals_torch(models: dict[str, GarModel], grid: tuple[int, int], tmp_path: Path) -> None:
-    model, path, (tiles_w, tiles_h) = models["tiny_gar_1b"], tmp_path / REPLAY, grid
+    model, path, (tiles_w, tiles_h) = models["small_1b"], tmp_path / REPLAY, grid
     write_replay(path, model.config)
     onnx.checker.check_model(path, full_check=True)
     features = torch.randn(tiles_w * tiles_h, 256, HIDDEN)
@@ -119,7 +117,7 @@ def test_large_graphs_keep_their_weights_beside(
     models: dict[str, GarModel], checkpoint_1b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The outputs are those of the graphs in one file."""
-    model = models["tiny_gar_1b"]
+    model = models["small_1b"]
     pixels, mask = np.full((1, 3, 448, 448), 0.5, np.float32), np.ones((1, 1, 448, 448), np.float32)
     feeds = {
         VISION: {"pixel_values": pixels, "mask_values": mask},
@@ -140,7 +138,7 @@ def test_large_graphs_keep_their_weights_beside(
             np.testing.assert_array_equal(value, external[output])
 
 
-@pytest.mark.parametrize("exported", ["golden_model_dir", "golden_fp16_model_dir"])
+@pytest.mark.parametrize("exported", ["exported_1b", "fp16_1b"])
 @pytest.mark.parametrize("name", [VISION, REPLAY, DECODER])
 def test_graphs_have_plain_operators_and_no_traces_of_this_machine(
     request: pytest.FixtureRequest, exported: str, name: str
@@ -167,17 +165,17 @@ def test_graphs_have_plain_operators_and_no_traces_of_this_machine(
         ),
     ],
 )
-def test_tensor_names(golden_model_dir: Path, name: str, inputs: list[str], outputs: list[str]) -> None:
-    graph = onnx.load(golden_model_dir / name).graph
+def test_tensor_names(exported_1b: Path, name: str, inputs: list[str], outputs: list[str]) -> None:
+    graph = onnx.load(exported_1b / name).graph
     assert [value.name for value in graph.input] == inputs
     assert [value.name for value in graph.output] == outputs
 
 
-def test_the_mask_kernel_is_one_constant_channel(golden_model_dir: Path, models: dict[str, GarModel]) -> None:
-    graph = onnx.load(golden_model_dir / VISION).graph
+def test_the_mask_kernel_is_one_constant_channel(exported_1b: Path, models: dict[str, GarModel]) -> None:
+    graph = onnx.load(exported_1b / VISION).graph
     (convolution,) = [node for node in graph.node if node.op_type == "Conv" and "mask_values" in node.input]
     constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
-    expected = models["tiny_gar_1b"].mask_patch_embedding.weight.sum(1, keepdim=True).numpy()
+    expected = models["small_1b"].mask_patch_embedding.weight.sum(1, keepdim=True).numpy()
     np.testing.assert_allclose(constants[convolution.input[1]], expected, atol=1e-7)
 
 

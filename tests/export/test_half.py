@@ -19,16 +19,16 @@ from gar_ros.engine.runtime.protocol import on_host
 FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
 
 
-def test_the_manifest_and_the_table_say_so(golden_model_dir: Path, golden_fp16_model_dir: Path) -> None:
-    half, single = ModelDir.open(golden_fp16_model_dir), ModelDir.open(golden_model_dir)
+def test_the_manifest_and_the_table_say_so(exported_1b: Path, fp16_1b: Path) -> None:
+    half, single = ModelDir.open(fp16_1b), ModelDir.open(exported_1b)
     assert half.manifest.dtypes == dict.fromkeys((VISION, REPLAY, DECODER, EMBEDDINGS), "float16")
     np.testing.assert_array_equal(half.embeddings(), single.embeddings().astype(np.float16))
     assert half.manifest.files[DECODER].bytes < 0.55 * single.manifest.files[DECODER].bytes
 
 
 @pytest.mark.parametrize("name", [VISION, REPLAY, DECODER])
-def test_inputs_and_outputs_are_half_but_logits_are_not(golden_fp16_model_dir: Path, name: str) -> None:
-    graph = onnx.load(golden_fp16_model_dir / name).graph
+def test_inputs_and_outputs_are_half_but_logits_are_not(fp16_1b: Path, name: str) -> None:
+    graph = onnx.load(fp16_1b / name).graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
     assert types.pop("logits", FLOAT) == FLOAT
     assert {types.pop(name, INT64) for name in ("position_ids", "logits_idx")} == {INT64}
@@ -36,8 +36,8 @@ def test_inputs_and_outputs_are_half_but_logits_are_not(golden_fp16_model_dir: P
 
 
 @pytest.mark.parametrize("name", [VISION, DECODER])
-def test_softmax_and_norms_compute_in_float32(golden_fp16_model_dir: Path, name: str) -> None:
-    graph = onnx.shape_inference.infer_shapes(onnx.load(golden_fp16_model_dir / name)).graph
+def test_softmax_and_norms_compute_in_float32(fp16_1b: Path, name: str) -> None:
+    graph = onnx.shape_inference.infer_shapes(onnx.load(fp16_1b / name)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     sensitive = [node for node in graph.node if node.op_type in ("Softmax", "ReduceMean", "Sqrt", "Cos", "Sin")]
     assert {node.op_type for node in sensitive} >= {"Softmax"}
@@ -48,9 +48,9 @@ def test_softmax_and_norms_compute_in_float32(golden_fp16_model_dir: Path, name:
             assert stash in ([], [FLOAT])
 
 
-def test_the_engine_runs_it_on_the_cpu(golden_model_dir: Path, golden_fp16_model_dir: Path) -> None:
+def test_the_engine_runs_it_on_the_cpu(exported_1b: Path, fp16_1b: Path) -> None:
     """Features agree to half precision; the KV cache stays half and is fed back as it is."""
-    single, half = (GarEngine.open(folder, "cpu", threads=1) for folder in (golden_model_dir, golden_fp16_model_dir))
+    single, half = (GarEngine.open(folder, "cpu", threads=1) for folder in (exported_1b, fp16_1b))
     image, regions = synthetic_image(single.manifest.sizes)
     frames = [engine.encode(image, regions, max_tiles=1) for engine in (single, half)]
     features, half_features = (on_host(frame._features) for frame in frames)
@@ -63,6 +63,6 @@ def test_the_engine_runs_it_on_the_cpu(golden_model_dir: Path, golden_fp16_model
     assert {on_host(value).dtype for value in cache.values.values()} == {np.dtype(np.float16)}
 
 
-def test_verify_accepts_it(golden_fp16_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", str(golden_fp16_model_dir), "--threads", "1"]) == 0
+def test_verify_accepts_it(fp16_1b: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(fp16_1b), "--threads", "1"]) == 0
     assert capsys.readouterr().out.count(" ok\n") == 7

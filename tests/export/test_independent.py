@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +23,6 @@ from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
 from gar_ros.region import Box, Region
 from tests.engine.golden import GRID, TILE
-from tests.export.conftest import LoadModel
-from tests.fixtures_export import OpenEngine
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,14 @@ def test_replay_weights_are_torchvisions_roi_align(situation: Situation, convent
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-def test_the_engine_is_the_torch_model(
-    situation: Situation, golden_engine: OpenEngine, golden_model: LoadModel
-) -> None:
+@pytest.fixture(scope="module")
+def engine(exported_1b: Path) -> GarEngine:
+    return GarEngine.open(exported_1b, "cpu", threads=1)
+
+
+def test_the_engine_is_the_torch_model(situation: Situation, engine: GarEngine, models: dict[str, GarModel]) -> None:
     """From picture to ids; the torch side with torchvision's RoI align on a map that is put together here."""
-    engine, model = golden_engine("tiny_gar_1b"), golden_model("tiny_gar_1b")
+    model = models["small_1b"]
     frame = engine.encode(situation.image, situation.regions, max_tiles=situation.max_tiles)
     features, replay = torch_encoding(model, engine.manifest.tiles, situation)
     np.testing.assert_allclose(on_host(frame._features), features, atol=2e-5)

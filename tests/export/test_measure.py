@@ -40,8 +40,8 @@ def test_a_command_that_fails_is_no_measurement() -> None:
         cost_of([sys.executable, "-c", "exit(3)"])
 
 
-def test_decoders_are_compared_with_the_first(golden_few_bits: dict[int, Path]) -> None:
-    models = [golden_few_bits[8], golden_few_bits[4]]
+def test_decoders_are_compared_with_the_first(few_bits_1b: dict[int, Path]) -> None:
+    models = [few_bits_1b[8], few_bits_1b[4]]
     speeds = decoder_speeds(models, prompt=8, steps=2, repeats=1, threads=1)
     assert [speed.model for speed in speeds] == models
     assert all(speed.prefill > 0 and speed.decode > 0 for speed in speeds)

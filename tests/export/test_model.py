@@ -10,22 +10,26 @@ import pytest
 import torch
 
 from gar_export.checkpoint import HEAD
-from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
+from gar_export.config import GarConfig
 from gar_export.model import GarModel, empty_model
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.golden import golden_path
 from tests.export.sizes import GAR_1B, GAR_8B, resized
+from tests.export.small_checkpoint import SHAPES, small_config
+from tests.fixtures_export import ByName
+from tests.fixtures_golden import FindGolden
 
 SMALL_TILE = 56  # pixels: 4 x 4 patches, 2 x 2 tokens
 
 
 @pytest.mark.parametrize(
     ("checkpoint", "sizes", "fixture"),
-    [("tiny_gar_1b", GAR_1B, "statedict_gar_1b.json"), ("tiny_gar_8b_like", GAR_8B, "statedict_gar_8b.json")],
+    [("small_1b", GAR_1B, "statedict_gar_1b.json"), ("small_8b", GAR_8B, "statedict_gar_8b.json")],
 )
-def test_names_and_shapes_equal_the_released_models(checkpoint: str, sizes: dict[str, Any], fixture: str) -> None:
+def test_names_and_shapes_equal_the_released_models(
+    golden_path: FindGolden, small_checkpoint: ByName, checkpoint: str, sizes: dict[str, Any], fixture: str
+) -> None:
     released = json.loads(golden_path(fixture).read_text())
-    model = empty_model(resized(golden_path(checkpoint), sizes))
+    model = empty_model(resized(small_checkpoint(checkpoint), sizes))
     found = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     assert all(parameter.is_meta for parameter in model.parameters())
     assert sum(parameter.numel() for parameter in model.parameters()) == released["parameters_unique"]
@@ -36,9 +40,8 @@ def test_names_and_shapes_equal_the_released_models(checkpoint: str, sizes: dict
 
 @pytest.fixture(scope="module")
 def small() -> GarModel:
-    """Fresh weights; one ViT block on tiles of 56 px, and the golden decoder's sizes with 300 tokens."""
-    folder = golden_path("tiny_gar_1b")
-    config, preprocessor = read_json(folder / CONFIG), read_json(folder / PREPROCESSOR)
+    """Fresh weights; one ViT block on tiles of 56 px, and a decoder 32 wide with 300 tokens."""
+    config, preprocessor = small_config(SHAPES["small_1b"])
     arguments = config["mllm_config"]["vision_config"]["model_args"]
     arguments |= {"embed_dim": 64, "depth": 1, "num_heads": 4, "img_size": [SMALL_TILE] * 2, "ref_feat_shape": [4, 4]}
     config["mllm_config"]["text_config"]["vocab_size"] = 300
@@ -121,11 +124,10 @@ def test_a_pattern_mask_keeps_packed_questions_apart(small: GarModel) -> None:
 
 
 def test_a_vision_tower_of_another_patch_size_is_refused() -> None:
-    folder = golden_path("tiny_gar_1b")
-    config = read_json(folder / CONFIG)
+    config, preprocessor = small_config(SHAPES["small_1b"])
     config["mllm_config"]["vision_config"]["model_args"]["patch_size"] = 28
     with pytest.raises(
         GarError, match=r"expected a vision tower .* \(14, 14\), 1\), model_args give .* \(28, 28\), 1\)"
     ) as refusal:
-        empty_model(GarConfig.from_json(config, read_json(folder / PREPROCESSOR)))
+        empty_model(GarConfig.from_json(config, preprocessor))
     assert refusal.value.code == ErrorCode.BAD_MODEL

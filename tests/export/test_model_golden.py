@@ -13,10 +13,11 @@ import pytest
 
 from gar_export.config import GarConfig
 from gar_export.tokens import prompt_builder
-from tests.engine.golden import CASES, GoldenCase, golden_case
+from tests.engine.golden import CASES
 from tests.export.conftest import LoadModel
 from tests.export.parity import OnnxSide, Side, TorchSide, differences
 from tests.fixtures_export import ByName, OpenEngine
+from tests.fixtures_golden import FindCase
 from tests.parity_table import ParityTable
 
 OpenSide = Callable[[str], Side]
@@ -39,8 +40,10 @@ def open_side(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_stage_equals_the_released_code(open_side: OpenSide, parity_table: ParityTable, name: str) -> None:
-    case: GoldenCase = golden_case(name)
+def test_every_stage_equals_the_released_code(
+    open_side: OpenSide, golden_case: FindCase, parity_table: ParityTable, name: str
+) -> None:
+    case = golden_case(name)
     side = open_side(case.info["checkpoint"])
     failed = []
     for difference in differences(case, side):

@@ -37,7 +37,7 @@ def test_columns_one_after_another_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def external_model_dir(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden checkpoint exported as a large one is: every graph's weights in a file beside it."""
+    """`checkpoint_1b` exported as a large one is: every graph's weights in a file beside it."""
     out = tmp_path_factory.mktemp("external") / "model"
     with pytest.MonkeyPatch.context() as patch:
         for module in (vision_graph, decoder_graph):
@@ -57,8 +57,8 @@ def test_a_large_tied_head_is_in_the_table_alone(external_model_dir: Path) -> No
     assert model.manifest.files[f"{DECODER}.data"].bytes < table
 
 
-def test_it_answers_as_the_graphs_in_one_file_do(external_model_dir: Path, golden_model_dir: Path) -> None:
-    engines = [GarEngine.open(folder, "cpu", threads=1) for folder in (external_model_dir, golden_model_dir)]
+def test_it_answers_as_the_graphs_in_one_file_do(external_model_dir: Path, exported_1b: Path) -> None:
+    engines = [GarEngine.open(folder, "cpu", threads=1) for folder in (external_model_dir, exported_1b)]
     image, regions = synthetic_image(engines[0].manifest.sizes)
     beside, single = (
         engine.encode(image, regions, max_tiles=1).ask("What is <Prompt0>?", max_tokens=8) for engine in engines

@@ -13,7 +13,7 @@ from gar_export.tokens import OLDER_TEMPLATES, TEMPLATE, prompt_builder, read_pr
 from gar_ros.errors import ErrorCode, GarError
 
 
-def test_tokens_and_format_of_the_golden_checkpoint(checkpoint_1b: Path) -> None:
+def test_tokens_and_format_of_a_released_checkpoint(checkpoint_1b: Path) -> None:
     tokens, prompt_format = read_prompts(checkpoint_1b, GarConfig.read(checkpoint_1b))
     assert (tokens.bos, tokens.image) == (128000, 128002)
     assert tokens.prompts == (128256, 128257, 128258, 128259, 128260)

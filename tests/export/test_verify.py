@@ -29,13 +29,13 @@ STAGES = [
 
 
 @pytest.fixture
-def model_dir(golden_model_dir: Path, tmp_path: Path) -> Path:
-    """A copy of the exported golden model, to be damaged."""
-    return Path(shutil.copytree(golden_model_dir, tmp_path / "model"))
+def model_dir(exported_1b: Path, tmp_path: Path) -> Path:
+    """A copy of `exported_1b`, to be damaged."""
+    return Path(shutil.copytree(exported_1b, tmp_path / "model"))
 
 
-def test_an_export_of_the_golden_checkpoint_passes(golden_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", str(golden_model_dir), "--threads", "1"]) == 0
+def test_an_export_passes(exported_1b: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(exported_1b), "--threads", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[:20].strip() for line in lines] == ["stage", *STAGES]
     assert all(line.endswith(" ok") for line in lines[1:])

@@ -23,7 +23,7 @@ TOLERANCE = 0.01  # metres
 
 @pytest.fixture(scope="module", autouse=True)
 def opengl() -> None:
-    pytest.importorskip("mujoco")
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed, which draws the tabletop (make test)")
     try:
         ctypes.CDLL("libEGL.so.1" if os.environ["MUJOCO_GL"] == "egl" else "libOSMesa.so.8")
     except OSError as error:

@@ -36,10 +36,25 @@ def test_each_region_has_a_box_and_a_label_that_expire() -> None:
         assert (start.x != end.x) + (start.y != end.y) + (start.z != end.z) == 1, "edges follow the axes"
 
 
-@pytest.mark.parametrize(("z_up", "above"), [(False, (0.1, -0.12, 1.2)), (True, (0.1, 0.0, 1.42))])
-def test_the_label_is_above_the_box(z_up: bool, above: tuple[float, float, float]) -> None:
-    position = Markers(2.0, z_up).update([placed("mug")]).markers[1].pose.position
-    assert (position.x, position.y, position.z) == pytest.approx(above)
+@pytest.mark.parametrize(("z_up", "above"), [(False, (0.1, -0.1095, 1.0)), (True, (0.1, 0.0, 1.4122))])
+def test_the_label_of_a_flat_thing_is_just_above_it(z_up: bool, above: tuple[float, float, float]) -> None:
+    """4 mm from its edge, at its nearest face where y points down. Half a line is 5.5 mm high, and where z is up it is
+    seen from half above."""
+    flat = (LOW, (HIGH[0], HIGH[1], LOW[2])) if not z_up else ((0.1, 0.0, HIGH[2]), (0.1, 0.0, HIGH[2]))
+    thing = Placed("mug", "mug", Extent("optical", 7, flat[0], *flat, 50))
+    position = Markers(2.0, z_up).update([thing]).markers[1].pose.position
+    assert (position.x, position.y, position.z) == pytest.approx(above, abs=3e-4)
+
+
+def test_every_text_says_how_wide_its_spaces_are() -> None:
+    tray = Placed("tray", "tray  red", Extent("optical", 7, (0.1, 0.2, 1.0), LOW, HIGH, 50))
+    markers = Markers(2.0, z_up=False).update([placed("mug"), tray], [related("mug", "tray")]).markers
+    texts = [marker for marker in markers if marker.type == Marker.TEXT_VIEW_FACING]
+    assert [(text.ns, text.scale.x, text.scale.z) for text in texts] == [
+        ("labels", 0.0055, 0.011),
+        ("labels", 0.0055, 0.011),
+        ("predicates", 0.004, 0.008),
+    ]
 
 
 def test_what_is_gone_is_deleted_once_and_numbers_stay_with_their_region() -> None:
@@ -61,7 +76,11 @@ def test_a_region_without_a_known_place_is_not_shown() -> None:
 
 
 def test_captions_name_region_label_and_newest_answer() -> None:
-    assert captions({"1": "mug", "2": ""}, {"1": "red", "9": "gone"}) == {"1": "1 mug\nred", "2": "2"}
+    assert captions({"1": "mug", "2": "", "3": ""}, {"1": "red", "2": "a\nball", "9": "gone"}) == {
+        "1": "1 mug  red",
+        "2": "2  a ball",
+        "3": "3",
+    }
 
 
 def related(subject: str, other: str, predicate: str = "on top of", probability: float = 0.9) -> Relation:

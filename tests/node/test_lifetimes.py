@@ -35,9 +35,9 @@ Part = str
 
 
 @pytest.fixture
-def node(ros_domain: int, golden_model_dir: Path) -> Iterator[GarNode]:
+def node(ros_domain: int, model_dir: Path) -> Iterator[GarNode]:
     """A node that nobody spins: its transitions are called here. It has been active once, which declares parameters."""
-    given = {"model": golden_model_dir, **SETTINGS}
+    given = {"model": model_dir, **SETTINGS}
     rclpy.init(args=["--ros-args", *(part for name, value in given.items() for part in ("-p", f"{name}:={value}"))])
     node = GarNode()
     for transition in (node.trigger_configure, node.trigger_activate, node.trigger_deactivate, node.trigger_cleanup):
@@ -145,11 +145,9 @@ def test_a_defect_in_activate_frees_everything(node: GarNode) -> None:
 
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive", "active", "finalized"])
-def test_a_node_that_is_destroyed_leaves_no_thread_in_any_state(
-    state: str, ros_domain: int, golden_model_dir: Path
-) -> None:
+def test_a_node_that_is_destroyed_leaves_no_thread_in_any_state(state: str, ros_domain: int, model_dir: Path) -> None:
     threads = threading.enumerate()
-    rclpy.init(args=["--ros-args", "-p", f"model:={golden_model_dir}", "-p", "autostart:=false"])
+    rclpy.init(args=["--ros-args", "-p", f"model:={model_dir}", "-p", "autostart:=false"])
     node = GarNode()
     transitions = {
         "unconfigured": [],

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rclpy.node import Node
@@ -30,15 +32,23 @@ def robot(ros_node: Node) -> Iterator[Robot]:
 
 
 @pytest.fixture
-def gar(start_process: StartProcess, golden_model_dir: Path) -> GarStarter:
-    """`gar(env=None, name=value, ...)` starts a node with the golden random model, two tiles an image, and these
-    parameters; env: on top of this process's."""
+def gar(start_process: StartProcess, model_dir: Path) -> GarStarter:
+    """`gar(env=None, name=value, ...)` starts a node with `model_dir`, two tiles an image, and these parameters.
 
-    def start(env: Mapping[str, str] | None = None, **parameters: object) -> ChildProcess:
-        given = {"model": golden_model_dir, "request.max_tiles": 1, "runtime.threads": 1, **parameters}
-        return start_gar(start_process, env, **given)
+    env: on top of this process's.
+    """
+    return partial(start_gar, start_process, **usual_parameters(model_dir))
 
-    return start
+
+@pytest.fixture
+def slow_gar(start_process: StartProcess, model_dir: Path) -> GarStarter:
+    """As `gar`, with a decoder whose every token takes 10 ms or more."""
+    return partial(start_gar, start_process, module="tests.system.slow_gar", **usual_parameters(model_dir))
+
+
+def usual_parameters(model_dir: Path) -> dict[str, Any]:
+    """Of the nodes that tests start, unless they say otherwise."""
+    return {"model": model_dir, "request.max_tiles": 1, "runtime.threads": 1}
 
 
 @pytest.fixture

@@ -121,12 +121,17 @@ class Robot:
         return future.result() if replied.wait(timeout) else None
 
 
-def start_gar(start_process: StartProcess, env: Mapping[str, str] | None = None, **parameters: object) -> ChildProcess:
-    """A `gar` node of its own, with these parameters. env: on top of this process's."""
+def start_gar(
+    start_process: StartProcess,
+    env: Mapping[str, str] | None = None,
+    module: str = "gar_ros.node.gar_node",
+    **parameters: object,
+) -> ChildProcess:
+    """A `gar` node of its own, with these parameters. env: on top of this process's. module: its executable."""
     unknown = [name for name in parameters if name not in PARAMETERS and not name.startswith(OF_ROS)]
     assert not unknown, "a node only warns of parameters that don't exist"
     given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
-    return start_process(sys.executable, "-m", "gar_ros.node.gar_node", "--ros-args", *given, env=env)
+    return start_process(sys.executable, "-m", module, "--ros-args", *given, env=env)
 
 
 def picture(width: int = 320, height: int = 240) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_until
 
 QUESTION = "What is <Prompt0>?"
-LONG = 1024  # tokens of a random model that never ends
+LONG = 1024  # tokens
 
 PLANNER = """
 import rclpy
@@ -55,8 +55,8 @@ def test_a_closed_question_has_its_choice_without_partial_text(robot: Robot, gar
     assert answer.text in ("yes", "no") and parts == []
 
 
-def test_refusals_come_as_results(robot: Robot, gar: GarStarter) -> None:
-    gar()
+def test_refusals_come_as_results(robot: Robot, slow_gar: GarStarter) -> None:
+    slow_gar()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         assert refusal(lambda: robot.client.stream(QUESTION, ["99"]))[0] is ErrorCode.UNKNOWN_REGION
@@ -65,8 +65,8 @@ def test_refusals_come_as_results(robot: Robot, gar: GarStarter) -> None:
         assert late[0] is ErrorCode.TIMED_OUT
 
 
-def test_a_cancelled_goal_ends_between_two_tokens_and_frees_the_model(robot: Robot, gar: GarStarter) -> None:
-    gar()
+def test_a_cancelled_goal_ends_between_two_tokens_and_frees_the_model(robot: Robot, slow_gar: GarStarter) -> None:
+    slow_gar()
     cancel = threading.Event()
     with robot.publishing(labelled_scene), ThreadPoolExecutor(1) as planner:
         robot.client.wait_until_ready(PATIENCE)
@@ -79,8 +79,8 @@ def test_a_cancelled_goal_ends_between_two_tokens_and_frees_the_model(robot: Rob
         assert robot.client.query(QUESTION, ["1"], max_tokens=1).generated_tokens == 1
 
 
-def test_deactivating_ends_a_goal_with_one_result(robot: Robot, gar: GarStarter) -> None:
-    gar()
+def test_deactivating_ends_a_goal_with_one_result(robot: Robot, slow_gar: GarStarter) -> None:
+    slow_gar()
     heard = threading.Event()
     with robot.publishing(labelled_scene), ThreadPoolExecutor(1) as planner:
         robot.client.wait_until_ready(PATIENCE)
@@ -107,8 +107,8 @@ def action_client(robot: Robot) -> ActionClient:
     return client
 
 
-def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: GarStarter) -> None:
-    node = gar(**{"request.queue_size": 4})
+def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, slow_gar: GarStarter) -> None:
+    node = slow_gar(**{"request.queue_size": 4})
     client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     heard = threading.Event()
@@ -126,8 +126,8 @@ def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, gar: G
     assert "Traceback" not in node.log
 
 
-def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robot: Robot, gar: GarStarter) -> None:
-    node = gar()
+def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robot: Robot, slow_gar: GarStarter) -> None:
+    node = slow_gar()
     client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     results: list[Future] = []
@@ -155,8 +155,8 @@ def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robo
     assert "Traceback" not in node.log
 
 
-def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot: Robot, gar: GarStarter) -> None:
-    node = gar()
+def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot: Robot, slow_gar: GarStarter) -> None:
+    node = slow_gar()
     client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     with robot.publishing(labelled_scene):
@@ -167,8 +167,10 @@ def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot
         assert node.interrupt(PATIENCE) == 0
 
 
-def test_a_planner_that_dies_takes_nothing_with_it(robot: Robot, gar: GarStarter, start_process: StartProcess) -> None:
-    node = gar()
+def test_a_planner_that_dies_takes_nothing_with_it(
+    robot: Robot, slow_gar: GarStarter, start_process: StartProcess
+) -> None:
+    node = slow_gar()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         planner = start_process(sys.executable, "-c", PLANNER)

@@ -9,16 +9,19 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
 from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from gar_ros.messages.headers import stamp_ns
+from gar_ros.node.inputs.tf import rotation_matrix
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.timeline import Timeline
 from gar_ros.sim.transforms import to_matrix
@@ -113,8 +116,29 @@ def test_depth_and_camera_info_put_the_table_where_it_is(ros_node: Node, camera:
     assert np.abs(points[on_table, 2]).max() < 0.003  # metres
 
 
+def test_tf_says_where_the_camera_stands_and_late_listeners_hear_it(ros_node: Node, camera: ChildProcess) -> None:
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed (apt: ros-jazzy-tf2-msgs)")
+    messages = receive(ros_node, lambda messages: len(complete(messages)) >= 1, camera)
+    heard: list[Any] = []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    ros_node.create_subscription(tf2_msgs.TFMessage, "/tf_static", heard.append, latched)
+    deadline = time.monotonic() + TIMEOUT
+    while not heard:
+        assert time.monotonic() < deadline, camera.log
+        rclpy.spin_once(ros_node, timeout_sec=0.2)
+    (found,) = heard[0].transforms
+    assert (found.header.frame_id, found.child_frame_id) == ("table", "camera_optical_frame")
+    move, turn = found.transform.translation, found.transform.rotation
+    rotation = rotation_matrix(turn.x, turn.y, turn.z, turn.w)
+    scene = Timeline(SEED).at(max(messages))
+    on_table = np.array([item.position for item in scene.objects])
+    seen = scene.camera.to_optical(on_table)
+    assert seen @ rotation.T + [move.x, move.y, move.z] == pytest.approx(on_table, abs=1e-9)
+    assert seen[:, 2].min() > 0.2, "before the camera"
+
+
 def test_pictures_come_regularly_and_objects_move(ros_node: Node, camera: ChildProcess) -> None:
-    messages = receive(ros_node, lambda messages: len(complete(messages)) >= 15, camera)
+    messages = receive(ros_node, lambda messages: len(messages) >= 15 and len(complete(messages)) >= 2, camera)
     stamps = np.array(sorted(messages))
     assert np.diff(stamps).min() > 0.03e9  # 10 Hz, with what a busy machine puts off
     assert 0.09e9 < np.median(np.diff(stamps)) < 1e9

@@ -25,7 +25,7 @@ from gar_ros.messages.encodings import image_array
 from tests.optional import without_packages
 from tests.processes import ChildProcess, StartProcess
 from tests.system.colcon import build_environment, colcon_program
-from tests.system.conftest import GarStarter
+from tests.system.conftest import GarStarter, usual_parameters
 from tests.system.detector_packages import MESSAGES, sourced, write_packages
 from tests.system.robot import PATIENCE, Robot, labelled_scene, picture, refusal, start_gar, wait_for
 
@@ -107,18 +107,12 @@ def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[s
 
 
 @pytest.fixture
-def detect(start_process: StartProcess, golden_model_dir: Path, packages: dict[str, str]) -> Any:
+def detect(start_process: StartProcess, model_dir: Path, packages: dict[str, str]) -> Any:
     """`detect(kind, ids, *more, name=value)` starts a node with these parameters, and a detector."""
 
     def start(kind: str, ids: str, *more: str, **parameters: object) -> ChildProcess:
         name = "vision_msgs/Detection2DArray" if kind == "vision" else "yolo_msgs/DetectionArray"
-        given = {
-            "model": golden_model_dir,
-            "request.max_tiles": 1,
-            "runtime.threads": 1,
-            "input.regions_type": name,
-            **parameters,
-        }
+        given = usual_parameters(model_dir) | {"input.regions_type": name, **parameters}
         node = start_gar(start_process, packages, **given)
         start_process(sys.executable, "-c", DETECTOR, kind, ids, *more, env=packages)
         return node

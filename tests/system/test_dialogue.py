@@ -43,8 +43,8 @@ def test_conversations_stay_apart_and_are_bounded(robot: Robot, gar: GarStarter)
         assert code is ErrorCode.UNKNOWN_DIALOGUE and "2 are kept" in message
 
 
-def test_what_a_conversation_can_not_do_is_refused_and_it_goes_on(robot: Robot, gar: GarStarter) -> None:
-    gar()
+def test_what_a_conversation_can_not_do_is_refused_and_it_goes_on(robot: Robot, slow_gar: GarStarter) -> None:
+    slow_gar()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         name = robot.client.query("What is <Prompt0>?", ["1"], max_tokens=1, dialogue="new").dialogue

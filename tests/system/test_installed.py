@@ -53,6 +53,13 @@ def test_shared_files(checkout: Path) -> None:
         assert files_below(share, folder) == sources
 
 
+def test_the_interface_of_tf_for_the_simulated_camera() -> None:
+    """No wheel of ROS has it: it comes with the package, where nothing else has brought it."""
+    from tf2_msgs.msg import TFMessage
+
+    assert TFMessage.get_fields_and_field_types() == {"transforms": "sequence<geometry_msgs/TransformStamped>"}
+
+
 def files_below(root: Path, folder: str) -> set[Path]:
     """Files of a folder relative to `root`, without what Python leaves behind and without gar-tiny's checkpoint."""
     files = (file.relative_to(root) for file in (root / folder).rglob("*") if file.is_file())

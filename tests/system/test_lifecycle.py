@@ -66,8 +66,8 @@ def test_a_managed_node_serves_only_while_active(robot: Robot, gar: GarStarter) 
         robot.client.wait_until_ready(PATIENCE)
 
 
-def test_deactivating_answers_whoever_waits(robot: Robot, gar: GarStarter) -> None:
-    gar()
+def test_deactivating_answers_whoever_waits(robot: Robot, slow_gar: GarStarter) -> None:
+    slow_gar()
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
         robot.wait_for_state("active")
         robot.client.wait_until_ready(PATIENCE)
@@ -100,7 +100,7 @@ def test_coming_and_going_under_a_stream_of_images_harms_nobody(robot: Robot, ga
 
 
 def test_a_missing_model_folder_is_told_and_can_be_corrected(
-    robot: Robot, gar: GarStarter, golden_model_dir: Path, tmp_path: Path
+    robot: Robot, gar: GarStarter, model_dir: Path, tmp_path: Path
 ) -> None:
     node = gar(model=tmp_path / "nothing")
     node.wait_for_log("can't configure: model folder", PATIENCE)
@@ -108,7 +108,7 @@ def test_a_missing_model_folder_is_told_and_can_be_corrected(
     code, message = refusal(lambda: ask(robot))
     assert code is ErrorCode.BAD_MODEL
     assert "the node couldn't configure: model folder" in message
-    assert robot.set_parameter("model", str(golden_model_dir)) == ""
+    assert robot.set_parameter("model", str(model_dir)) == ""
     assert robot.transition(Transition.TRANSITION_CONFIGURE)
     assert robot.transition(Transition.TRANSITION_ACTIVATE)
 
@@ -130,9 +130,9 @@ def terminate(node: ChildProcess, timeout: float) -> int:
 
 @pytest.mark.parametrize("leave", [ChildProcess.interrupt, terminate])
 def test_a_signal_ends_the_node_after_the_last_replies(
-    robot: Robot, gar: GarStarter, leave: Callable[..., int]
+    robot: Robot, slow_gar: GarStarter, leave: Callable[..., int]
 ) -> None:
-    node = gar()
+    node = slow_gar()
     with robot.publishing(labelled_scene), ThreadPoolExecutor(2) as planners:
         robot.client.wait_until_ready(PATIENCE)
         calls = ask_at_length(robot, planners, 2)
@@ -189,7 +189,7 @@ def test_a_namesake_is_told_whenever_one_appears(robot: Robot, gar: GarStarter) 
 
 
 def test_a_node_bonds_with_a_lifecycle_manager_while_it_is_active(robot: Robot, gar: GarStarter) -> None:
-    bondpy = pytest.importorskip("bondpy.bondpy", reason="needs bondpy")
+    bondpy = pytest.importorskip("bondpy.bondpy", reason="bondpy is not installed (apt: ros-jazzy-bondpy)")
     gar(**{"autostart": "false", "bond.heartbeat_period": 0.1})
     robot.wait_for_state("unconfigured")
     assert robot.transition(CONFIGURE)

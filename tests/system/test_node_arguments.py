@@ -37,10 +37,10 @@ def test_names_that_do_not_exist_are_told_with_the_nearest_one(
 
 
 def test_debug_messages_are_shown_where_the_ros_logger_shows_them(
-    robot: Robot, start_process: StartProcess, golden_model_dir: Path
+    robot: Robot, start_process: StartProcess, model_dir: Path
 ) -> None:
     """Of the node and of its modules that know no ROS, but not of ROS itself."""
-    parameters = ("-p", f"model:={golden_model_dir}", "-p", "autostart:=true", "-p", "request.max_tiles:=1")
+    parameters = ("-p", f"model:={model_dir}", "-p", "autostart:=true", "-p", "request.max_tiles:=1")
     node = start(start_process, *parameters, "--log-level", "gar:=debug")
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
@@ -60,8 +60,8 @@ def test_debug_messages_are_not_shown_by_default(robot: Robot, gar: GarStarter) 
     assert "[DEBUG]" not in node.log
 
 
-def test_a_model_folder_of_the_users_home(robot: Robot, start_process: StartProcess, golden_model_dir: Path) -> None:
-    home, folder = golden_model_dir.parent, golden_model_dir.name
+def test_a_model_folder_of_the_users_home(robot: Robot, start_process: StartProcess, model_dir: Path) -> None:
+    home, folder = model_dir.parent, model_dir.name
     start_gar(start_process, {"HOME": str(home)}, model=f"~/{folder}")
     robot.wait_for_state("active")
 

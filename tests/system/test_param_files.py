@@ -91,10 +91,10 @@ def start_with(start_process: StartProcess, params_file: Path) -> ChildProcess:
 
 
 def test_a_dumped_file_starts_the_node_as_it_was(
-    robot: Robot, start_process: StartProcess, golden_model_dir: Path, tmp_path: Path
+    robot: Robot, start_process: StartProcess, model_dir: Path, tmp_path: Path
 ) -> None:
     params_file = tmp_path / "gar.yaml"
-    given = {name: unusual(name, golden_model_dir) for name in PARAMETERS} | QOS
+    given = {name: unusual(name, model_dir) for name in PARAMETERS} | QOS
     params_file.write_text(dumped(given))
     node = start_with(start_process, params_file)
     robot.wait_for_state("active")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask as pycocotools_mask
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode
@@ -20,8 +21,6 @@ from gar_ros.messages.regions import region_array_message
 from gar_ros.region import Region
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, refusal, wait_until
-
-pycocotools_mask = pytest.importorskip("pycocotools.mask")
 
 
 class Photograph(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services of a running node, over DDS, with a real (random) model."""
+"""The services of a running node, over DDS, with a real model."""
 
 from __future__ import annotations
 
@@ -146,14 +146,16 @@ def test_two_planners_at_once_both_get_their_own_answers(robot: Robot, gar: GarS
         assert [call.result().region_ids for call in calls] == [["1"], ["7"], ["1"], ["7"]]
 
 
-def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(robot: Robot, gar: GarStarter) -> None:
-    gar(**{"request.queue_size": 1})
+def test_a_full_queue_and_a_short_timeout_are_answered_while_the_model_works(
+    robot: Robot, slow_gar: GarStarter
+) -> None:
+    slow_gar(**{"request.queue_size": 1})
     client = robot.client
     with robot.publishing(labelled_scene), ThreadPoolExecutor(3) as planners:
         client.wait_until_ready(PATIENCE)
         writes = threading.Event()
         long = planners.submit(
-            client.stream, "<Prompt0>?", ["1"], lambda text: writes.set(), max_tokens=1024, timeout=PATIENCE
+            client.stream, "<Prompt0>?", ["1"], lambda text: writes.set(), max_tokens=400, timeout=PATIENCE
         )
         assert writes.wait(PATIENCE), "the model works on the long answer"
         message = wait_for(lambda: client.query("<Prompt0>?", ["1"], timeout=0.2), ErrorCode.TIMED_OUT)

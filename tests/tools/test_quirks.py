@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.region import Region
-from tests.engine.golden import GoldenCase, golden_case
+from tests.engine.golden import GoldenCase
 from tests.fixtures_export import OpenEngine
+from tests.fixtures_golden import FindCase
 from tools.quirks import parts, tabletop
 from tools.quirks.__main__ import QUESTION, main
 from tools.quirks.picture import effects, replay_range
@@ -98,7 +99,7 @@ def common_start(one: Sequence[int], other: Sequence[int]) -> int:
     ],
 )
 def test_effects_are_those_of_the_released_code(
-    golden_engine: OpenEngine, name: str, with_it: str, without: str
+    golden_case: FindCase, golden_engine: OpenEngine, name: str, with_it: str, without: str
 ) -> None:
     case = golden_case(THREE)
     usual = golden_request(golden_engine(case.info["checkpoint"]), case)
@@ -109,7 +110,9 @@ def test_effects_are_those_of_the_released_code(
     assert (found.same, found.tokens) == (common_start(*ids), 16)
 
 
-def test_scaling_once_moves_what_it_moves_in_the_released_code(golden_engine: OpenEngine) -> None:
+def test_scaling_once_moves_what_it_moves_in_the_released_code(
+    golden_case: FindCase, golden_engine: OpenEngine
+) -> None:
     """The released code ran that with two start tokens."""
     case = golden_case(THREE)
     usual = golden_request(golden_engine(case.info["checkpoint"]), case)
@@ -119,7 +122,9 @@ def test_scaling_once_moves_what_it_moves_in_the_released_code(golden_engine: Op
     assert moved == pytest.approx(between(case, "logits_steps", "per_mask_bbox_correct_roi", "per_mask_bbox"), abs=1e-3)
 
 
-def test_on_one_tile_scaling_twice_gives_every_region_the_same_replay(golden_engine: OpenEngine) -> None:
+def test_on_one_tile_scaling_twice_gives_every_region_the_same_replay(
+    golden_case: FindCase, golden_engine: OpenEngine
+) -> None:
     case = golden_case("cases/one_tile")
     usual = golden_request(golden_engine(case.info["checkpoint"]), case)
     assert replay_range(usual) == (0, 0)
@@ -188,7 +193,9 @@ def test_an_unreadable_picture_is_named(files: list[str], capsys: pytest.Capture
     assert "none.png" in capsys.readouterr().err
 
 
-def test_the_page_has_the_numbers_of_the_golden_case(golden_engine: OpenEngine, checkout: Path) -> None:
+def test_the_page_has_the_numbers_of_the_golden_case(
+    golden_case: FindCase, golden_engine: OpenEngine, checkout: Path
+) -> None:
     case = golden_case(THREE)
     usual = golden_request(golden_engine(case.info["checkpoint"]), case)
     size = (case.images[0].shape[1], case.images[0].shape[0])

@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The configuration that rviz2 opens with."""
+
 from __future__ import annotations
 
-from pathlib import Path
+import struct
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-RVIZ = Path(__file__).parents[2] / "rviz" / "gar.rviz"
+from gar_ros.view.rviz_places import OPTICAL
+from tests.rviz import CONFIG, Eye
+
+FIXED = "<Fixed Frame>"
 
 
 @pytest.fixture
-def manager() -> dict[str, Any]:
-    return yaml.safe_load(RVIZ.read_text())["Visualization Manager"]
+def config() -> dict[str, Any]:
+    return yaml.safe_load(CONFIG.read_text())
+
+
+@pytest.fixture
+def manager(config: dict[str, Any]) -> dict[str, Any]:
+    return config["Visualization Manager"]
 
 
 def display(manager: dict[str, Any], plugin: str) -> dict[str, Any]:
@@ -20,22 +31,63 @@ def display(manager: dict[str, Any], plugin: str) -> dict[str, Any]:
     return found
 
 
-def test_the_overlay_is_shown(manager: dict[str, Any]) -> None:
-    image = display(manager, "Image")
-    assert image["Enabled"] and image["Topic"]["Value"] == "/gar/overlay"
+@pytest.mark.parametrize(
+    ("plugin", "topic"), [("Image", "overlay"), ("MarkerArray", "markers"), ("PointCloud2", "cloud")]
+)
+def test_topics_are_relative_so_that_rviz_can_be_given_a_robots_namespace(
+    manager: dict[str, Any], plugin: str, topic: str
+) -> None:
+    assert display(manager, plugin)["Topic"]["Value"] == f"gar/{topic}"
 
 
-def test_the_depth_cloud_is_ready_to_be_switched_on(manager: dict[str, Any]) -> None:
+def test_the_depth_cloud_shows_the_table_and_the_region_points_do_not_fight_with_it(manager: dict[str, Any]) -> None:
     cloud = display(manager, "DepthCloud")
-    assert not cloud["Enabled"]
-    assert (cloud["Depth Map Topic"], cloud["Color Image Topic"]) == ("/depth", "/image_raw")
+    assert (cloud["Depth Map Topic"], cloud["Color Image Topic"]) == ("depth", "image_raw")
+    shown = {item["Class"].partition("/")[2]: item["Enabled"] for item in manager["Displays"]}
+    assert shown == {"Image": True, "DepthCloud": True, "MarkerArray": True, "PointCloud2": False, "Axes": True}
+    assert all(item["Enabled"] == item["Value"] for item in manager["Displays"])
 
 
-@pytest.mark.parametrize(("plugin", "topic"), [("MarkerArray", "/gar/markers"), ("PointCloud2", "/gar/cloud")])
-def test_places_in_space_are_shown(manager: dict[str, Any], plugin: str, topic: str) -> None:
-    shown = display(manager, plugin)
-    assert shown["Enabled"] and shown["Topic"]["Value"] == topic
-
-
-def test_the_fixed_frame_is_the_cameras(manager: dict[str, Any]) -> None:
+def test_another_cameras_frame_is_given_on_the_command_line_alone(manager: dict[str, Any]) -> None:
     assert manager["Global Options"]["Fixed Frame"] == "camera_optical_frame"
+    assert display(manager, "Axes")["Reference Frame"] == FIXED
+    assert manager["Views"]["Current"]["Target Frame"] == FIXED
+    assert CONFIG.read_text().count("camera_optical_frame") == 1
+
+
+def test_labels_are_kept_apart_in_the_view_that_is_shipped(manager: dict[str, Any]) -> None:
+    view, eye = manager["Views"]["Current"], Eye.shipped()
+    assert (view["Distance"], view["Pitch"], view["Yaw"]) == (0.6, -1.2, 4.71)
+    assert list(view["Focal Point"].values()) == [0, 0, 0.46]
+    reckoned = OPTICAL.views[0]
+    assert reckoned.eye == pytest.approx(eye.position)
+    assert reckoned.axes == pytest.approx(np.stack([eye.right, eye.up, eye.forward]))
+
+
+def test_the_axes_are_small(manager: dict[str, Any]) -> None:
+    axes = display(manager, "Axes")
+    assert (axes["Length"], axes["Radius"]) == (0.05, 0.003)
+
+
+def test_the_tools_are_those_of_a_viewer(manager: dict[str, Any]) -> None:
+    tools = [tool["Class"].partition("/")[2] for tool in manager["Tools"]]
+    assert tools == ["MoveCamera", "FocusCamera", "Select", "Measure"]
+
+
+def test_the_overlay_is_the_larger_of_two_panels(config: dict[str, Any]) -> None:
+    assert [panel["Class"] for panel in config["Panels"]] == ["rviz_common/Displays"]
+    heights = docks(bytes.fromhex(str(config["Window Geometry"]["QMainWindow State"])), config)
+    assert set(heights) == {"Regions and answers", "Displays"}
+    assert heights["Regions and answers"] > 1.3 * heights["Displays"]
+
+
+def docks(state: bytes, config: dict[str, Any]) -> dict[str, int]:
+    """Height in pixels of each dock in a saved state of Qt's main window: after its name (UTF-16) come flags, and
+    position and length along the column, each as four bytes."""
+    names = ["Displays", *(item["Name"] for item in config["Visualization Manager"]["Displays"])]
+    found = {}
+    for name in names:
+        start = state.find(name.encode("utf-16-be"))
+        if start >= 0:
+            found[name] = struct.unpack_from(">BiI", state, start + 2 * len(name))[2]
+    return found

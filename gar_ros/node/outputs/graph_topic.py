@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene graph as a latched topic, made while the model has nothing else to do."""
+"""The scene graph as a latched topic and for the arrows in rviz, made while the model has nothing else to do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from rclpy.node import Node
 
@@ -17,44 +18,85 @@ from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
 from gar_ros.serving.scene_graph import Grapher, GraphRequest
 from gar_ros.serving.worker import Worker
+from gar_ros.settings import Settings
 
 _QUIET = (ErrorCode.NOT_ACTIVE, ErrorCode.CANCELLED, ErrorCode.NO_FRAME, ErrorCode.STALE_FRAME)
 """What is no news here: others say it."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Who draws graphs. wanted: whether someone looks. show: takes each graph, and whether it is complete."""
+
+    wanted: Callable[[], bool]
+    show: Callable[[SceneGraph, bool], None]
+
+
 class GraphTopic(PeriodicOutput):
-    """Publishes the graph of the newest pair while someone subscribes and the worker is idle."""
+    """Makes the graph of the newest pair while someone subscribes to it or looks at its drawing and the worker is idle.
+
+    For a drawing alone only the predicates that are drawn are asked, and nothing is published.
+    """
 
     def __init__(
         self,
         node: Node,
-        rate: float,
+        settings: Callable[[], Settings],
         frames: FrameMemory,
         worker: Worker,
         grapher: Grapher,
-        on_graph: Callable[[SceneGraph], None],
+        drawing: Drawing,
         lifetime: ExitStack,
     ) -> None:
-        """rate: graphs a second at most; 0: none. on_graph: told every graph. The topic exists until `lifetime` ends.
+        """settings: returns the current parameters. The topic exists until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, rate)
-        self._frames, self._worker, self._grapher, self._on_graph = frames, worker, grapher, on_graph
+        super().__init__(node, settings().graph.rate)
+        self._frames, self._worker, self._grapher, self._drawing = frames, worker, grapher, drawing
+        self._settings = settings
         self._publisher = publisher(node, GRAPH, lifetime, latched=True)
-        self._stamp_ns = 0
+        self._made: tuple[int, tuple[str, ...]] | None = None
+        self._told: tuple[str, ...] = ()
 
     def _look(self) -> None:
         frame = self._frames.newest(with_regions=True)
-        wanted = self._publisher.get_subscription_count() > 0 and self._worker.idle
-        if frame is None or frame.stamp_ns == self._stamp_ns or not wanted:
+        published = self._publisher.get_subscription_count() > 0
+        predicates = self._predicates(published)
+        if frame is None or not predicates or not self._worker.idle or self._made == (frame.stamp_ns, predicates):
             return
+        interrupted = False
+
+        def should_stop() -> bool:
+            nonlocal interrupted
+            interrupted = interrupted or self._worker.has_waiting
+            return interrupted
+
         try:
-            graph = self._grapher.graph(GraphRequest(), should_stop=lambda: self._worker.has_waiting)
+            graph = self._grapher.graph(GraphRequest(predicates=() if published else predicates), should_stop)
         except GarError as error:
             if error.code not in _QUIET:
                 self._node.get_logger().warning(f"{GRAPH.name}: {error.message}", throttle_duration_sec=10.0)
             return
-        self._stamp_ns = graph.stamp_ns
-        self._on_graph(graph)
-        self._publisher.publish(graph_message(graph))
+        self._made = graph.stamp_ns, predicates
+        self._drawing.show(graph, not interrupted)
+        if published:
+            self._publisher.publish(graph_message(graph))
+
+    def _predicates(self, published: bool) -> tuple[str, ...]:
+        """What to ask now: all for subscribers, what is drawn for a drawing, nothing when nobody wants a graph."""
+        drawn = self._drawn_predicates() if self._drawing.wanted() else ()
+        return self._settings().graph.predicates if published else drawn
+
+    def _drawn_predicates(self) -> tuple[str, ...]:
+        """Those of `markers.predicates` that graphs have. Warns of the others, once as long as they are the same."""
+        settings = self._settings()
+        known, named = settings.graph.predicates, tuple(dict.fromkeys(settings.markers.predicates))
+        missing = tuple(one for one in named if one not in known)
+        if missing not in ((), self._told):
+            self._node.get_logger().warning(
+                f"markers.predicates: expected predicates of graph.predicates {list(known)}, but {list(missing)} are "
+                "not among them and will not be drawn; add them there or leave them out here"
+            )
+        self._told = missing
+        return tuple(one for one in named if one in known)

@@ -14,6 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.drawn_graph import DrawnGraph
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.scene_graph import Relation, SceneGraph
 from gar_ros.messages.clouds import coloured_cloud
@@ -28,7 +29,7 @@ from gar_ros.settings import Settings
 from gar_ros.view.colours import region_colour
 
 _MARKER_SECONDS = 2.0
-"""How long a marker stays in rviz when the node stops renewing it."""
+"""How long a marker stays in rviz at least when the node stops renewing it."""
 
 
 class SpaceTopics(PeriodicOutput):
@@ -50,18 +51,26 @@ class SpaceTopics(PeriodicOutput):
         super().__init__(node, settings().overlay.rate)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
-        self._markers = Markers(_MARKER_SECONDS, z_up=bool(settings().depth.target_frame))
+        lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
+        self._markers = Markers(lifetime_seconds, z_up=bool(settings().depth.target_frame))
+        self._marker_topic = publisher(node, MARKERS, lifetime)
         self._drawings = (
-            (publisher(node, MARKERS, lifetime), self._draw_markers),
+            (self._marker_topic, self._draw_markers),
             (publisher(node, CLOUD, lifetime), self._draw_cloud),
         )
-        self._graph: SceneGraph | None = None
-        self._drawn: tuple[Frame, Frame | None, dict[str, str], SceneGraph | None] | None = None
+        graph_rate = settings().graph.rate
+        self._graph = DrawnGraph(1 / graph_rate if graph_rate else 0.0)
+        self._drawn: tuple[Frame, Frame | None, dict[str, str], tuple[Relation, ...]] | None = None
         self._before: Frame | None = None
 
-    def show_relations(self, graph: SceneGraph) -> None:
-        """Draws the relations of a new scene graph from now on."""
-        self._graph = graph
+    @property
+    def draws_relations(self) -> bool:
+        """Whether someone looks at the markers."""
+        return self._rate > 0 and self._marker_topic.get_subscription_count() > 0
+
+    def show_relations(self, graph: SceneGraph, complete: bool) -> None:
+        """Draws the relations of a new scene graph from now on. complete: as for `DrawnGraph.show`."""
+        self._graph.show(graph, complete)
 
     def _look(self) -> None:
         wanted = [(one, draw) for one, draw in self._drawings if one.get_subscription_count() > 0]
@@ -69,7 +78,7 @@ class SpaceTopics(PeriodicOutput):
         if frame is None:
             return
         answers, shown = self._answers(), self._with_depth(frame)
-        drawn = (frame, shown, answers, self._graph)
+        drawn = (frame, shown, answers, self._relations())
         if self._drawn == drawn:
             return
         self._drawn = drawn
@@ -92,14 +101,10 @@ class SpaceTopics(PeriodicOutput):
     def _draw_markers(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
         placed = [Placed(region.id, texts[region.id], self._depth.extent(frame, region)) for region in regions]
-        return self._markers.update(placed, self._relations(frame))
+        return self._markers.update(placed, self._relations())
 
-    def _relations(self, frame: Frame) -> tuple[Relation, ...]:
-        """Those of the newest scene graph, unless it is too old for this frame."""
-        graph = self._graph
-        if graph is None or abs(frame.stamp_ns - graph.stamp_ns) > self._settings().request.max_age * 1e9:
-            return ()
-        return graph.relations
+    def _relations(self) -> tuple[Relation, ...]:
+        return self._graph.relations(self._settings().markers.predicates)
 
     def _draw_cloud(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> PointCloud2:
         surface = self._depth.surface(frame)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -19,8 +21,6 @@ from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
-
-onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def trt(monkeypatch: pytest.MonkeyPatch, nothing_but_cpu: None) -> StandInTensor
     made = StandInTensorRt(cuda)
     monkeypatch.setitem(sys.modules, "tensorrt", made)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", SimpleNamespace(cuuint64_t=int))
     return made
 
 

@@ -51,7 +51,7 @@ def tensorrt(trt: StandInTensorRt) -> TensorRt:
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
     """total [p + n, 2] = past [p, 2] and twice new [n, 2]; last [1, 2]: all float32."""
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed, which makes the graph (make test)")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     nodes = [
         helper.make_node("Add", ["new", "new"], ["twice"]),

@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorrt_rtx as trt
+from cuda.bindings import driver
+from cuda.bindings import runtime as cudart
 
 from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
 from gar_ros.engine.runtime.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
 from tests.engine.runtime.tensorrt import stand_in
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda
-
-trt = pytest.importorskip("tensorrt_rtx")
-cudart = pytest.importorskip("cuda.bindings.runtime")
-driver = pytest.importorskip("cuda.bindings.driver")
 
 CLASSES = {
     stand_in.Builder: trt.Builder,

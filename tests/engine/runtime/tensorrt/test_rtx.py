@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from gar_ros.cli.main import main
@@ -17,11 +18,8 @@ from gar_ros.engine.runtime.tensorrt.installed import rtx_for
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 
-pytest.importorskip("tensorrt_rtx")
-onnx = pytest.importorskip("onnx")
 
-
-@pytest.fixture(scope="module", params=["golden_fp16_model_dir", "golden_8b_fp16_model_dir", "tiny_fp16_model_dir"])
+@pytest.fixture(scope="module", params=["fp16_1b", "fp16_8b", "fp16_tiny"])
 def half(request: pytest.FixtureRequest) -> ModelDir:
     """GAR in float16: small, but with the released models' tile counts, regions and 11520 positions; and gar-tiny."""
     return ModelDir.open(request.getfixturevalue(request.param))

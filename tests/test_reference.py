@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md and config/gar.yaml say about the node is what the code says."""
+"""What docs/reference.md and config/gar.yaml say about the node is what the code says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tools import reference
 
 
 @pytest.mark.parametrize("table", ["topics", "services", "parameters", "error_codes"])
-def test_readme_has_the_table_that_the_code_gives(checkout: Path, table: str) -> None:
+def test_reference_has_the_table_that_the_code_gives(checkout: Path, table: str) -> None:
     expected = getattr(reference, table)()
-    hint = "run `python -m tools.reference readme` and paste its table"
-    assert expected in (checkout / "README.md").read_text(), f"README.md differs; {hint}:\n{expected}"
+    hint = "run `python -m tools.reference tables` and paste its table"
+    assert expected in (checkout / "docs/reference.md").read_text(), f"docs/reference.md differs; {hint}:\n{expected}"
 
 
 def test_parameter_file_holds_every_parameter_with_its_default(checkout: Path) -> None:
