@@ -114,3 +114,8 @@ def test_links_to_files_and_files_that_are_named_exist(checkout: Path, page: str
     named = set(re.findall(r"`((?:docs|gar_ros|tests|export|requirements|\.github|\.ci)/[\w./-]+)`", text))
     assert links
     assert [path for path in sorted(links | named) if not (checkout / path).exists()] == []
+
+
+def test_readme_leads_to_both_pages(checkout: Path) -> None:
+    readme = (checkout / "README.md").read_text()
+    assert [page for page in PAGES if f"]({page})" not in readme] == []
