@@ -55,6 +55,12 @@ def test_another_cameras_frame_is_given_on_the_command_line_alone(manager: dict[
     assert CONFIG.read_text().count("camera_optical_frame") == 1
 
 
+def test_a_saved_view_looks_down_on_a_frame_with_z_up(manager: dict[str, Any]) -> None:
+    (view,) = manager["Views"]["Saved"]
+    assert view["Target Frame"] == FIXED
+    assert view["Pitch"] > 0.5
+
+
 def test_labels_are_kept_apart_in_the_view_that_is_shipped(manager: dict[str, Any]) -> None:
     view, eye = manager["Views"]["Current"], Eye.shipped()
     assert (view["Distance"], view["Pitch"], view["Yaw"]) == (0.6, -1.2, 4.71)
