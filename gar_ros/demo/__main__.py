@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A flag instead of an exception: clean-up can't be interrupted half way.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    options.out.mkdir(parents=True, exist_ok=True)
+    for folder in (options.out, *([options.film.parent] if options.film else [])):
+        folder.mkdir(parents=True, exist_ok=True)
     for old in (options.out / "overlay.png", options.out / "camera.png", *options.out.glob("mask_*.png")):
         old.unlink(missing_ok=True)
     environment = demo_environment(options.domain, options.out)

@@ -98,8 +98,13 @@ class Asker:
 
     def scene_graph(self, predicates: Sequence[str], threshold: float, look: Look) -> SceneGraph:
         """The relations between all regions that have at least the probability `threshold`."""
-        limits = {"threshold": threshold, "max_pairs": _ALL_PAIRS, "timeout": _GRAPH_SECONDS}
-        return self._client.scene_graph(predicates=predicates, stamp=look.stamp, **limits)
+        return self._client.scene_graph(
+            predicates=predicates,
+            threshold=threshold,
+            max_pairs=_ALL_PAIRS,
+            stamp=look.stamp,
+            timeout=_GRAPH_SECONDS,
+        )
 
     def overlay(self) -> NDArray[np.uint8]:
         """The overlay (H, W, 3) RGB of an image taken after this call."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
+from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import write_atomically
 from gar_ros.view.colours import Colour, region_colour, text_colour_on
 from gar_ros.view.text import drawable, font_for, shorten
@@ -79,9 +80,9 @@ class Film:
             self._frames.append(_Frame(self._shown, _facts_panel(title, rows[:count]), time))
 
     def save(self, path: Path) -> None:
-        """Writes the film as a GIF that runs without end. Raises OSError; ValueError for a film without frames."""
+        """Writes the film as a GIF that runs without end. Raises OSError; GarError NO_FRAME when nothing was filmed."""
         if not self._frames:
-            raise ValueError("expected a film with frames, but nothing was filmed")
+            raise GarError(ErrorCode.NO_FRAME, "expected answers to film, but none came")
         parts = {id(image): image for frame in self._frames for image in (frame.picture, frame.panel)}
         palette = _palette(list(parts.values()))
         parts = {key: image.quantize(palette=palette, dither=Image.Dither.NONE) for key, image in parts.items()}

@@ -88,7 +88,8 @@ class DemoPlanner(Node):
             with self._counted():
                 self._asker.save_pictures(Path(self._pictures))
         if self._film is not None:
-            self._film.save(Path(self._film_file))
+            with self._counted():
+                self._film.save(Path(self._film_file))
         return self._summary()
 
     def _wait_for_node(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gar_ros.demo.film import WIDTH, Film
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
+from gar_ros.errors import GarError
 from gar_ros.view.colours import region_colour
 
 READABLE_MS = 1500
@@ -82,5 +83,5 @@ def test_a_scene_graph_comes_fact_by_fact(tmp_path: Path) -> None:
 
 
 def test_a_film_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing was filmed"):
+    with pytest.raises(GarError, match="none came"):
         Film().save(tmp_path / "film.gif")

@@ -16,6 +16,7 @@ import PIL.ImageSequence
 import pytest
 
 from gar_ros.demo import __main__ as demo
+from gar_ros.demo.processes import INTERRUPTED
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import GarError
 from gar_ros.sim.scene import COLOURS
@@ -139,7 +140,7 @@ def test_ctrl_c_in_the_middle_ends_all_processes(
 ) -> None:
     child = start_demo(start_process, model, tmp_path, ros_domain, questions=ENDLESS)
     child.wait_until(lambda: bool(answers(child)), TIMEOUT, "an answer")
-    assert child.interrupt(TIMEOUT) == demo.INTERRUPTED
+    assert child.interrupt(TIMEOUT) == INTERRUPTED
     assert "interrupted" in child.log and "killed" not in child.log and "Traceback" not in child.log
     assert not session_members(child.pid)
 
