@@ -114,12 +114,6 @@ def few_bits_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def golden_model_dir(golden_export: ByName) -> Path:
-    """The GAR-1B-shaped golden checkpoint, exported."""
-    return golden_export("tiny_gar_1b")
-
-
-@pytest.fixture(scope="session")
 def golden_engine(golden_export: ByName) -> OpenEngine:
     """Engine of the golden checkpoint of that name, on one thread of the CPU."""
     return cache(lambda name: GarEngine.open(golden_export(name), "cpu", threads=1))

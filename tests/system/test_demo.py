@@ -18,23 +18,17 @@ import pytest
 from gar_ros.demo import __main__ as demo
 from gar_ros.demo.processes import INTERRUPTED
 from gar_ros.engine.model_dir.folder import default_model_dir
-from gar_ros.errors import GarError
 from gar_ros.sim.scene import COLOURS
-from tests.fixtures_export import golden_model_dir  # noqa: F401, a fixture
 from tests.processes import ChildProcess, StartProcess, session_members
 
 TIMEOUT = 180.0
 ENDLESS = 100_000
 
 
-@pytest.fixture(scope="session")
-def model(request: pytest.FixtureRequest) -> Path:
-    """The shipped model; a checkout that has none yet uses the golden one."""
-    try:
-        return default_model_dir()
-    except GarError:
-        golden: Path = request.getfixturevalue("golden_model_dir")
-        return golden
+@pytest.fixture
+def model() -> Path:
+    """The shipped one."""
+    return default_model_dir()
 
 
 def start_demo(
