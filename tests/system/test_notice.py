@@ -15,7 +15,7 @@ NOTICE = "gar-tiny knows the simulated tabletop only"
 
 def test_gar_tiny_says_once_what_it_is_good_for(robot: Robot, start_process: StartProcess) -> None:
     parameters: dict[str, object] = {"autostart": "false", "diagnostics.rate": 5.0}
-    node = start_gar(start_process, None, **parameters)
+    node = start_gar(start_process, None, "gar_ros.node.gar_node", **parameters)
     robot.wait_for_state("unconfigured")
     assert NOTICE not in node.log
     for transition in (
