@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import fixtures_golden
 from tests.parts import FIXTURES
 
-SOME = ("tests/export/test_replace.py", "tests/engine/test_resize.py")
+SOME = ("tests/tools/test_quirks.py", "tests/engine/test_resize.py")
 """Of the first all tests need torch, of the second some need golden data."""
 
 
@@ -25,7 +25,7 @@ def test_the_robot_side_has_what_needs_neither_torch_nor_golden_data(checkout: P
     robot = collected(checkout, "robot")
     assert "test_bicubic_by_hand" in robot
     assert "test_nearest_index_equals_the_released_resize" not in robot
-    assert "test_what_is_not_exported_comes_along" not in robot
+    assert "test_without_an_oddity_it_is_the_engines_request" not in robot
 
 
 def test_the_rest_has_what_the_robot_side_has_not(checkout: Path) -> None:

@@ -180,8 +180,8 @@ class GarNode(TakesPresentValues, LifecycleNode):
             made.callback(self._unlock)
             components = Components(self, self._declared.read, made)
             self._gate.close(not_active("it was not activated yet"))
+            self._give_notice(components.notice)
             self._components, self._configured = components, made.pop_all()
-        self._give_notice(components.notice)
 
     def _give_notice(self, notice: str) -> None:
         """Warns once of what users of a model must know, however often it is loaded."""

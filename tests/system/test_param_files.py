@@ -26,7 +26,12 @@ QOS = {
 }
 # What this machine can't do otherwise, or what the test needs: a node that activates itself and finds its model.
 AS_BY_DEFAULT = {"autostart", "input.regions_type", "depth.target_frame", "bond.heartbeat_period"}
-GIVEN: dict[str, Any] = {"runtime.provider": "cpu", "runtime.threads": 1, "graph.predicates": ["inside", "yes", "2"]}
+GIVEN: dict[str, Any] = {
+    "runtime.provider": "cpu",
+    "runtime.threads": 1,
+    "graph.predicates": ["inside", "yes", "2"],
+    "markers.predicates": ["inside", "no"],
+}
 
 
 def unusual(name: str, model: Path) -> Any:
