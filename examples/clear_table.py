@@ -61,7 +61,7 @@ def main() -> int:
 def held_down(graph: SceneGraph, order: list[str], seed: int) -> list[tuple[str, str]]:
     """Pairs (lies on or in, picked too early) of the simulated scene at the graph's stamp."""
     objects = Timeline(seed).at(stamp_ns(graph.header.stamp)).objects
-    seen = {region: objects[int(region) - 1] for region in order}
+    seen = {region: objects[int(region.partition("#")[0]) - 1] for region in order}
     return [
         (later, sooner)
         for sooner, later in combinations(order, 2)

@@ -35,7 +35,7 @@ IMAGE = Endpoint(
 )
 REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, with that image's stamp")
 INSTANCES = Endpoint(
-    "instances", Image, "the same as label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
+    "instances", Image, "the same as a label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
 )
 DEPTH = Endpoint("depth", Image, "depth registered to the image (32FC1 in metres or 16UC1 in millimetres)")
 CAMERA_INFO = Endpoint("camera_info", CameraInfo, "the camera of image and depth")
@@ -52,7 +52,7 @@ MARKERS = Endpoint(
     "box and label of every region in space, arrows for their relations, while someone subscribes",
 )
 CLOUD = Endpoint("~/cloud", PointCloud2, "surface points of the regions in their colours, while someone subscribes")
-GRAPH = Endpoint("~/scene_graph", SceneGraph, "how the newest image's regions stand to each other (latched)")
+GRAPH = Endpoint("~/scene_graph", SceneGraph, "relations between the regions of the newest image (latched)")
 DIAGNOSTICS = Endpoint(
     "/diagnostics", DiagnosticArray, "state, model, latencies, queue, drops, unpaired images, memory"
 )
