@@ -52,6 +52,7 @@ def test_a_region_out_of_view_is_remembered_and_asked_about_in_its_last_image(ro
         robot.client.wait_until_ready(PATIENCE)
         latched = Mailbox(robot, TrackArray, "/gar/tracks", LATCHED)
         wait_until(lambda: {track.id for track in latched.wait().tracks} == {"1", "2"})
+        wait_until(lambda: all(track.frames > 1 for track in robot.client.list_regions().tracks))
         table.shown = {"right": "2"}
         wait_until(lambda: states(robot).get("1") == TrackState.LOST, lambda: str(states(robot)))
         listed = robot.client.list_regions()
