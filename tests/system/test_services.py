@@ -56,6 +56,7 @@ def test_a_planner_asks_about_what_a_label_image_shows(robot: Robot, gar: GarSta
         assert closed.confidence == pytest.approx(max(closed.probabilities))
         assert (closed.region_ids, closed.generated_tokens) == (["1", "7"], 0)
 
+        wait_until(lambda: stamp_ns(client.list_regions().header.stamp) > stamp_ns(listed.header.stamp))
         opened = client.query("What colour is <Prompt0>?", ["7"], max_tokens=4)
         assert (opened.choice, list(opened.probabilities), list(opened.choices)) == (-1, [], [])
         assert (opened.generated_tokens, opened.complete) == (4, False)

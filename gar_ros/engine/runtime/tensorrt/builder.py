@@ -20,6 +20,7 @@ Progress = Callable[[str], None]
 
 _GIB = 1 << 30
 _SHOW_EVERY = 2.0  # seconds
+_LOOK_SECONDS = 0.5  # how long Ctrl-C may go unnoticed
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,8 @@ def interruptible(job: Callable[[threading.Event], memoryview]) -> memoryview:
     thread = threading.Thread(target=run, name="tensorrt build")
     try:
         thread.start()
+        while not wait([done], _LOOK_SECONDS).done:
+            pass  # Python overlooks a signal that comes just before it begins to wait, until the wait ends
         return done.result()
     except BaseException:
         stop.set()
