@@ -15,6 +15,7 @@ import rclpy
 from rclpy.utilities import remove_ros_args
 
 from gar_ros.client import RegionClient
+from gar_ros.demo.judge import object_index
 from gar_ros.errors import GarError
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.msg import SceneGraph
@@ -61,7 +62,7 @@ def main() -> int:
 def held_down(graph: SceneGraph, order: list[str], seed: int) -> list[tuple[str, str]]:
     """Pairs (lies on or in, picked too early) of the simulated scene at the graph's stamp."""
     objects = Timeline(seed).at(stamp_ns(graph.header.stamp)).objects
-    seen = {region: objects[int(region.partition("#")[0]) - 1] for region in order}
+    seen = {region: objects[object_index(region)] for region in order}
     return [
         (later, sooner)
         for sooner, later in combinations(order, 2)

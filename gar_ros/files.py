@@ -20,6 +20,11 @@ def shipped_paths(name: str) -> list[Path]:
     return [folder / name for folder in folders]
 
 
+def shipped(name: str) -> Path | None:
+    """The file or folder `name` of the package, None where it isn't installed."""
+    return next(filter(Path.exists, shipped_paths(name)), None)
+
+
 def user_cache_folder() -> Path:
     """`gar_ros` in the user's cache folder (XDG base directories). Raises RuntimeError for a user without a home."""
     return user_cache_path("gar_ros")

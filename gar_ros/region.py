@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,3 +103,9 @@ def check_regions(regions: list[Region] | tuple[Region, ...], image_size: tuple[
                 f"region '{region.id}': expected a mask of the image's size {width}x{height} px, "
                 f"got {region.mask.shape[1]}x{region.mask.shape[0]} px",
             )
+
+
+def with_ids(text: str, region_ids: Sequence[str]) -> str:
+    """A question or answer with region_ids[N] instead of <PromptN>. Prompts without a region stay."""
+    names = {f"<Prompt{number}>": region_id for number, region_id in enumerate(region_ids)}
+    return re.sub(r"<Prompt\d+>", lambda prompt: names.get(prompt[0], prompt[0]), text)

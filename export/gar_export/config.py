@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
+NOTICE_FILE = "notice.txt"
+"""A file that a checkpoint may have beside those of the released format: what the manifest says as `notice`."""
 
 _TokenIds = int | Annotated[list[int], msgspec.Meta(min_length=1)]
 _Sides = Positive | Annotated[list[Positive], msgspec.Meta(min_length=1)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from gar_export.checkpoint import EMBEDDING, Weights, load_model
-from gar_export.config import GarConfig
+from gar_export.config import NOTICE_FILE, GarConfig
 from gar_export.decoder_graph import write_decoder
 from gar_export.precision import PRECISIONS, Precision
 from gar_export.replace import check_replaceable, clean_up, part_of, replace
@@ -26,7 +26,7 @@ from gar_ros.engine.model_dir.manifest import (
     DECODER,
     EMBEDDINGS,
     MANIFEST,
-    NOTICE_LENGTH,
+    NOTICE_FORM,
     REPLAY,
     TOKENIZER,
     VISION,
@@ -38,9 +38,6 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.progress import timed_lines
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
-
-NOTICE_FILE = "notice.txt"
-"""A file that a checkpoint may have beside those of the released format: what the manifest says as `notice`."""
 
 Progress = Callable[[str], None]
 
@@ -66,8 +63,8 @@ def export_checkpoint(
     progress = progress or timed_lines()
     notice = _notice(checkpoint) if notice is None else notice
     if not is_showable(notice):
-        expected = f"expected the notice to be one line of at most {NOTICE_LENGTH} printable characters"
-        raise GarError(ErrorCode.INVALID_REQUEST, f"{expected}, got {ascii(notice)[:80]} ({len(notice)} characters)")
+        got = f"{ascii(notice)[:80]} ({len(notice)} characters)"
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected the notice to be {NOTICE_FORM}, got {got}")
     kept = {"README.md"} | ({checkpoint.name} if checkpoint.parent == out else set())
     clean_up(out)
     check_replaceable(out, kept)

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterEr
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.files import shipped_paths
+from gar_ros.files import shipped
 
 _VERSION: Literal[8, 9] = 9
 """Of the bag's metadata: what ROS 2 Iron and later write; Humble's player reads it too."""
@@ -112,7 +112,7 @@ class BagWriter:
 
 def _own_types() -> dict[str, Any]:
     """Definitions of this package's messages, from the files it ships."""
-    folder = next((path for path in shipped_paths("msg") if path.is_dir()), None)
+    folder = shipped("msg")
     if folder is None:
         raise GarError(ErrorCode.INTERNAL_ERROR, "the package's msg folder is not installed")
     types: dict[str, Any] = {}

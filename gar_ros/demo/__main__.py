@@ -19,7 +19,7 @@ from pathlib import Path
 from gar_ros.demo.console import say, table_width
 from gar_ros.demo.next_steps import next_steps, while_it_runs
 from gar_ros.demo.processes import INTERRUPTED, POLL_SECONDS, Child, Children
-from gar_ros.files import shipped_paths
+from gar_ros.files import shipped
 
 WITHOUT_CAMERA_SECONDS = 30.0  # what the planner gets to hear from the GAR node that images have stopped
 ROS_DOMAINS = 101  # higher ones use ports from the range that Linux gives to other connections
@@ -72,7 +72,7 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
     if (Path(sys.prefix) / "share" / "ament_index").is_dir():  # ROS from wheels: the venv is the ament prefix
         prefixes = [sys.prefix, *filter(None, [os.environ.get("AMENT_PREFIX_PATH")])]
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
-    profile = next(filter(Path.is_file, shipped_paths("config/fastdds_shm.xml")), None)
+    profile = shipped("config/fastdds_shm.xml")
     if profile is not None:
         environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
     return environment

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.planning import HOLDS_DOWN, Relation, pick_order
+from gar_ros.region import with_ids
 from gar_ros.sim.contact import NO, UNCLEAR, YES
 from gar_ros.sim.questions import Question
 from gar_ros.sim.truth import SceneTruth
@@ -80,12 +80,6 @@ def order_row(ids: Sequence[str], graph: Iterable[Relation], truth: SceneTruth) 
     order, facts = pick_order(ids, graph), true_facts(truth, ids, HOLDS_DOWN)
     safe = all(order.index(fact.subject) < order.index(fact.object) for fact in facts)
     return Row(RIGHT if safe else WRONG, "Pick order", " ".join(order), " ".join(pick_order(ids, facts)))
-
-
-def with_ids(text: str, ids: Sequence[str]) -> str:
-    """The text with ids[N] instead of <PromptN>."""
-    names = {f"<Prompt{number}>": region for number, region in enumerate(ids)}
-    return re.sub(r"<Prompt\d+>", lambda prompt: names.get(prompt[0], prompt[0]), text)
 
 
 def _told(fact: Relation) -> str:

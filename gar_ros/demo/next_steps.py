@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gar_ros.files import shipped_paths
+from gar_ros.files import shipped
 
 QUESTION = "What colour is <Prompt0>?"
 RVIZ, EXAMPLE = "rviz/gar.rviz", "examples/clear_table.py"
@@ -35,7 +35,7 @@ def while_it_runs(domain: int, seed: int | None) -> list[str]:
     from gar_ros.sim.timeline import DEMO_SEED  # not with the module: it loads MuJoCo
 
     here = f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST "
-    rviz, example = (next(filter(Path.is_file, shipped_paths(name)), None) for name in (RVIZ, EXAMPLE))
+    rviz, example = shipped(RVIZ), shipped(EXAMPLE)
     steps = []
     if rviz is not None:
         steps += [here + command("rviz2", "-d", rviz), "  in a shell with ROS 2 Jazzy"]

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gar_ros.geometry.extent import Extent
+from gar_ros.region import with_ids
 
 if TYPE_CHECKING:
     from gar_ros.engine.encoded_frame import Answer
@@ -72,11 +72,6 @@ def _caption(record: AnswerRecord) -> str:
 
     An example is "no: Is 3 inside 5?".
     """
-    text, question = (_with_ids(part, record.region_ids) for part in (record.answer.text, record.question))
+    text, question = (with_ids(part, record.region_ids) for part in (record.answer.text, record.question))
     says_enough = len(record.region_ids) == 1 and record.answer.text.lower() not in ("yes", "no")
     return text if says_enough else f"{text}: {question}"
-
-
-def _with_ids(text: str, region_ids: tuple[str, ...]) -> str:
-    names = {f"<Prompt{number}>": region_id for number, region_id in enumerate(region_ids)}
-    return re.sub(r"<Prompt\d+>", lambda prompt: names.get(prompt[0], prompt[0]), text)

@@ -25,7 +25,7 @@ from gar_ros.node.inputs.depth import DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.answer_topic import AnswerTopic
-from gar_ros.node.outputs.graph_topic import Drawing, GraphTopic
+from gar_ros.node.outputs.graph_topic import GraphTopic
 from gar_ros.node.outputs.overlay import OverlayTopic
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
@@ -77,12 +77,11 @@ class Components:
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
-        drawing = Drawing(lambda: space.draws_relations, space.show_relations)
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime),
             OverlayTopic(node, settings, self.frames, self.answers.captions, lifetime),
             space,
-            GraphTopic(node, settings, self.frames, self.worker, self.grapher, drawing, lifetime),
+            GraphTopic(node, settings, self.frames, self.worker, self.grapher, space, lifetime),
         )
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:

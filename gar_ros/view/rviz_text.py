@@ -7,9 +7,7 @@ next one begins 0.005 m below it. A space is half as wide as the marker's `scale
 
 from __future__ import annotations
 
-import unicodedata
-
-from gar_ros.view.text import wrap
+from gar_ros.view.text import without_marks, wrap
 
 LINE_CHARACTERS = 18
 MAX_LINES = 3
@@ -48,6 +46,5 @@ def text_size(text: str, height: float) -> tuple[float, float]:
 
 
 def _drawable(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text)
-    letters = (c if c.isascii() else _UNKNOWN for c in decomposed if not unicodedata.combining(c))
+    letters = (c if c.isascii() else _UNKNOWN for c in without_marks(text))
     return "".join(c if c.isprintable() else " " for c in letters)

@@ -31,7 +31,12 @@ def drawable(text: str, font: Font) -> str:
     text = " ".join("".join(c if c.isspace() or c.isprintable() else " " for c in text[:_MAX_CHARACTERS]).split())
     if text.isascii():
         return text
-    return "".join(c if _draws(font, c) else _without_marks(c) for c in text)
+    return "".join(c if _draws(font, c) else without_marks(c) for c in text)
+
+
+def without_marks(text: str) -> str:
+    """`text` with plain letters for accented ones."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def wrap(text: str, length: Callable[[str], float], width: float, lines: int, ellipsis: str = ELLIPSIS) -> list[str]:
@@ -68,10 +73,6 @@ def _longest_prefix(text: str, length: Callable[[str], float], width: float) -> 
         middle = (low + high + 1) // 2
         low, high = (middle, high) if length(text[:middle]) <= width else (low, middle - 1)
     return low
-
-
-def _without_marks(character: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gar_export.exporter import NOTICE_FILE, export_checkpoint
+from gar_export.config import NOTICE_FILE
+from gar_export.exporter import export_checkpoint
 from gar_export.train import tiny_checkpoint
 from gar_ros.cli.main import main
 from gar_ros.engine.model_dir.folder import ModelDir

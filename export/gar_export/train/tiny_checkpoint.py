@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from gar_export.config import NOTICE_FILE
 from gar_export.train.tokenizer import CROP_TOKENS, PROMPT_TOKENS
 from gar_ros.engine.replay import RoiConvention
 
@@ -165,5 +166,5 @@ def write_companions(folder: Path, tokenizer: Tokenizer, roi_convention: RoiConv
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
-    (folder / "notice.txt").write_text(f"{NOTICE}\n", encoding="utf-8")
+    (folder / NOTICE_FILE).write_text(f"{NOTICE}\n", encoding="utf-8")
     tokenizer.save(str(folder / "tokenizer.json"))

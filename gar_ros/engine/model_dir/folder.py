@@ -15,7 +15,7 @@ from gar_ros.engine.model_dir.manifest import (
     DECODER,
     EMBEDDINGS,
     MANIFEST,
-    NOTICE_LENGTH,
+    NOTICE_FORM,
     REPLAY,
     TOKENIZER,
     VISION,
@@ -102,7 +102,7 @@ def _check_values(folder: Path, manifest: Manifest) -> None:
         "'tokens': expected ids below sizes.vocab": all(0 <= id < sizes.vocab for id in ids),
         f"'dtypes': expected {EMBEDDINGS} to be one of {sorted(_TABLE_TYPES)}": _table_type(manifest) in _TABLE_TYPES,
         f"'files': expected {', '.join(_REQUIRED)}": set(_REQUIRED) <= set(manifest.files),
-        f"'notice': expected one line of at most {NOTICE_LENGTH} printable characters": is_showable(manifest.notice),
+        f"'notice': expected {NOTICE_FORM}": is_showable(manifest.notice),
     }
     for expectation, holds in expectations.items():
         if not holds:

@@ -24,8 +24,9 @@ MANIFEST = "manifest.json"
 
 NumberType = Literal["float32", "float16", "int8", "int4"]
 
-NOTICE_LENGTH = 500
-"""Most characters of a notice."""
+_NOTICE_LENGTH = 500
+NOTICE_FORM = f"one line of at most {_NOTICE_LENGTH} printable characters"
+"""What `is_showable` expects."""
 
 _Deviation = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 
@@ -90,8 +91,8 @@ class FileEntry(_Part, frozen=True):
 
 
 def is_showable(notice: str) -> bool:
-    """Whether logs and terminals can show a notice as it is: one line of printable characters, not too many."""
-    return len(notice) <= NOTICE_LENGTH and notice.isprintable()
+    """Whether logs and terminals can show a notice as it is: NOTICE_FORM."""
+    return len(notice) <= _NOTICE_LENGTH and notice.isprintable()
 
 
 class Manifest(_Part, frozen=True, omit_defaults=True):

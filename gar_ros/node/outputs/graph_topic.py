@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from rclpy.node import Node
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.scene_graph import SceneGraph
 from gar_ros.messages.answers import graph_message
 from gar_ros.node.endpoints import GRAPH
 from gar_ros.node.outputs.periodic import PeriodicOutput
+from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.qos import publisher
 from gar_ros.serving.scene_graph import Grapher, GraphRequest
 from gar_ros.serving.worker import Worker
@@ -22,14 +21,6 @@ from gar_ros.settings import Settings
 
 _QUIET = (ErrorCode.NOT_ACTIVE, ErrorCode.CANCELLED, ErrorCode.NO_FRAME, ErrorCode.STALE_FRAME)
 """What is no news here: others say it."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Who draws graphs. wanted: whether someone looks. show: takes each graph, and whether it is complete."""
-
-    wanted: Callable[[], bool]
-    show: Callable[[SceneGraph, bool], None]
 
 
 class GraphTopic(PeriodicOutput):
@@ -45,15 +36,15 @@ class GraphTopic(PeriodicOutput):
         frames: FrameMemory,
         worker: Worker,
         grapher: Grapher,
-        drawing: Drawing,
+        space: SpaceTopics,
         lifetime: ExitStack,
     ) -> None:
-        """settings: returns the current parameters. The topic exists until `lifetime` ends.
+        """settings: returns the current parameters. space: draws every graph. The topic exists until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
         super().__init__(node, settings().graph.rate)
-        self._frames, self._worker, self._grapher, self._drawing = frames, worker, grapher, drawing
+        self._frames, self._worker, self._grapher, self._space = frames, worker, grapher, space
         self._settings = settings
         self._publisher = publisher(node, GRAPH, lifetime, latched=True)
         self._made: tuple[int, tuple[str, ...]] | None = None
@@ -79,13 +70,13 @@ class GraphTopic(PeriodicOutput):
                 self._node.get_logger().warning(f"{GRAPH.name}: {error.message}", throttle_duration_sec=10.0)
             return
         self._made = graph.stamp_ns, predicates
-        self._drawing.show(graph, not interrupted)
+        self._space.show_relations(graph, complete=not interrupted)
         if published:
             self._publisher.publish(graph_message(graph))
 
     def _predicates(self, published: bool) -> tuple[str, ...]:
         """What to ask now: all for subscribers, what is drawn for a drawing, nothing when nobody wants a graph."""
-        drawn = self._drawn_predicates() if self._drawing.wanted() else ()
+        drawn = self._drawn_predicates() if self._space.draws_relations else ()
         return self._settings().graph.predicates if published else drawn
 
     def _drawn_predicates(self) -> tuple[str, ...]:
