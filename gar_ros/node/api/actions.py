@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 
 from rclpy.action.server import CancelResponse, GoalResponse, ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
@@ -17,12 +16,16 @@ from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.answers import answer_message
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
+from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
+from gar_ros.node.qos import REQUESTS
 from gar_ros.serving.worker import Job
 
 _CANCELLED = "the goal was cancelled"
 _DESERTED = "nobody listens to the goal any more"
+RESULT_SECONDS = 10
+"""How long a result can be fetched; rclpy keeps every goal with its images until then and lists it in `status`."""
 _TRANSITION_SECONDS = 2.0
 """rclpy marks a goal as cancelled after the callback that accepts it."""
 
@@ -48,8 +51,15 @@ class Actions:
             goal_callback=self._decide,
             handle_accepted_callback=self._begin,
             cancel_callback=self._cancel,
-            callback_group=ReentrantCallbackGroup(),
+            callback_group=PacedGroup(
+                partial(node.count_clients, node.resolve_service_name(f"{ASK.name}/_action/send_goal"))
+            ),
             owed=self._owed,
+            goal_service_qos_profile=REQUESTS,
+            result_service_qos_profile=REQUESTS,
+            cancel_service_qos_profile=REQUESTS,
+            feedback_pub_qos_profile=REQUESTS,
+            result_timeout=RESULT_SECONDS,
         )
         lifetime.callback(action.destroy)
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from gar_ros.frame import Frame
@@ -18,7 +17,9 @@ from gar_ros.messages.regions import region_message, region_of
 from gar_ros.msg import Question
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.api.gate import Gate, Served
+from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY
+from gar_ros.node.qos import REQUESTS
 from gar_ros.region import Region
 from gar_ros.serving.requests import Query, Request
 from gar_ros.serving.scene_graph import GraphRequest
@@ -34,15 +35,18 @@ class Services:
     def __init__(self, node: Node, gate: Gate, lifetime: ExitStack) -> None:
         """The services exist until `lifetime` ends."""
         self._gate = gate
-        group = ReentrantCallbackGroup()
         for endpoint, fill in (
             (QUERY, self._query),
             (DESCRIBE, self._describe),
-            (LIST, self._list),
             (GET_GRAPH, self._graph),
+            (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
             service = node.create_service(
-                endpoint.type, endpoint.name, partial(self._reply, fill, endpoint is not LIST), callback_group=group
+                endpoint.type,
+                endpoint.name,
+                partial(self._reply, fill, endpoint is not LIST),
+                qos_profile=REQUESTS,
+                callback_group=PacedGroup(partial(node.count_clients, node.resolve_service_name(endpoint.name))),
             )
             lifetime.callback(node.destroy_service, service)
 
