@@ -14,12 +14,14 @@ from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.answers import answer_message
+from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
 from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
 from gar_ros.node.qos import REQUESTS
+from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.worker import Job
 
 _CANCELLED = "the goal was cancelled"
@@ -42,6 +44,8 @@ class Actions:
         self._refusing = False
         self._owed = OwedResults()
         self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
+        self._clients = Callers()
+        self._callers: dict[bytes, Caller] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
         action = TellingActionServer(
             node,
@@ -77,6 +81,7 @@ class Actions:
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(_key(goal))
+        self._callers[_key(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()))
         goal.execute()
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
@@ -96,11 +101,12 @@ class Actions:
                 _end(goal, error)
         finally:
             self._jobs.pop(_key(goal), None)
+            self._callers.pop(_key(goal), None)
             self._owed.ended(_key(goal))
         return result
 
     def _answer(self, goal: ServerGoalHandle, served: Served, result: AskRegions.Result) -> None:
-        job = served.server.begin(query_of(goal.request.question))
+        job = served.server.begin(query_of(goal.request.question, self._callers[_key(goal)]))
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
             job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 AT_ONCE = 4
 """Requests that are taken without a pause after a quiet time; clients keep 10 replies by default until they look."""
@@ -37,10 +38,16 @@ class PacedGroup(ReentrantCallbackGroup):
 
     def beginning_execution(self, entity: Any) -> bool:
         """Called by the executor in the thread that is about to take a request; waits there."""
-        pause = min(SECONDS + self._clients() * SECONDS_PER_CLIENT, MOST_SECONDS)
+        pause = min(SECONDS + self._count() * SECONDS_PER_CLIENT, MOST_SECONDS)
         with self._lock:
             now = time.monotonic()
             self._paced_until = max(self._paced_until, now) + pause
             ahead = self._paced_until - now - AT_ONCE * pause
         time.sleep(max(ahead, 0.0))
         return super().beginning_execution(entity)
+
+    def _count(self) -> int:
+        try:
+            return self._clients()
+        except rclpy_implementation.InvalidHandle:  # the node is being destroyed
+            return 0
