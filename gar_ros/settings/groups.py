@@ -47,7 +47,7 @@ class RequestSettings:
     )
     queue_size: int = parameter(
         8,
-        "number of requests of services that may wait for the model, and of goals of the action; further ones are refused",
+        "number of requests of services that may wait for the model, and of goals besides; further ones are refused",
         "",
         (1, 64),
         changes=AT_START,

@@ -15,10 +15,10 @@ AT_ONCE = 4
 """Requests that are taken without a pause after a quiet time; clients keep 10 replies by default until they look."""
 
 SECONDS = 0.005
-SECONDS_PER_CLIENT = 0.0005
+SECONDS_PER_CLIENT = 0.001
 """Between two requests of a burst. A client that is written in Python needs as long for a reply, whoever it is for."""
 
-MOST_SECONDS = 0.02
+MOST_SECONDS = 0.025
 
 
 class PacedGroup(ReentrantCallbackGroup):
