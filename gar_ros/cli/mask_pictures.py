@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The region that a mask picture shows, by what the picture looks like.
+
+Inside is what is bright on black, whatever numbers stand for it: 0 and 1, 1 and 255, a palette, one colour, 16 bits.
+Where a picture is transparent in part, inside is what is opaque, unless that is itself white on black. Other pictures
+are refused, because each guess about them would answer for another region: one colour all over, several labels, no
+black.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's 16-bit grey."""
+OPEN_MODES = ("I", "F")
+"""Pillow's 32 bits, without a known white."""
+
+_WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+_LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "TGA", "PCX", "ICO", "SGI")
+_BLACK = 0.25  # at most, of the brightest value
+_NOISE = 64  # levels of 8 bits by which lossy files are off at an edge
+_MIXED = 24  # levels of 8 bits by which a smooth edge is off the line between two colours
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+class UnclearMaskError(Exception):
+    """Says why a picture is no mask."""
+
+
+def inside(picture: Image.Image) -> NDArray[np.bool_]:
+    """(H, W) bool: True inside the region; nowhere for a picture that is black all over. Raises UnclearMaskError."""
+    lossy = picture.format is not None and picture.format not in _LOSSLESS
+    if picture.mode in DEEP_MODES + OPEN_MODES:
+        values = np.asarray(picture).astype(np.float32)
+        if not np.isfinite(values).all() or values.min() < 0:
+            raise UnclearMaskError("got negative or infinite numbers, or NaN")
+        return _bright(values[..., None], lossy=False)
+    if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
+        return _bright(np.asarray(picture.convert("RGB"), np.float32), lossy)
+    pixels = np.asarray(picture.convert("RGBA"), np.float32)
+    colours, opacity = pixels[..., :3], pixels[..., 3:]
+    if opacity.min() == opacity.max():
+        if opacity.max() == 0:
+            raise UnclearMaskError("got a picture that is transparent all over")
+        return _bright(colours, lossy)
+    opaque = _bright(opacity, lossy=False)
+    if _is_black_and_white(colours[opaque]):  # a mask with a transparent border, as of the model's released demo
+        return _bright(colours * opacity / 255, lossy)
+    return opaque
+
+
+def _bright(colours: NDArray[np.float32], lossy: bool) -> NDArray[np.bool_]:
+    """What is bright on black in colours (H, W, C)."""
+    value = colours.max(-1)
+    top = float(value.max())
+    if top == 0 or (lossy and top < _NOISE):
+        return np.zeros(value.shape, bool)
+    black, bright = value <= _BLACK * top, value > top / 2
+    if not black.any():
+        raise UnclearMaskError(
+            "which is bright on black, got nothing black; a box around the whole picture is a region of all of it"
+        )
+    if _has_several_levels(value, top, lossy) or _has_several_colours(colours, black, bright, lossy):
+        raise UnclearMaskError("which is one shape in one colour on black, got several: write a picture for each")
+    return bright
+
+
+def _has_several_levels(value: NDArray[np.float32], top: float, lossy: bool) -> bool:
+    """Whether an area is of a grey between inside and outside; smooth edges change from pixel to pixel."""
+    levels = np.unique(value)
+    if lossy:
+        between = (value > _BLACK * top) & (value < (1 - _BLACK) * top)
+    elif len(levels) <= 4:
+        between = ~np.isin(
+            value, [_most_frequent(value[value <= _BLACK * top]), _most_frequent(value[value > top / 2])]
+        )
+    else:
+        between = (value > 0.02 * top) & (value < 0.98 * top)
+    flat = cv2.dilate(value, _NEIGHBOURS) == cv2.erode(value, _NEIGHBOURS)
+    return bool((between & flat).any())
+
+
+def _has_several_colours(
+    colours: NDArray[np.float32], black: NDArray[np.bool_], bright: NDArray[np.bool_], lossy: bool
+) -> bool:
+    """Whether what is bright has a colour that no mixture of one colour and the black around it makes."""
+    if colours.shape[-1] == 1:
+        return False
+    outside = np.median(colours[black], 0)
+    one = np.median(colours[bright], 0) if lossy else _most_frequent(colours[bright])
+    share = (colours.max(-1) - outside.max()) / max(one.max() - outside.max(), 1)
+    mixture = outside + (one - outside) * share[..., None]
+    other = bright & (np.abs(colours - mixture).max(-1) > (_NOISE if lossy else _MIXED))
+    return bool((cv2.erode(other.astype(np.uint8), _NEIGHBOURS) if lossy else other).any())
+
+
+def _most_frequent(values: NDArray[np.float32]) -> Any:
+    """The value, or the row, that occurs most often."""
+    different, counts = np.unique(values, axis=0, return_counts=True)
+    return different[counts.argmax()]
+
+
+def _is_black_and_white(seen: NDArray[np.float32]) -> bool:
+    """Whether the opaque pixels (N, 3) are black and white."""
+    black, white = seen.max(-1) <= _NOISE, seen.min(-1) >= 255 - _NOISE
+    return bool(black.any() and white.any() and (black | white).mean() > 0.95)
