@@ -66,7 +66,10 @@ def convert(value: Any, kind: type[T]) -> T:
 
 def shortened(value: Any) -> str:
     """A value of JSON for a message."""
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except ValueError:  # Python writes at most 4300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -19,6 +19,17 @@ from gar_ros.region import Box, Region
 UPRIGHT, STORED = "upright", "stored"
 """What masks and boxes belong to: the pixels as viewers show them, or as they are in the file."""
 
+_TURNED_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""From upright to stored, by EXIF orientation."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -128,8 +139,12 @@ def _load(path: Path) -> tuple[Image.Image, int]:
             # A large photograph is no attack; Pillow refuses what is more than twice as large as what it warns of.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                file.load()
                 orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
-                return file, orientation if orientation in range(1, 9) else 1
+                file.load()
+                if orientation not in range(1, 9):
+                    orientation = 1
+                if orientation in _TURNED_BACK and ExifTags.Base.Orientation not in file.getexif():
+                    return file.transpose(_TURNED_BACK[orientation]), orientation  # Pillow turns TIFFs by itself
+                return file, orientation
     except Exception as error:  # what a damaged file raises in Pillow's many readers is not documented
         raise GarError(ErrorCode.INVALID_REQUEST, f"'{path}' can't be read as a picture: {error}") from error

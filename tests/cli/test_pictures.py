@@ -127,10 +127,13 @@ EXPECTED = set(map(tuple, PHOTOGRAPH[SPOT[1] : SPOT[3], SPOT[0] : SPOT[2]].resha
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photograph_is_upright_as_pillow_turns_it(tmp_path: Path, orientation: int) -> None:
-    path = photograph(tmp_path, orientation)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_a_photograph_is_upright_as_pillow_turns_it(tmp_path: Path, orientation: int, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PHOTOGRAPH).save(path, exif=exif(orientation))
     with Image.open(path) as file:
         np.testing.assert_array_equal(load_image(path), np.asarray(ImageOps.exif_transpose(file)))
+    assert load_picture(path).stored_shape == (10, 20)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
