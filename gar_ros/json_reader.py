@@ -62,6 +62,8 @@ def convert(value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _explained(str(error), value, kind) from error
+    except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, which is no character
+        raise JsonError("", f"expected Unicode texts, got one with {error.object[error.start]!r}") from error
 
 
 def shortened(value: Any) -> str:

@@ -136,8 +136,9 @@ def _load(path: Path) -> tuple[Image.Image, int]:
     """The picture as stored, with its pixels, and its EXIF orientation."""
     try:
         with warnings.catch_warnings():
-            # A large photograph is no attack; Pillow refuses what is more than twice as large as what it warns of.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # A large photograph is no attack, and Pillow refuses what is more than twice as large as what it warns of;
+            # nor do damaged metadata matter that it leaves out.
+            warnings.simplefilter("ignore")
             with Image.open(path) as file:
                 orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
                 file.load()
