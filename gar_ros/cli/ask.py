@@ -10,15 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from gar_ros.cli.pictures import STORED, UPRIGHT, Picture, load_picture
 from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Box, Region
-
-_logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,11 +122,7 @@ def _region(number: int, given: Path | Box, picture: Picture) -> Region:
     """Region from the `number`th mask file or box, of a picture."""
     if not isinstance(given, Path):
         return picture.region_of_box(f"box {number}", given)
-    region = picture.region_of_mask(f"mask {number}: {given}", given)
-    border = np.concatenate([region.mask[0], region.mask[-1], region.mask[:, 0], region.mask[:, -1]])
-    if border.mean() > 0.9 and region.mask.mean() > 0.5:
-        _logger.warning("note: '%s' is bright at its border, so the region is what is around the black shape", given)
-    return region
+    return picture.region_of_mask(f"mask {number}: {given}", given)
 
 
 def _as_text(answer: Answer, choices: list[str]) -> str:

@@ -4,7 +4,7 @@
 Inside is what is bright on black, whatever numbers stand for it: 0 and 1, 1 and 255, a palette, one colour, 16 bits.
 Where a picture is transparent in part, inside is what is opaque, unless that is itself white on black. Other pictures
 are refused, because each guess about them would answer for another region: one colour all over, several labels, no
-black.
+black, black within what is bright.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "TGA", "PCX", "ICO", "SG
 _BLACK = 0.25  # at most, of the brightest value
 _NOISE = 64  # levels of 8 bits by which lossy files are off at an edge
 _MIXED = 24  # levels of 8 bits by which a smooth edge is off the line between two colours
+_AROUND = 0.9  # of the picture's border
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -40,23 +41,35 @@ def inside(picture: Image.Image) -> NDArray[np.bool_]:
         values = np.asarray(picture).astype(np.float32)
         if not np.isfinite(values).all() or values.min() < 0:
             raise UnclearMaskError("got negative or infinite numbers, or NaN")
-        return _bright(values[..., None], lossy=False)
+        return _bright_on_black(values[..., None], lossy=False)
     if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
-        return _bright(np.asarray(picture.convert("RGB"), np.float32), lossy)
+        return _bright_on_black(np.asarray(picture.convert("RGB"), np.float32), lossy)
     pixels = np.asarray(picture.convert("RGBA"), np.float32)
     colours, opacity = pixels[..., :3], pixels[..., 3:]
     if opacity.min() == opacity.max():
         if opacity.max() == 0:
             raise UnclearMaskError("got a picture that is transparent all over")
-        return _bright(colours, lossy)
+        return _bright_on_black(colours, lossy)
     opaque = _bright(opacity, lossy=False)
     if _is_black_and_white(colours[opaque]):  # a mask with a transparent border, as of the model's released demo
-        return _bright(colours * opacity / 255, lossy)
+        return _bright_on_black(colours * opacity / 255, lossy)
     return opaque
 
 
+def _bright_on_black(colours: NDArray[np.float32], lossy: bool) -> NDArray[np.bool_]:
+    """What is bright in colours (H, W, C), if it is on black and not around it."""
+    bright = _bright(colours, lossy)
+    border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
+    if border.mean() > _AROUND and bright.mean() > 0.5:
+        raise UnclearMaskError(
+            "which is bright on black, got black within what is bright, as if inverted; write a region that is all "
+            "around another one opaque on transparent"
+        )
+    return bright
+
+
 def _bright(colours: NDArray[np.float32], lossy: bool) -> NDArray[np.bool_]:
-    """What is bright on black in colours (H, W, C)."""
+    """What is bright in colours (H, W, C)."""
     value = colours.max(-1)
     top = float(value.max())
     if top == 0 or (lossy and top < _NOISE):

@@ -107,6 +107,10 @@ def test_the_shape_is_found(tmp_path: Path, picture: Image.Image | NDArray[Any])
     np.testing.assert_array_equal(load_mask(saved(tmp_path, picture)), SHAPE)
 
 
+def test_what_is_around_a_shape_can_be_asked_about_by_alpha(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(load_mask(saved(tmp_path, two((*WHITE, 0), (*WHITE, 255)))), ~SHAPE)
+
+
 def test_a_transparent_colour_of_a_palette_is_outside(tmp_path: Path) -> None:
     path = saved(tmp_path, palette(1, 0, GREEN, RED), transparency=0)
     np.testing.assert_array_equal(load_mask(path), SHAPE)
@@ -140,6 +144,9 @@ UNCLEAR = {
     "labels 1 and 255": (speckled(1), "got several"),
     "many labels": (np.kron(np.arange(12, dtype=np.uint8).reshape(3, 4), np.ones((9, 9), np.uint8)), "got several"),
     "two colours": (np.where(speckled(7)[..., None] == 7, np.uint8([0, 0, 255]), two(RED, BLACK)), "got several"),
+    "inverted": (two(0, 255), "got black within what is bright, as if inverted"),
+    "inverted, black is 1": (two(1, 255), "got black within what is bright, as if inverted"),
+    "palette, black on white": (palette(1, 0, WHITE, BLACK), "got black within what is bright, as if inverted"),
     "very smooth": (smooth(60), "nothing black"),
     "transparent all over": (two((*WHITE, 0), (*BLACK, 0)), "transparent all over"),
     "nearly transparent": (two((*WHITE, 255), (*WHITE, 128)), "nothing black"),
