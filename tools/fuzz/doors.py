@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField, RegionOfInterest
@@ -111,8 +112,8 @@ def _image(given: BytesReader, encodings: tuple[str, ...] = _ENCODINGS) -> Image
 
 
 def files(data: bytes) -> None:
-    """A picture file of the command line, as an image and as a mask."""
-    with tempfile.NamedTemporaryFile() as file:
+    """A picture file of the command line, as an image and as a mask; large ones would only be slow."""
+    with mock.patch("PIL.Image.MAX_IMAGE_PIXELS", 10**6), tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         with suppress(GarError):
