@@ -90,7 +90,7 @@ def _has_several_levels(value: _Values, top: float, lossy: bool) -> bool:
     """Whether an area is of a grey between inside and outside; smooth edges change from pixel to pixel."""
     levels, counts = _levels(value)
     if lossy:
-        between = (value > _BLACK * top) & (value < (1 - _BLACK) * top)
+        between = (value > _BLACK * top) & (value < 0.9 * top)
     elif len(levels) <= 4:
         outside, inside = levels <= _BLACK * top, levels > top / 2
         ends = [levels[end][counts[end].argmax()] for end in (outside, inside)]

@@ -162,6 +162,14 @@ def test_an_unclear_mask_is_refused_by_name(
     assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
+@pytest.mark.parametrize("level", [100, 150, 200])
+def test_a_second_label_is_refused_in_a_jpeg_too(tmp_path: Path, level: int) -> None:
+    pixels = two(255, 0)
+    pixels[32:48, 32:64] = level
+    with pytest.raises(GarError, match="got several"):
+        load_mask(saved(tmp_path, pixels, "a.jpg"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_numbers_that_are_no_brightness_are_refused(tmp_path: Path, value: float) -> None:
     pixels = two(1, 0, np.float32)

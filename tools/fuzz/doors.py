@@ -188,7 +188,7 @@ def depth(data: bytes) -> None:
 
 
 def cameras(data: bytes) -> None:
-    """A CameraInfo: rays of pixels, of which none may be more than not known."""
+    """A CameraInfo, and the rays of some pixels."""
     given = BytesReader(data)
     info = CameraInfo(width=given.size(640), height=given.size(480), binning_x=given.size(2), binning_y=given.size(2))
     info.distortion_model = given.text(("plumb_bob", "rational_polynomial", "equidistant", ""))
@@ -199,7 +199,13 @@ def cameras(data: bytes) -> None:
     info.k = [given.number() for _ in range(9)] if given.flag() else [500.0, 0.0, 9.0, 0.0, 500.0, 9.0, 0.0, 0.0, 1.0]
     info.p = [given.number() for _ in range(12)]
     with suppress(GarError):
-        camera_model(info, given.flag())
+        camera = camera_model(info, given.flag())
+        columns = rows = np.arange(3)
+        for size in (_SIZE, (max(info.width, 1), max(info.height, 1))):
+            with suppress(GarError):
+                camera.check_size(size)
+                rays = camera.rays(columns, rows, size)
+                _expect(rays.shape == (3, 2))
 
 
 def detections(data: bytes) -> None:
