@@ -143,7 +143,10 @@ UNCLEAR = {
     "a second, brighter label": (speckled(200, 254), "got several"),
     "labels 1 and 255": (speckled(1), "got several"),
     "many labels": (np.kron(np.arange(12, dtype=np.uint8).reshape(3, 4), np.ones((9, 9), np.uint8)), "got several"),
-    "two colours": (np.where(speckled(7)[..., None] == 7, np.uint8([0, 0, 255]), two(RED, BLACK)), "got several"),
+    "two colours": (
+        np.where(speckled(7)[..., None] == 7, np.array([0, 0, 255], np.uint8), two(RED, BLACK)),
+        "got several",
+    ),
     "inverted": (two(0, 255), "got black within what is bright, as if inverted"),
     "inverted, black is 1": (two(1, 255), "got black within what is bright, as if inverted"),
     "palette, black on white": (palette(1, 0, WHITE, BLACK), "got black within what is bright, as if inverted"),

@@ -109,7 +109,7 @@ def spot_mask(folder: Path, orientation: int, *, shown: bool, tagged: bool = Fal
     if shown:
         turned = Image.open(io.BytesIO(_png(mask, orientation)))
         mask = ImageOps.exif_transpose(turned)
-    mask.save(folder / "mask.png", **({"exif": exif(orientation)} if tagged else {}))
+    mask.save(folder / "mask.png", exif=exif(orientation if tagged else 1))
     return folder / "mask.png"
 
 

@@ -282,12 +282,12 @@ def _yolo_one(given: BytesReader) -> SimpleNamespace:
 
 DOORS = {
     "compressed": Door(seeds.compressed, compressed),
-    "images": Door(seeds.any_bytes, images),
+    "images": Door(seeds.images, images),
     "files": Door(seeds.pictures, files),
-    "rle": Door(seeds.any_bytes, rle),
+    "rle": Door(seeds.segmentations, rle),
     "manifest": Door(seeds.manifests, manifest),
-    "clouds": Door(seeds.any_bytes, clouds),
+    "clouds": Door(seeds.clouds, clouds),
     "depth": Door(seeds.depths, depth),
-    "cameras": Door(seeds.any_bytes, cameras),
+    "cameras": Door(seeds.cameras, cameras),
     "detections": Door(seeds.any_bytes, detections),
 }

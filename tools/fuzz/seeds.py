@@ -20,6 +20,37 @@ def any_bytes() -> list[bytes]:
     return [bytes(64), bytes(range(256)), *(random.bytes(200) for _ in range(30))]
 
 
+def images() -> list[bytes]:
+    """One right image of each encoding, by its number."""
+    return [bytes([0, number, 8, 6, 0, 0, 0, *range(64), 0]) for number in range(32)]
+
+
+def clouds() -> list[bytes]:
+    """Clouds of 4 x 3 points with the fields x, y, z, and bytes for others."""
+    fields = [value for number in range(3) for value in (0, number, 4 * number, 7, 1)]
+    return [
+        bytes([3, *fields, 4, 3, step, 0, padding, bigendian, *range(64), 0])
+        for step, padding, bigendian in ((12, 0, 0), (16, 1, 0), (12, 0, 1))
+    ] + any_bytes()
+
+
+def cameras() -> list[bytes]:
+    """A camera of 9 x 7 px without distortion, and bytes for others."""
+    return [bytes([9, 7, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]), *any_bytes()]
+
+
+def segmentations() -> list[bytes]:
+    """A rectangle in 6 x 4 px as a text, as numbers and as a polygon, and bytes for others."""
+    corners = (2, 1, 5, 1, 5, 3, 2, 3)
+    polygon = b"".join(b"\1" + struct.pack(">i", 8 * value) for value in corners)
+    return [
+        bytes([3, 5, 1]) + b"9220003",
+        bytes([3, 5, 0, 1, 7, 9, 2, 2, 2, 2, 2, 5]),
+        bytes([3, 5, 0, 0, 1, len(corners)]) + polygon,
+        *any_bytes(),
+    ]
+
+
 def pictures() -> list[bytes]:
     """One small file of each kind that pictures come in."""
     values = np.zeros((9, 12, 3), np.uint8)
