@@ -186,6 +186,17 @@ def test_what_turns_out_damaged_when_it_is_decoded_is_refused_then(data: bytes) 
         _ = frame.image
 
 
+@pytest.mark.parametrize("error", [cv2.error("too\nlarge"), MemoryError("too\nlarge")])
+def test_what_the_decoder_raises_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    frame = frame_of(message(PNG, "png"))
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(GarError, match="can't be decoded: too large"):
+        _ = frame.image
+
+
 def test_a_picture_of_another_size_than_its_head_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = frame_of(message(PNG, "png"))
     monkeypatch.setattr(cv2, "imdecode", lambda *_: np.zeros((32, 24, 3), np.uint8))
