@@ -28,7 +28,7 @@ def test_the_nearest_measurement_within_the_slop_counts() -> None:
     depth = DepthMemory(10, slop_ns=5 * MS)
     for offset, z in ((-6, 1.0), (4, 2.0), (-3, 3.0)):
         depth.add(plane((100 + offset) * MS, z))
-    extent = depth.extent(FRAME, REGION)
+    extent = depth.extents(FRAME, [REGION])[0]
     assert extent.centroid == (0.0, 0.0, 3.0)
     assert extent.stamp_ns == 97 * MS
     assert extent.frame_id == "lens"
@@ -37,7 +37,7 @@ def test_the_nearest_measurement_within_the_slop_counts() -> None:
 def test_without_a_measurement_near_enough_the_place_is_unknown() -> None:
     depth = DepthMemory(10, slop_ns=5 * MS)
     depth.add(plane(94 * MS, 1.0))
-    extent = depth.extent(FRAME, REGION)
+    extent = depth.extents(FRAME, [REGION])[0]
     assert (extent.known, extent.frame_id, extent.stamp_ns) == (False, "camera", 100 * MS)
     assert math.isnan(extent.centroid[0])
     assert depth.trouble == ""
@@ -56,20 +56,20 @@ def test_a_measurement_that_was_used_outlives_newer_ones() -> None:
     assert depth.surface(FRAME) is not None
     for stamp in (101, 102):
         depth.add(plane(stamp * MS, 2.0))
-    assert depth.extent(FRAME, REGION).centroid == (0.0, 0.0, 1.0)
+    assert depth.extents(FRAME, [REGION])[0].centroid == (0.0, 0.0, 1.0)
 
 
 def test_after_clear_nothing_is_known() -> None:
     depth = DepthMemory(2, slop_ns=0)
     depth.add(plane(100 * MS, 1.0))
     depth.clear()
-    assert not depth.extent(FRAME, REGION).known
+    assert not depth.extents(FRAME, [REGION])[0].known
 
 
 def test_depth_of_another_view_is_no_place_and_says_why() -> None:
     depth = DepthMemory(2, slop_ns=0)
     depth.add(CloudSurface(100 * MS, "lens", lambda: np.zeros((4, 9, 3), np.float32)))
-    assert not depth.extent(FRAME, REGION).known
+    assert not depth.extents(FRAME, [REGION])[0].known
     assert "expected depth registered to the image of 10x10 px, got 9x4 px" in depth.trouble
     surface = depth.surface(FRAME)
     assert surface is not None
@@ -80,7 +80,7 @@ def test_places_are_given_in_the_frame_that_was_asked_for() -> None:
     up = Pose("base", np.eye(3), np.array([0.0, 0.0, 1.0]))
     depth = DepthMemory(2, 0, lambda frame_id, stamp_ns: up if (frame_id, stamp_ns) == ("lens", 100 * MS) else None)
     depth.add(plane(100 * MS, 2.0))
-    extent = depth.extent(FRAME, REGION)
+    extent = depth.extents(FRAME, [REGION])[0]
     assert (extent.frame_id, extent.centroid) == ("base", (0.0, 0.0, 3.0))
 
 
@@ -90,7 +90,7 @@ def test_a_missing_transformation_makes_the_place_unknown() -> None:
 
     depth = DepthMemory(2, 0, fail)
     depth.add(plane(100 * MS, 2.0))
-    assert not depth.extent(FRAME, REGION).known
+    assert not depth.extents(FRAME, [REGION])[0].known
     assert depth.trouble == "no way from lens"
 
 
@@ -100,5 +100,5 @@ def test_trouble_ends_when_a_place_is_known_again(known: bool) -> None:
     depth.trouble = "earlier"
     if known:
         depth.add(plane(100 * MS, 2.0))
-    depth.extent(FRAME, REGION)
+    depth.extents(FRAME, [REGION])[0]
     assert depth.trouble == ("" if known else "earlier")
