@@ -28,7 +28,7 @@ _POLL = 0.01  # seconds
 _RECENT_NS = 1_000_000_000
 """Largest age, compared with the newest depth, of a measurement whose transformation may still come, and of the newest
 depth, compared with an image, at which the image's own may still come; nanoseconds."""
-_PAUSE = 10
+_PAUSE = 4
 """Waiting in vain is followed by so many times its length without waiting: it must not slow down every answer."""
 _SPARSE = 8  # pixels between those that are looked at to see whether anything was measured
 
