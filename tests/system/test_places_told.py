@@ -161,9 +161,7 @@ def test_a_late_transformation_is_waited_for_and_a_missing_one_is_told(
         markers = Mailbox(robot, MarkerArray, "/gar/markers", QoSProfile(depth=1)).wait().markers
         assert {marker.header.frame_id for marker in markers} == {"base"}
     with robot.publishing(scene()):
-        wait_until(lambda: place(robot).points == 0)
-        node.wait_for_log(
-            "no transformation to depth.target_frame 'base': Lookup would require extrapolation", PATIENCE
-        )
+        reason = "no transformation to depth.target_frame 'base': Lookup would require extrapolation"
+        wait_until(lambda: place(robot).points == 0 and reason in node.log, lambda: node.log)
         diagnostics = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         wait_until(lambda: "raise depth.timeout" in values_of(diagnostics)["message"])
