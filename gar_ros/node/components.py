@@ -64,7 +64,7 @@ class Components:
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
-        self.worker = Worker(now.request.queue_size, *node.doors.of("model"))
+        self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"))
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
         stand_in = self.keyframer.instead_of if self.keyframer else None

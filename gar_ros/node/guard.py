@@ -53,7 +53,7 @@ class Doors:
                 self._logger().warning(f"{name}: {reason}")
             else:
                 trace = "".join(traceback.format_exception(error)).encode(errors="replace").decode()
-                self._logger().error(f"{name} failed and goes on with the next call: {reason}\n{trace}")
+                self._logger().error(f"{name}: a defect that costs this call only: {reason}\n{trace}")
         return reason
 
     def of(self, name: str) -> tuple[Callable[[BaseException], str], Callable[[], None]]:

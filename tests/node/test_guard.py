@@ -131,7 +131,7 @@ def test_a_refusal_is_a_warning_and_a_defect_an_error_with_its_traceback(doors: 
     doors.guard("messages on /image", raising(GarError(ErrorCode.INVALID_REQUEST, "too wide")))()
     doors.guard("messages on /depth", raising(ValueError("odd")))()
     assert log.warnings == ["messages on /image: too wide"]
-    assert log.errors[0].startswith("messages on /depth failed and goes on with the next call: ValueError: odd\n")
+    assert log.errors[0].startswith("messages on /depth: a defect that costs this call only: ValueError: odd\n")
     assert "Traceback" in log.errors[0]
     assert doors.failing() == {"messages on /image": "too wide", "messages on /depth": "ValueError: odd"}
 

@@ -77,7 +77,7 @@ def context(ros_domain: int, lifetime: ExitStack) -> Context:
 @pytest.fixture
 def memory(context: Context, lifetime: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory(context, lifetime)
-    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: 1)
+    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: int(topic != "/regions"))
     return memory
 
 
@@ -125,7 +125,7 @@ def test_regions_that_can_t_be_built_cost_no_image(
     fails = FailsAt(RegionBuilder.of_labels, 1, error)
     monkeypatch.setattr(RegionBuilder, "of_labels", lambda *arguments: fails(*arguments))
     memory = Memory(context, lifetime)
-    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: 1)
+    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: int(topic != "/regions"))
     order = (memory.image, memory.labels) if image_first else (memory.labels, memory.image)
     for add in order:
         add(1)
@@ -142,7 +142,7 @@ def test_a_detector_whose_image_has_left_the_queue_is_told_until_the_queue_is_lo
     context: Context, lifetime: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Memory(context, lifetime, **{"sync.queue_size": 5})
-    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: 1)
+    monkeypatch.setattr(memory.node, "count_publishers", lambda topic: int(topic != "/regions"))
     for number in range(1, 41):
         memory.image(number)
         if number > 9:
