@@ -18,6 +18,7 @@ from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
+from gar_ros.node.endpoints import ANSWERS
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.depth import DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
@@ -126,7 +127,8 @@ class Activity:
             every(node, 1 / CHECKS_PER_SECOND, components.keyframer.make_if_due, lifetime)
         for output in components.outputs:
             output.start(lifetime)
-        tracks, on_answer = components.tracks.tracks, components.answers.publish
+        on_answer = node.doors.guard(ANSWERS.name, components.answers.publish)  # its defects mustn't cost the reply
+        tracks = components.tracks.tracks
         gate.open(Served(components.server, components.grapher, tracks, on_answer), lifetime)
         components.bond.form(node, lifetime)
 

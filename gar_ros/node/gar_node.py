@@ -245,10 +245,11 @@ def main() -> int:
     def spin() -> None:
         try:
             executor.spin()
-        except Exception:  # noqa: BLE001 of a callback; what waits is answered all the same
+        except BaseException:  # noqa: BLE001 of the executor itself; what waits is answered all the same
             node.get_logger().fatal(traceback.format_exc())
             failed.set()
-        stop.set()
+        finally:
+            stop.set()
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()

@@ -94,8 +94,12 @@ class Door:
         """What the callback returns; the fallback's result where it raises, whatever that is."""
         try:
             result = self.callback(*arguments)
-        except (*LEAVING, rclpy_implementation.InvalidHandle):  # a handle is invalid while its lifetime ends
+        except LEAVING:
             raise
+        except rclpy_implementation.InvalidHandle as error:  # while the lifetime of what it uses ends: no defect
+            if self._fallback is nothing:
+                return None
+            return self._fallback(reason_of(error), *arguments)
         except BaseException as error:  # noqa: BLE001 panics of libraries written in Rust are no Exception
             return self._fallback(self._doors.failed(self.name, error), *arguments)
         self._doors.worked(self.name)

@@ -151,10 +151,18 @@ def test_garbage_that_is_always_different_does_not_fill_the_log(doors: Doors, lo
     assert doors.failing()["a"].startswith("xxx")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), rclpy_implementation.InvalidHandle("gone")])
-def test_what_ends_the_process_or_a_lifetime_passes(doors: Doors, log: Log, error: BaseException) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])
+def test_what_ends_the_process_passes(doors: Doors, log: Log, error: BaseException) -> None:
     with pytest.raises(type(error)):
         doors.guard("a", raising(error))()
+    assert not log.errors
+    assert not doors.failing()
+
+
+def test_what_a_lifetime_that_ends_does_to_a_callback_is_no_defect(doors: Doors, log: Log) -> None:
+    gone = raising(rclpy_implementation.InvalidHandle("gone"))
+    assert doors.guard("a", gone)() is None
+    assert doors.guard("a", gone, lambda reason: f"refused: {reason}")() == "refused: InvalidHandle: gone"
     assert not log.errors
     assert not doors.failing()
 
