@@ -131,7 +131,7 @@ class GuardedNode(Node):
 
     def create_timer(self, timer_period_sec: float, callback: Any, *rest: Any, **named: Any) -> Any:
         """As rclpy's."""
-        door = self.doors.guard(f"timer {name_of(callback)}", callback) if callback is not None else None
+        door = self.doors.guard(f"timer {name_of(callback)}", callback)
         return super().create_timer(timer_period_sec, door, *rest, **named)
 
     def create_guard_condition(self, callback: Any, *rest: Any, **named: Any) -> Any:

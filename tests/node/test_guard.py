@@ -34,7 +34,7 @@ class UnprintableError(Exception):
         raise ValueError("no text")
 
 
-FAILURES = [ValueError("odd"), PanicError("panicked"), UnprintableError(), MemoryError(), RecursionError("deep")]
+FAILURES: list[Callable[[], BaseException]] = [lambda: PanicError("panicked"), UnprintableError, MemoryError]
 
 
 class Log:
@@ -53,7 +53,8 @@ def log() -> Log:
 
 @pytest.fixture
 def doors(log: Log) -> Doors:
-    return Doors(lambda: log)
+    logger: Any = log
+    return Doors(lambda: logger)
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -101,7 +102,7 @@ def test_every_callback_of_the_node_is_behind_a_door_that_stands_whatever_fails(
     assert kinds == {"subscription", "timer", "service", "event", "action", "on_set_parameters", "post_set_parameters"}
     for name, door in found.items():
         assert isinstance(door, Door), name
-        for error in FAILURES:
+        for error in (make() for make in FAILURES):
             door.callback = raising(error)
             request = [QueryRegions.Request(), QueryRegions.Response()] if name.startswith("service") else [None]
             door(*request)

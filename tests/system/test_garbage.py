@@ -147,7 +147,6 @@ def test_garbage_on_every_input_topic_costs_only_itself(
             box.wait()
         wait_until(partial(answers_well, robot), lambda: node.log)
     assert node.is_running()
-    print(node.log)
 
 
 def test_a_wrong_message_type_is_named_with_the_right_one(robot: Robot, gar: GarStarter) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -29,6 +30,9 @@ def test_every_failure_of_the_model_is_told_and_the_next_request_is_answered(
         status = mailbox.wait().status[0]
         return {pair.key: pair.value for pair in status.values}.get("worker of the model", "")
 
+    def says(name: str) -> bool:
+        return model().startswith(name)
+
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
         for failure in FAILURES:
@@ -36,7 +40,7 @@ def test_every_failure_of_the_model_is_told_and_the_next_request_is_answered(
             code, message = refusal(lambda: robot.client.query("What is <Prompt0>?", ["1"], max_tokens=2))
             assert code is ErrorCode.INTERNAL_ERROR
             assert message.startswith(name) and message.endswith("see the node's log")
-            wait_until(lambda name=name: model().startswith(name))
+            wait_until(partial(says, name))
             assert status.level == DiagnosticStatus.WARN
             assert f"worker of the model: a defect that costs this call only: {name}" in node.log
         assert robot.client.query("What is <Prompt0>?", ["1"], max_tokens=2).region_ids == ["1"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -21,6 +20,7 @@ from gar_ros.messages.clouds import coloured_cloud
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.markers import Markers, Placed, captions
 from gar_ros.node.endpoints import CLOUD, MARKERS
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.overlay import frame_to_show
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
@@ -37,7 +37,7 @@ class SpaceTopics(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Callable[[], Settings],
         frames: FrameMemory,
         depth: DepthMemory,
@@ -48,7 +48,7 @@ class SpaceTopics(PeriodicOutput):
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate)
+        super().__init__(node, settings().overlay.rate, MARKERS.name)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
         lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
