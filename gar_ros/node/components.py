@@ -20,7 +20,7 @@ from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
 from gar_ros.node.endpoints import ANSWERS
 from gar_ros.node.guard import GuardedNode
-from gar_ros.node.inputs.depth import DepthInputs
+from gar_ros.node.inputs.depth import TROUBLE, DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.answer_topic import AnswerTopic
@@ -61,7 +61,9 @@ class Components:
             now.tracking.images_kept,
         )
         poses = make_poses(node, now.depth.target_frame, lifetime)
-        self.depth = DepthMemory(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
+        self.depth = DepthMemory(
+            now.depth.images_kept, round(now.depth.slop * 1e9), poses.find, now.depth.timeout, *node.doors.of(TROUBLE)
+        )
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
@@ -120,7 +122,7 @@ class Activity:
         """
         settings = components.settings
         self._inputs = Inputs(node, settings, components.frames, components.depth, components.tracks, lifetime)
-        DepthInputs(node, settings, components.depth, lifetime)
+        self._depth = DepthInputs(node, settings, components.depth, components.frames, lifetime)
         lifetime.callback(components.cancel)
         components.worker.accept()
         if components.keyframer is not None:
@@ -135,7 +137,11 @@ class Activity:
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""
         inputs = self._inputs
-        return {"images": str(inputs.images), "images without regions": str(max(inputs.images - inputs.pairs, 0))}
+        return {
+            "images": str(inputs.images),
+            "images without regions": str(max(inputs.images - inputs.pairs, 0)),
+            "places in space": self._depth.health(),
+        }
 
     def trouble(self) -> str:
         """Why no images with regions come in; empty when they do."""

@@ -214,6 +214,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
     def _deactivate(self) -> None:
         self._activity = None
         self._active.close()
+        self.doors.forget()
 
     def _free(self) -> None:
         self._deactivate()

@@ -71,6 +71,11 @@ class Doors:
             with self._lock:
                 self._failing.pop(name, None)
 
+    def forget(self) -> None:
+        """Nothing is failing that isn't there any more."""
+        with self._lock:
+            self._failing.clear()
+
     def failing(self) -> dict[str, str]:
         """The reason of each door that failed when it was used last, by its name."""
         with self._lock:
