@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse
 from rclpy.event_handler import EventHandler
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -193,8 +194,13 @@ def name_of(callback: Callable[..., Any]) -> str:
 
 
 def _unanswered(reason: str, request: Any, response: Any) -> Any:
-    """A response of the same type as the one that failed half-way."""
-    return _told(type(response)(), reason)
+    """A response of the same type as the one that failed half-way, with the reason where it has a place for it."""
+    refused = type(response)()
+    if isinstance(refused, SetParameters.Response):
+        refused.results = [SetParametersResult(reason=reason) for _ in request.parameters]
+    elif isinstance(refused, SetParametersAtomically.Response):
+        refused.result.reason = reason
+    return _told(refused, reason)
 
 
 def _told(response: Any, reason: str) -> Any:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rcl_interfaces.msg
 import rclpy
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer
 from rclpy.event_handler import EventHandler
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -118,6 +121,16 @@ def test_a_service_that_fails_replies_with_the_reason(active_node: GarNode) -> N
     response = door(QueryRegions.Request(), QueryRegions.Response())
     assert response.error_code == ErrorCode.INTERNAL_ERROR
     assert response.error_msg == "PanicError: panicked; see the node's log"
+
+
+@pytest.mark.parametrize("kind", [SetParameters, SetParametersAtomically])
+def test_a_parameter_of_no_type_is_refused_with_the_reason(active_node: GarNode, kind: Any) -> None:
+    parameter = rcl_interfaces.msg.Parameter(name="model", value=ParameterValue(type=255))
+    name = "/set_parameters" if kind is SetParameters else "/set_parameters_atomically"
+    (door,) = (one for service, one in callbacks(active_node).items() if service.endswith(name))
+    response = door(kind.Request(parameters=[parameter]), kind.Response())
+    result = response.results[0] if kind is SetParameters else response.result
+    assert (result.successful, result.reason) == (False, "ValueError: 255 is not a valid Parameter.Type")
 
 
 def test_a_parameter_whose_check_fails_is_refused(active_node: GarNode) -> None:
