@@ -20,7 +20,7 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import Arrival, FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
-from gar_ros.node.guard import GuardedNode
+from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.node.timers import every
@@ -72,8 +72,10 @@ class Inputs:
         now = time.monotonic()
         if self._last_pair is not None and now - self._last_pair < quiet:
             return self._untracked
+        failing = self._node.doors.failing()
         for kind, stream in self._streams.items():
             stream.publishers = self._publishers(kind)
+            stream.failing = failing.get(subscription_door(stream.topic), "")
         self._streams[Input.IMAGE].elsewhere = self._image_elsewhere()
         return why_unpaired(self._streams[Input.IMAGE], self._detections(), self._rules, now, quiet)
 
