@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rclpy.executors import MultiThreadedExecutor
@@ -42,6 +43,21 @@ class Executor(MultiThreadedExecutor):
         """Whether a task that was created isn't done yet."""
         with self._created_lock:  # a task that creates another one is not done before that one is in the list
             return not all(task.done() for task in self._created)
+
+    def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:
+        """What the executor is to do for an entity that is ready; nothing where that can't be read.
+
+        rclpy (7.1) would never look at the entity again, nor at others of its callback group.
+        """
+        try:
+            return take_from_wait_list(entity)
+        except Exception as error:  # noqa: BLE001 of one message
+            self._on_defect(error)
+            return None
+
+    def _make_handler(self, entity: Any, node: Any, take_from_wait_list: Callable[[Any], Any]) -> Task:
+        """As rclpy's."""
+        return super()._make_handler(entity, node, partial(self.read, take_from_wait_list))
 
     def spin(self) -> None:
         """Executes callbacks until `shutdown`. Raises what goes wrong again and again, so that nothing works."""
