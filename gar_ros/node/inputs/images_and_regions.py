@@ -23,6 +23,7 @@ from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.log import kind_of
 from gar_ros.node.timers import every
 from gar_ros.settings import Settings
 
@@ -182,6 +183,6 @@ class Inputs:
                     "first count, and ids of different detectors get mixed"
                 )
         trouble = self.trouble(self._settings.input.check_period)
-        if trouble and trouble != self._warned:
+        if trouble and kind_of(trouble) != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")
-        self._warned = trouble
+        self._warned = kind_of(trouble)
