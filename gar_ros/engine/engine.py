@@ -63,12 +63,12 @@ class GarEngine:
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
         per_run = 1 if runtime.provider == "cpu" else min(_DEVICE_BATCH, most_tiles(model.manifest))
         self.encoder = TileEncoder(
-            runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
+            runtime.load(model.graph(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
         )
-        self.replayer: Runner = runtime.load(model.file(REPLAY))
+        self.replayer: Runner = runtime.load(model.graph(REPLAY))
         self.language = Language(
             prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
-            decoder=Decoder(runtime.load(model.file(DECODER)), model.embeddings(), sizes, tokens.eos),
+            decoder=Decoder(runtime.load(model.graph(DECODER)), model.embeddings(), sizes, tokens.eos),
             sizes=sizes,
             tokens=tokens,
             join=runtime.join,

@@ -156,6 +156,6 @@ def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_user_without_a_home_must_name_the_folder(without_a_home: None) -> None:
-    with pytest.raises(GarError, match="expected a folder for engines, but this user has no cache folder") as caught:
+    with pytest.raises(GarError, match="expected a folder for engines, but this user has no home folder") as caught:
         default_cache_folder()
     assert caught.value.code == ErrorCode.INVALID_REQUEST
