@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
-from gar_ros.engine.checks import check_max_tokens, check_room
+from gar_ros.engine.checks import check_max_tokens, check_room, out_of_memory_is_told
 from gar_ros.engine.decoder import KvCache, Logits
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
@@ -150,6 +150,12 @@ class EncodedFrame:
         if question.count != self._prompts:
             raise ValueError(f"expected a question about {self._prompts} region(s), got one about {question.count}")
         check_max_tokens(max_tokens)
+        with out_of_memory_is_told():
+            return (yield from self._stream(question, max_tokens, raise_if_cancelled, after))
+
+    def _stream(
+        self, question: Question, max_tokens: int, raise_if_cancelled: CancelCheck, after: Conversation | None
+    ) -> Generator[str, None, Conversation]:
         seconds = dict(self._seconds)
         max_answer = max(map(len, question.choice_ids), default=max_tokens)
         ids = question.ids if after is None else (*after.answer.token_ids, *question.ids)

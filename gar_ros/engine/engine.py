@@ -19,6 +19,7 @@ from gar_ros.engine.checks import (
     check_image,
     check_max_tiles,
     check_max_tokens,
+    out_of_memory_is_told,
 )
 from gar_ros.engine.cost import MemoryLimit
 from gar_ros.engine.decoder import Decoder
@@ -142,6 +143,7 @@ class GarEngine:
         check_context(len(encoded.features), len(regions), self.manifest.sizes)
         return EncodedFrame(self.language, tuple(regions), encoded.features, encoded.replay, encoded.seconds)
 
+    @out_of_memory_is_told()
     def encode_image(
         self,
         image: NDArray[np.uint8],
@@ -172,6 +174,7 @@ class GarEngine:
             replay = self._replay(features[1:] if rule.thumbnail else features, regions, grid)
         return EncodedImage(features, replay, seconds)
 
+    @out_of_memory_is_told()
     def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
         """The encoded frame of some regions of an `EncodedImage`, without another vision pass.
 
@@ -183,6 +186,7 @@ class GarEngine:
         self._memory.check(self.manifest, len(features), len(regions), tiles_per_run=0)
         return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {})
 
+    @out_of_memory_is_told()
     def encode_video(
         self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
     ) -> EncodedFrame:

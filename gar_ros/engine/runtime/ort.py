@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from gar_ros.engine.checks import OUT_OF_MEMORY
 from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
 from gar_ros.errors import ErrorCode, GarError
@@ -35,6 +36,8 @@ _HOST_TYPES = {
 }
 _ERRORS_ONLY = 3
 _OUT_OF_MEMORY = re.compile("out of memory|bad_alloc|failed to allocate|unable to allocate|alloc_failed", re.IGNORECASE)
+
+_SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ONNX Runtime's sources
 
 _log = logging.getLogger(__name__)
 
@@ -126,9 +129,9 @@ class OrtRuntime:
 
 def session_error(graph: str, error: Exception) -> GarError:
     """The error of a request whose graph could not be run, which the log tells, too."""
-    reason = first_line(error)
+    reason = _SOURCE.sub("", first_line(error))
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
-        reason = f"out of memory; use fewer tiles (request.max_tiles) or regions, or set request.max_memory ({reason})"
+        reason = f"{OUT_OF_MEMORY} ({reason})"
     message = f"ONNX Runtime could not run {graph}: {reason}"
     _log.error("%s", message)
     return GarError(ErrorCode.INTERNAL_ERROR, message)
