@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Protocol
+from weakref import ReferenceType, ref
 
 
 class Holder(Protocol):
@@ -28,18 +29,22 @@ class MemoryBudget:
         self.limit = limit
         self.used = 0
         """Bytes that were held when `enforce` was called last."""
-        self._holders: list[Holder] = []
+        # Weak, since holders know their budget: a circle would keep the model until Python's collector comes by.
+        self._holders: list[ReferenceType[Holder]] = []
 
     def add(self, holder: Holder) -> None:
-        """Counts a holder from now on. Those added first forget first."""
-        self._holders.append(holder)
+        """Counts a holder from now on, for as long as it exists. Those added first forget first."""
+        self._holders.append(ref(holder))
 
     def enforce(self) -> None:
         """To be called whenever something has been added."""
         self.used = self._size()
-        for holder in self._holders:
+        for holder in self._there():
             while self.used > self.limit and holder.forget_one():
                 self.used = self._size()
 
     def _size(self) -> int:
-        return sum(holder.nbytes for holder in self._holders)
+        return sum(holder.nbytes for holder in self._there())
+
+    def _there(self) -> list[Holder]:
+        return [holder for one in self._holders if (holder := one()) is not None]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -218,8 +219,10 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _free(self) -> None:
         self._deactivate()
-        self._components = None
+        had_model, self._components = self._components is not None, None
         self._configured.close()
+        if had_model:
+            gc.collect()  # errors of requests hold their frames in circles, and these the model
 
     def _unlock(self) -> None:
         self._declared.locked = False
