@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,8 +63,7 @@ def load(text: str | bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise JsonError("", f"expected each name once in an object, got {shortened(twice)} twice")
     return values
 
@@ -85,7 +85,9 @@ def convert(value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _explained(str(error), value, kind) from error
-    except (RecursionError, OverflowError, UnicodeError) as error:  # UnicodeError: lone surrogates in a text
+    except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, which is no character
+        raise JsonError("", f"expected Unicode texts, got one with {error.object[error.start]!r}") from error
+    except (RecursionError, OverflowError) as error:
         raise JsonError("", f"expected what is declared here, got a value that can't be read: {error}") from error
 
 
@@ -93,8 +95,10 @@ def shortened(value: Any) -> str:
     """A value of JSON for a message, in printable characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists as deep
-        return f"a very long {type(value).__name__}"
+    except ValueError:  # Python writes at most 4300 digits
+        return "a number of thousands of digits"
+    except RecursionError:
+        return f"a {type(value).__name__} of thousands of others in each other"
     return printable(text if len(text) <= 60 else f"{text[:57]}...")
 
 
