@@ -79,6 +79,8 @@ class Inputs:
         """One at a time: memory and tracks must hear of images in their order."""
         with self._handling:
             arrival, now = self._pairing.add(kind, message), time.monotonic()
+            if arrival.jump_ns:
+                self._tell_jump(kind, arrival.jump_ns)
             if arrival.restarted:
                 self._forget()
             if arrival.stamp_ns is not None:
@@ -95,10 +97,15 @@ class Inputs:
                 self.pairs += 1
                 self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
+    def _tell_jump(self, kind: Input, jump_ns: int) -> None:
+        way = "ahead" if jump_ns > 0 else "back"
+        self._node.get_logger().warning(
+            f"stamps on {self._streams[kind].topic} went {way} in time: starting over ({abs(jump_ns) / 1e9:.3f} s)",
+            throttle_duration_sec=5.0,
+        )
+
     def _forget(self) -> None:
         """Stamps have started anew."""
-        topic = self._streams[Input.IMAGE].topic
-        self._node.get_logger().warning(f"stamps on {topic} went back in time: starting over")
         self._frames.clear()
         self._depth.clear()
         self._tracks.clear()
