@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs the images of a camera with what detectors found in them, through clocks that jump and stamps that are wrong."""
+"""Pairs images with what detectors found in them, through clocks that jump and stamps that are wrong."""
 
 from __future__ import annotations
 
