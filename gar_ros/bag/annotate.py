@@ -85,7 +85,8 @@ class Annotator:
         self._number = 0
         self._last_ns: int | None = None
         self._logged_ns = 0
-        self._done: set[int] = set()  # numbers of messages that are dealt with, or can't be decoded
+        self._done: set[int] = set()  # numbers of images that are dealt with
+        self._broken: set[int] = set()  # numbers of messages that can't be used
         self._bare: set[int] = set()  # numbers of images in which no region has a pixel
 
     def take(self, message: Recorded) -> None:
@@ -97,16 +98,14 @@ class Annotator:
         if number not in self._plan.last_use:
             return
         self._pending.put(number, message.data)
-        for pair in self._plan.due.get(number, ()):
+        due = self._plan.due.get(number, [])
+        for pair in due:
             self._take_pair(pair)
-            for used in (pair.image, pair.found):
-                if self._plan.last_use.get(used) == number:
-                    del self._plan.last_use[used]
-                    self._pending.drop(used)
+        for used in {number for pair in due for number in (pair.image, pair.found)}:
+            if self._plan.last_use[used] == number:
+                self._pending.drop(used)
 
     def _take_pair(self, pair: Pair) -> None:
-        if pair.image in self._done:
-            return
         image, found = self._decoded(Input.IMAGE, pair.image), self._decoded(pair.kind, pair.found)
         if image is None or found is None:
             return
@@ -114,10 +113,12 @@ class Annotator:
         try:
             self._regions.add(pair.kind, frame_of(image), found, arrival)
         except GarError as error:
-            self._done.add(pair.image)
+            self._broken.add(pair.image)
             self.count.skipped[f"{self._topics[Input.IMAGE]}: {error.message}"] += 1
         self.count.skipped.update(f"{self._topics[kind]}: {why}" for kind, why in arrival.verdicts.items() if why)
         for frame in arrival.pairs:
+            if pair.image in self._done:
+                continue
             try:
                 (self._done if self._take_frame(frame) else self._bare).add(pair.image)
                 self.count.bare = len(self._bare - self._done)
@@ -126,12 +127,12 @@ class Annotator:
 
     def _decoded(self, kind: Input, number: int) -> Any:
         """The message, None where it can't be decoded."""
-        if number in self._done:
+        if number in self._broken:
             return None
         try:
             return deserialize_message(self._pending.get(number), self._inputs.classes[kind])
         except (RuntimeError, MemoryError, UnicodeDecodeError):  # Fast CDR's: the bytes are no such message
-            self._done.add(number)
+            self._broken.add(number)
             self.count.skipped[f"a message on {self._topics[kind]} can't be decoded"] += 1
             return None
 

@@ -41,7 +41,7 @@ def carried(source: Connection) -> Definition | None:
     try:
         types = read(source.msgdef.data, *([full_name(source.msgtype)] if read is get_types_from_msg else []))
         return Definition(source.msgdef.data, _described(types, source.msgtype).digest)
-    except Exception:  # whatever rosbags' parsers raise for a text that is no definition
+    except Exception:  # noqa: BLE001, whatever rosbags' parsers raise for a text that is no definition
         return None
 
 
@@ -60,7 +60,7 @@ def installed(kind: str) -> Definition | None:
             types |= found
             wanted += [used for _, fields in found.values() for used in _types_in(fields)]
         return _described(types, kind)
-    except Exception:  # a type that is nowhere, or whatever rosbags' parser raises
+    except Exception:  # noqa: BLE001, a type that is nowhere, or whatever rosbags' parser raises
         return None
 
 

@@ -88,7 +88,7 @@ class BagReader:
                     recorded = Recorded(connection.topic, logged_ns, bytes(data), connection)
                 except StopIteration:
                     break
-                except Exception as error:  # rosbags and the decompressors raise whatever the damage leads to
+                except Exception as error:  # noqa: BLE001, rosbags and decompressors raise whatever damage leads to
                     self._tell_damage(file, f"{type(error).__name__}: {error}", read)
                     break
                 read += 1
@@ -131,7 +131,7 @@ class BagWriter:
     def __init__(self, path: Path) -> None:
         """Raises GarError INVALID_REQUEST when there is something at `path`."""
         check_new(path)
-        self._path = path = Path(os.path.abspath(path))
+        self._path = path = path.absolute()
         self.folder = path.with_name(f".{path.name}.{os.getpid()}.part")
         """What is unfinished is here, on the same disk; the folder is gone when the context is left."""
         self.not_copied: Counter[str] = Counter()
@@ -161,7 +161,7 @@ class BagWriter:
             self._writer.close()
             if self._path.exists():
                 raise FileExistsError(errno.EEXIST, "something else has been put there")
-            os.rename(self.folder / self._path.name, self._path)
+            (self.folder / self._path.name).rename(self._path)
         except OSError as failure:
             raise self._failed(failure) from failure
         finally:
@@ -230,6 +230,7 @@ def _delete_unfinished(path: Path) -> None:
     unfinished = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
     for folder in path.parent.iterdir():
         found = unfinished.fullmatch(folder.name)
-        if found and folder.is_dir() and not folder.is_symlink() and not is_running(int(found[1])):
-            if {one.name for one in folder.iterdir()} <= {path.name}:
-                shutil.rmtree(folder, ignore_errors=True)
+        if found is None or folder.is_symlink() or not folder.is_dir() or is_running(int(found[1])):
+            continue
+        if {one.name for one in folder.iterdir()} <= {path.name}:
+            shutil.rmtree(folder, ignore_errors=True)

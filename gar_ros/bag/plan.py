@@ -156,9 +156,10 @@ def _mutually_nearest(images: list[Noted], found: list[Noted], slop_ns: int) -> 
     pairs = []
     for at, image in enumerate(images):
         nearest = _nearest(stamps[1], image.stamp_ns)
-        if nearest is not None and abs(stamps[1][nearest] - image.stamp_ns) < slop_ns:
-            if _nearest(stamps[0], stamps[1][nearest]) == at:
-                pairs.append((image.number, found[nearest].number))
+        if nearest is None or abs(stamps[1][nearest] - image.stamp_ns) >= slop_ns:
+            continue
+        if _nearest(stamps[0], stamps[1][nearest]) == at:
+            pairs.append((image.number, found[nearest].number))
     return pairs
 
 

@@ -25,7 +25,7 @@ _FORMATS = {
 }
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """A record that can't be read."""
 
 
@@ -76,12 +76,12 @@ class McapScan:
                     continue
                 try:
                     content = _unpacked(record.data)
-                except Exception as error:  # of the decompressors: each has its own
+                except Exception as error:  # noqa: BLE001, each decompressor has its own
                     self.damage = self.damage or f"a chunk is damaged ({error})"
                     continue
                 yield from _split(BytesIO(content), len(content))
             self.damage = self.damage or "it ends in the middle: its recorder did not close it"
-        except _Broken as error:
+        except _BrokenError as error:
             self.damage = self.damage or str(error)
 
     def _of_record(self, record: _Record) -> Iterator[tuple[Connection, int, bytes]]:
@@ -177,10 +177,10 @@ def _split(stream: BinaryIO, size: int) -> Iterator[_Record]:
     while stream.tell() < size:
         start = stream.read(9)
         if len(start) < 9:
-            raise _Broken("it ends in the middle of a record: its recorder did not close it")
+            raise _BrokenError("it ends in the middle of a record: its recorder did not close it")
         kind, length = struct.unpack("<BQ", start)
         if length > size - stream.tell():
-            raise _Broken("it ends in the middle of a record: its recorder did not close it")
+            raise _BrokenError("it ends in the middle of a record: its recorder did not close it")
         yield _Record(kind, stream.read(length))
 
 

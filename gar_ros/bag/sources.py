@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which storage files a bag has: a folder's as metadata.yaml says or without it, one file's, compressed ones unpacked."""
+"""Which storage files a bag has, as metadata.yaml says or without it; compressed ones are unpacked."""
 
 from __future__ import annotations
 

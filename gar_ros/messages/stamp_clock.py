@@ -71,4 +71,5 @@ class StampClock:
 
 
 def _goes_on(stamp_ns: int, newest_ns: int, passed_ns: int) -> bool:
-    return -CLOCK_JUMP_NS <= stamp_ns - newest_ns <= GAP_NS + passed_ns
+    late_ns = CLOCK_JUMP_NS if passed_ns <= CLOCK_JUMP_NS else 0  # after a pause no message is a late one
+    return -late_ns <= stamp_ns - newest_ns <= GAP_NS + passed_ns

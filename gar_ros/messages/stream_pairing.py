@@ -99,10 +99,10 @@ class StreamPairing:
         waiting = {kind: odd} if odd is not None else {}
         if kind is Input.IMAGE:
             waiting |= {other: self._odd.pop(other) for other in self._pairings if other in self._odd}
-        for other, (stamp_ns, item) in waiting.items():
+        for topic, (stamp_ns, item) in waiting.items():
             if clock.is_near(stamp_ns):
-                self._clocks[other].restart(max(stamp_ns, self._clocks[other].newest_ns or stamp_ns))
-                self._take(other, stamp_ns, item, step)
+                self._clocks[topic].restart(max(stamp_ns, self._clocks[topic].newest_ns or stamp_ns))
+                self._take(topic, stamp_ns, item, step)
 
     def _take(self, kind: Input, stamp_ns: int, item: Any, step: Step) -> None:
         if kind is not Input.IMAGE:
