@@ -20,8 +20,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
 from gar_ros.bag.definitions import carried, full_name, installed
-from gar_ros.bag.recover import McapScan, SqliteScan
-from gar_ros.bag.sources import ZSTD_MAGIC, bad_bag, storage_files, zstd
+from gar_ros.bag.recover import McapScan, SqliteScan, why_incomplete
+from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files, zstd
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import is_running
 
@@ -54,7 +54,7 @@ class BagReader:
                 for file in storage_files(path, scratch):
                     opened = self._opened(file, scratch)
                     stack.callback(opened.close)
-                    self._files.append((file, opened))
+                    self._files.append((file.path, opened))
             except OSError as error:
                 raise bad_bag(path, error.strerror or error) from error
             self._lifetime = stack.pop_all()
@@ -96,23 +96,23 @@ class BagReader:
             if not isinstance(opened, Reader) and opened.damage:
                 self._tell_damage(file, opened.damage, read)
 
-    def _opened(self, file: Path, scratch: Path) -> Reader | McapScan | SqliteScan:
+    def _opened(self, file: StorageFile, scratch: Path) -> Reader | McapScan | SqliteScan:
         """Raises GarError INVALID_REQUEST, OSError."""
         try:
             if self._recover:
-                return McapScan(file) if file.suffix == ".mcap" else SqliteScan(file, scratch)
-            journal = file.resolve().with_name(f"{file.resolve().name}-wal")
-            if journal.exists() and journal.stat().st_size:
-                raise bad_bag(file, f"its recorder did not close it, and left {journal.name}; {_RECOVER}")
-            reader = Reader(file)
+                return McapScan(file.readable) if file.is_mcap else SqliteScan(file.readable, scratch)
+            if not file.is_mcap and (why := why_incomplete(file.readable)):
+                raise bad_bag(file.path, f"{why}; {_RECOVER}")
+            reader = Reader(file.readable)
             reader.open()
         except (GarError, OSError):
             raise
         except Exception as error:  # of rosbags' readers, which meet damaged files with exceptions of all kinds
-            scan = None if self._recover or file.suffix != ".mcap" else McapScan(file)
+            scan = McapScan(file.readable) if file.is_mcap else None
             if scan is None or scan.damage:
                 why = scan.damage if scan else str(error)
-                raise bad_bag(file, f"it is damaged ({why})" + ("" if self._recover else f"; {_RECOVER}")) from error
+                advice = "" if self._recover else f"; {_RECOVER}"
+                raise bad_bag(file.path, f"it is damaged ({why}){advice}") from error
             return scan  # MCAP that is whole, though not as rosbags wants it
         return reader
 

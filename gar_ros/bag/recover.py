@@ -127,6 +127,7 @@ class SqliteScan:
         self.damage = ""
         """What can't be read of it; empty where nothing is amiss."""
         try:
+            self._database.execute("PRAGMA writable_schema = ON")  # else SQLite reads nothing of a file that was cut
             kinds = {name: MessageDefinition(_FORMATS[encoding], text) for name, encoding, text in self._definitions()}
             none = MessageDefinition(MessageDefinitionFormat.NONE, "")
             self._connections = {
@@ -167,6 +168,22 @@ class SqliteScan:
             return [row for row in self._database.execute(query) if row[1] in _FORMATS]
         except sqlite3.Error:
             return []
+
+
+def why_incomplete(path: Path) -> str:
+    """Why a SQLite file does not hold all that was recorded; empty where it does."""
+    log = path.resolve().with_name(f"{path.resolve().name}-wal")
+    if log.exists() and log.stat().st_size:
+        return f"its recorder did not close it, and left {log.name}"
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) < 100:
+        return "it is cut off"
+    (page,) = struct.unpack_from(">H", header, 16)
+    changed, pages = struct.unpack_from(">II", header, 24)
+    (valid_for,) = struct.unpack_from(">I", header, 92)
+    size = (65536 if page == 1 else page) * pages
+    return "it is cut off" if changed == valid_for and path.stat().st_size < size else ""
 
 
 def _connection(number: int, topic: str, kind: str, definition: MessageDefinition, encoding: str) -> Connection:

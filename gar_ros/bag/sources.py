@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -28,8 +28,20 @@ def bad_bag(path: Path, why: object) -> GarError:
     return GarError(ErrorCode.INVALID_REQUEST, f"expected a rosbag2 bag, got '{path}': {why}")
 
 
-def storage_files(path: Path, scratch: Path) -> list[Path]:
-    """The .mcap or .db3 files of a bag in their order. scratch: an empty folder for unpacked files and for links.
+class StorageFile(NamedTuple):
+    """One file of a bag. path: as the user knows it. readable: unpacked, under a name that rosbags takes."""
+
+    path: Path
+    readable: Path
+
+    @property
+    def is_mcap(self) -> bool:
+        """Whether it is MCAP, else it is SQLite."""
+        return self.readable.suffix == ".mcap"
+
+
+def storage_files(path: Path, scratch: Path) -> list[StorageFile]:
+    """The MCAP or SQLite files of a bag in their order. scratch: an empty folder for unpacked files and for links.
 
     Raises GarError INVALID_REQUEST for what is no bag, OSError for what may not be read.
     """
@@ -80,32 +92,31 @@ def _numbers_by_value(file: Path) -> list[tuple[int, str]]:
     return [(int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def _readable(file: Path, scratch: Path) -> Path:
-    """The file, unpacked, under a name that rosbags takes."""
+def _readable(file: Path, scratch: Path) -> StorageFile:
     if not file.is_file():
         raise bad_bag(file, "this is no file")
-    with file.open("rb") as opened:
-        start = opened.read(16)
-        if start.startswith(ZSTD_MAGIC):
-            return _unpacked(file, scratch)
+    readable = file
+    if _start(file).startswith(ZSTD_MAGIC):
+        readable = scratch / f"{len(list(scratch.iterdir()))}.unpacked"
+        try:
+            with zstd.open(file, "rb") as packed, readable.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+        except (zstd.ZstdError, EOFError) as error:
+            raise bad_bag(file, f"it can't be unpacked ({error})") from error
+    start = _start(readable)
     suffix = next((suffix for magic, suffix in _SUFFIXES.items() if start.startswith(magic)), "")
     if not suffix:
         raise bad_bag(file, _what_else(start))
-    if suffix == file.suffix and not set("?#%") & set(str(file)):  # these mean something else in SQLite's URIs
-        return file
-    link = scratch / f"{len(list(scratch.iterdir()))}{suffix}"
-    link.symlink_to(file.resolve())
-    return link
+    if suffix != readable.suffix or set("?#%") & set(str(readable)):  # these mean something else in SQLite's URIs
+        link = scratch / f"{len(list(scratch.iterdir()))}{suffix}"
+        link.symlink_to(readable.resolve())
+        readable = link
+    return StorageFile(file, readable)
 
 
-def _unpacked(file: Path, scratch: Path) -> Path:
-    whole = scratch / f"{len(list(scratch.iterdir()))}{Path(file.stem).suffix}"
-    try:
-        with zstd.open(file, "rb") as packed, whole.open("wb") as out:
-            shutil.copyfileobj(packed, out)
-    except (zstd.ZstdError, EOFError) as error:
-        raise bad_bag(file, f"it can't be unpacked ({error})") from error
-    return _readable(whole, scratch)
+def _start(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(16)
 
 
 def _what_else(start: bytes) -> str:

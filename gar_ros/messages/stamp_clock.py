@@ -44,15 +44,15 @@ class StampClock:
         """
         passed = 0 if self._arrived_ns is None else max(arrived_ns - self._arrived_ns, 0)
         self._arrived_ns = arrived_ns
-        newest = self.newest_ns
-        if newest is None or _goes_on(stamp_ns, newest, passed):
+        newest, odd = self.newest_ns, self.odd_ns
+        confirms = odd is not None and _goes_on(stamp_ns, odd, passed)
+        nearer = confirms and odd is not None and newest is not None and abs(stamp_ns - odd) < abs(stamp_ns - newest)
+        if newest is None or (not nearer and _goes_on(stamp_ns, newest, passed)):
             self._before_ns = newest if newest is not None and stamp_ns > newest + CLOCK_JUMP_NS else None
             self.newest_ns = stamp_ns if newest is None else max(newest, stamp_ns)
-        elif self._before_ns is not None and _goes_on(stamp_ns, self._before_ns, passed):
+        elif not nearer and self._before_ns is not None and _goes_on(stamp_ns, self._before_ns, passed):
             self._before_ns, self.newest_ns = None, stamp_ns  # the one message between was wrong
-        elif (self.odd_ns is not None and _goes_on(stamp_ns, self.odd_ns, passed)) or any(
-            other.is_near(stamp_ns) and not other.is_near(newest) for other in others
-        ):
+        elif confirms or any(other.is_near(stamp_ns) and not other.is_near(newest) for other in others):
             self.restart(stamp_ns)
             return Judgement.JUMPED
         else:

@@ -40,13 +40,15 @@ class Sent(NamedTuple):
 
 
 def scene(count: int, first: int = START, logged: int | None = None, lag: int = LAG, number: int = 1) -> list[Sent]:
-    """Images every 100 ms, and the label image of each `lag` later; all numbered from `number`."""
+    """Images every 100 ms, and the label image of each `lag` later; all numbered from `number`, after 250
+    again from 1."""
     logged = first if logged is None else logged
     sent = []
     for index in range(count):
         at = index * PERIOD
-        sent.append(Sent("/image", logged + at, first + at, number + index))
-        sent.append(Sent("/instances", logged + at + lag, first + at, number + index))
+        named = (number + index - 1) % 250 + 1
+        sent.append(Sent("/image", logged + at, first + at, named))
+        sent.append(Sent("/instances", logged + at + lag, first + at, named))
     return sorted(sent, key=lambda one: one.logged_ns)
 
 
