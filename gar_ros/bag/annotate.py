@@ -17,7 +17,7 @@ from gar_ros.bag.pending import Pending, pending_in
 from gar_ros.bag.plan import Pair, Plan
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Question
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
@@ -111,10 +111,14 @@ class Annotator:
             return
         arrival = Arrival()
         try:
-            self._regions.add(pair.kind, frame_of(image), found, arrival)
-        except GarError as error:
+            frame = frame_of(image)
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 whatever a message does to a library, the next one is another
             self._broken.add(pair.image)
-            self.count.skipped[f"{self._topics[Input.IMAGE]}: {error.message}"] += 1
+            arrival.refuse(Input.IMAGE, error)
+        else:
+            self._regions.add(pair.kind, frame, found, arrival)
         self.count.skipped.update(f"{self._topics[kind]}: {why}" for kind, why in arrival.verdicts.items() if why)
         for frame in arrival.pairs:
             if pair.image in self._done:
@@ -131,7 +135,7 @@ class Annotator:
             return None
         try:
             return deserialize_message(self._pending.get(number), self._inputs.classes[kind])
-        except (RuntimeError, MemoryError, UnicodeDecodeError):  # Fast CDR's: the bytes are no such message
+        except (RuntimeError, MemoryError, ValueError):  # Fast CDR's and rclpy's: the bytes are no such message
             self._broken.add(number)
             self.count.skipped[f"a message on {self._topics[kind]} can't be decoded"] += 1
             return None

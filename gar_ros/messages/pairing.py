@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.frame import Frame, RegionSource
 from gar_ros.messages.images import Size, frame_of
 from gar_ros.messages.region_builder import RegionBuilder
@@ -26,7 +26,7 @@ _DETECTOR_NS = 2_000_000_000
 class Arrival:
     """What one message led to.
 
-    stamp_ns: its stamp; None when it was refused at once. jump_ns: by how much the stamps of its input jumped, ahead
+    stamp_ns: its stamp; None when it was refused. jump_ns: by how much the stamps of its input jumped, ahead
     or back, nanoseconds; 0 where they go on. restarted: the images' did, so what came before is void. frame: the
     image, still without regions, where the message was one. pairs: frames whose regions are now there. paired: an
     image and its regions met, also where others count instead. verdicts: of each input of which a message was looked
@@ -40,6 +40,14 @@ class Arrival:
     pairs: list[Frame] = field(default_factory=list)
     paired: bool = False
     verdicts: dict[Input, str] = field(default_factory=dict)
+    defects: dict[Input, BaseException] = field(default_factory=dict)
+    """What was raised instead of a GarError, where a verdict is no refusal but a defect."""
+
+    def refuse(self, kind: Input, error: BaseException) -> None:
+        """Records why the message of this input can't be used."""
+        self.verdicts[kind] = reason_of(error)
+        if not isinstance(error, GarError):
+            self.defects[kind] = error
 
 
 class FrameRegions:
@@ -67,8 +75,10 @@ class FrameRegions:
         """Notes in `arrival` what the image and a message of `kind` that belongs to it make."""
         try:
             regions = self._builds[kind](message, frame.size)
-        except GarError as error:
-            arrival.verdicts[kind] = error.message
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 no message, whatever it does to a library, may cost another one
+            arrival.refuse(kind, error)
             return
         arrival.verdicts[kind] = ""
         if regions is None:
@@ -106,10 +116,11 @@ class FramePairing:
         try:
             stamp = checked_stamp_ns(message.header.stamp.sec, message.header.stamp.nanosec)
             frame = frame_of(message) if kind is Input.IMAGE else None
-        except GarError as error:
-            arrival.verdicts[kind] = error.message
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 as above
+            arrival.refuse(kind, error)
             return arrival
-        arrival.stamp_ns = stamp
         step = self._streams.add(
             kind, stamp, message if frame is None else frame, time.monotonic_ns() if arrived_ns is None else arrived_ns
         )
@@ -119,7 +130,7 @@ class FramePairing:
         if step.odd or frame is not None:
             arrival.verdicts[kind] = step.odd
         if not step.odd:
-            arrival.frame = frame
+            arrival.stamp_ns, arrival.frame = stamp, frame
         for other, image, found in step.pairs:
             self._regions.add(other, image, found, arrival)
         return arrival

@@ -120,6 +120,14 @@ class StreamPairing:
 def _how_odd(ahead_ns: int) -> str:
     where = "ahead of" if ahead_ns > 0 else "behind"
     return (
-        f"header.stamp is {abs(ahead_ns) / 1e9:.3f} s {where} the stamps before it; unless the next one goes on from "
-        "it, the message is left out"
+        f"header.stamp is {_span(abs(ahead_ns))} {where} the stamps before it; unless the next one goes on from it, the "
+        "message is left out"
     )
+
+
+def _span(nanoseconds: int) -> str:
+    """Rounded, so that messages of one cause read the same."""
+    seconds = nanoseconds / 1e9
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
