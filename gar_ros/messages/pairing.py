@@ -61,11 +61,6 @@ class FrameRegions:
         }
         self._detected_ns: int | None = None  # of the newest image that a detector's message describes
 
-    @property
-    def joins(self) -> bool:
-        """Whether the regions of an image take both of its messages, detections and label image."""
-        return self._builder.joins
-
     def clear(self) -> None:
         """Stamps have started anew."""
         self._builder.clear()

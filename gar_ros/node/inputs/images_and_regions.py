@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class Inputs:
         self._last_pair: float | None = None
         self._untracked = ""
         self._crowded: set[Input] = set()
+        self._jumps_told: dict[tuple[Input, str], float] = {}  # when, monotonic seconds
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""
@@ -146,10 +148,13 @@ class Inputs:
         self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
     def _tell_jump(self, kind: Input, jump_ns: int) -> None:
-        way = "ahead" if jump_ns > 0 else "back"
+        """At most every five seconds of one topic and direction: two clocks on one topic jump all the time."""
+        way, now = "ahead" if jump_ns > 0 else "back", time.monotonic()
+        if now - self._jumps_told.get((kind, way), -math.inf) < 5.0:
+            return
+        self._jumps_told[kind, way] = now
         self._node.get_logger().warning(
-            f"stamps on {self._streams[kind].topic} went {way} in time: starting over ({abs(jump_ns) / 1e9:.3f} s)",
-            throttle_duration_sec=5.0,
+            f"stamps on {self._streams[kind].topic} went {way} in time: starting over ({abs(jump_ns) / 1e9:.3f} s)"
         )
 
     def _forget(self) -> None:
