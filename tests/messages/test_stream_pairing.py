@@ -110,6 +110,21 @@ def test_a_pause_is_no_jump() -> None:
     assert run.restarts == 0
 
 
+def test_a_slow_camera_in_a_bag_that_is_played_fast_starts_over_no_more_than_once() -> None:
+    run = Run()
+    for number in range(20):
+        for kind in (Input.IMAGE, Input.REGIONS):
+            run.add(kind, START + number * 60 * SECOND)
+    assert len(run.made) >= 17 and run.restarts == 1
+
+
+def test_a_clock_that_stands_still_pairs_on() -> None:
+    run = Run()
+    for _ in range(20):
+        run.add(Input.IMAGE, START, SECOND)
+        assert run.add(Input.REGIONS, START) == [(START, START)]
+
+
 def test_an_image_never_meets_regions_of_the_time_before() -> None:
     """A simulator repeats its stamps exactly: regions that were never paired must not meet the new image."""
     run = Run()
