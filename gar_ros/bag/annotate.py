@@ -211,7 +211,7 @@ def annotate(
     """
     with pending_in(writer.folder) as pending:
         annotator = Annotator(engine, writer, inputs, plan, pending, asking, questions, progress)
-        for message in reader.messages():
+        for message in reader.messages(None if with_input else inputs.kinds):
             if with_input and message.topic not in (ANSWERS, OVERLAY):
                 writer.copy(message)
             annotator.take(message)

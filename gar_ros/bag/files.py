@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,9 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
 from gar_ros.bag.definitions import carried, full_name, installed
+from gar_ros.bag.libraries import zstd
 from gar_ros.bag.recover import McapScan, SqliteScan, why_incomplete
-from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files, zstd
+from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import is_running
 
@@ -75,11 +76,15 @@ class BagReader:
                 kinds.setdefault(one.topic, set()).add(full_name(one.msgtype).replace("/msg/", "/"))
         return {topic: "|".join(sorted(names)) for topic, names in kinds.items()}
 
-    def messages(self) -> Iterator[Recorded]:
-        """All, in the order of recording. Raises GarError INVALID_REQUEST where a file is damaged."""
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """In the order of recording. topics: only these; None: all. Raises GarError INVALID_REQUEST where a file is
+        damaged."""
         for file, opened in self._files:
             read = 0
-            messages = opened.messages()
+            wanted = [one for one in opened.connections if topics is None or one.topic in topics]
+            if not wanted:
+                continue
+            messages = opened.messages(wanted)
             while True:
                 try:
                     connection, logged_ns, data = next(messages)

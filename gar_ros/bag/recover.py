@@ -7,15 +7,15 @@ import shutil
 import sqlite3
 import struct
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import lz4.frame
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 
-from gar_ros.bag.sources import MCAP_MAGIC, zstd
+from gar_ros.bag.libraries import lz4_frame, zstd
+from gar_ros.bag.sources import MCAP_MAGIC
 
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 1, 2, 3, 4, 5, 6, 15
 _FORMATS = {
@@ -44,7 +44,7 @@ class McapScan:
         """What can't be read of it; empty where nothing is amiss."""
         self._connections: dict[int, Connection] = {}
         self._schemas: dict[int, tuple[str, MessageDefinition]] = {}
-        for _ in self.messages():
+        for _ in self.messages(()):
             pass
 
     @property
@@ -52,12 +52,13 @@ class McapScan:
         """All topics."""
         return list(self._connections.values())
 
-    def messages(self) -> Iterator[tuple[Connection, int, bytes]]:
-        """Topic, time of logging in nanoseconds, and data, of all messages in the order of the file."""
+    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        """Topic, time of logging in nanoseconds, and data, of the messages of these topics in the order of the file."""
         self.damage = ""
+        wanted = {one.id for one in connections}
         with self._path.open("rb") as file:
             for record in self._records(file):
-                yield from self._of_record(record)
+                yield from self._of_record(record, wanted)
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -84,7 +85,7 @@ class McapScan:
         except _BrokenError as error:
             self.damage = self.damage or str(error)
 
-    def _of_record(self, record: _Record) -> Iterator[tuple[Connection, int, bytes]]:
+    def _of_record(self, record: _Record, wanted: set[int]) -> Iterator[tuple[Connection, int, bytes]]:
         data = record.data
         try:
             if record.kind == _SCHEMA:
@@ -103,7 +104,7 @@ class McapScan:
                 self._connections.setdefault(number, _connection(number, topic, kind, definition, encoding))
             elif record.kind == _MESSAGE:
                 number, _, logged_ns = struct.unpack_from("<HIQ", data)
-                if number in self._connections:
+                if number in wanted and number in self._connections:
                     yield self._connections[number], logged_ns, data[22:]
         except (struct.error, UnicodeDecodeError) as error:
             self.damage = self.damage or f"a record is damaged ({error})"
@@ -145,15 +146,16 @@ class SqliteScan:
         """All topics."""
         return list(self._connections.values())
 
-    def messages(self) -> Iterator[tuple[Connection, int, bytes]]:
+    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
         """As in McapScan."""
         self.damage = ""
+        wanted = {one.id: one for one in connections}
         try:
             for number, logged_ns, data in self._database.execute(
                 "SELECT topic_id, timestamp, data FROM messages ORDER BY id"
             ):
-                if number in self._connections:
-                    yield self._connections[number], logged_ns, data
+                if number in wanted:
+                    yield wanted[number], logged_ns, data
         except sqlite3.Error as error:
             self.damage = str(error)
 
@@ -206,7 +208,7 @@ def _unpacked(chunk: bytes) -> bytes:
     size, checksum = struct.unpack_from("<QI", chunk, 16)
     packing, rest = _text(chunk[28:])
     packed = rest[8 : 8 + struct.unpack_from("<Q", rest)[0]]
-    unpack = {"": bytes, "lz4": lz4.frame.decompress, "zstd": zstd.decompress}.get(packing)
+    unpack = {"": bytes, "lz4": lz4_frame.decompress, "zstd": zstd.decompress}.get(packing)
     if unpack is None:
         raise ValueError(f"unknown compression '{packing}'")
     content = bytes(unpack(packed))

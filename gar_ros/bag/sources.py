@@ -3,24 +3,18 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
-import sys
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from gar_ros.bag.libraries import yaml, zstd
 from gar_ros.errors import ErrorCode, GarError
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 _SUFFIXES = {MCAP_MAGIC: ".mcap", b"SQLite format 3\x00": ".db3"}
 _STORAGES = ("mcap", "sqlite3")
-zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-"""Of Python, or of the package that rosbags brings."""
 
 
 def bad_bag(path: Path, why: object) -> GarError:
@@ -64,10 +58,10 @@ def _named_in_metadata(folder: Path) -> list[Path] | None:
         return None
     advice = "mend it with `ros2 bag reindex`, or remove it to have all files of the folder read"
     try:
-        about = YAML(typ="safe").load(file.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+        about = yaml.YAML(typ="safe").load(file.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
         names = [PurePath(name).name for name in about["relative_file_paths"]]
         storage, packing = str(about["storage_identifier"]), about.get("compression_format") or "zstd"
-    except (YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         text = " ".join(str(error).split())
         raise bad_bag(folder, f"metadata.yaml can't be read ({type(error).__name__}: {text}); {advice}") from error
     if storage not in _STORAGES:

@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
         engine = open_engine(args)
         questions = asking.parse(engine)
         check_new(args.out)
-        plan = make_plan(reader.messages(), inputs.kinds, slop_ns, inputs.together, _progress("{} messages read"))
+        # All that will be copied is read now: damage should show before hours of answers are lost to it.
+        read = reader.messages(inputs.kinds if args.without_input else None)
+        plan = make_plan(read, inputs.kinds, slop_ns, inputs.together, _progress("{} messages read"))
         told = [*why_alone(plan, inputs, slop_ns), *(f"'{file}': {why}" for file, why in reader.damage.items())]
         if not plan.due:
             _tell([*told, f"no image on {args.image} can be answered about; '{args.out}' is not written"])

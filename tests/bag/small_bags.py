@@ -82,6 +82,12 @@ def record(
     return path
 
 
+def only(folder: Path, pattern: str) -> Path:
+    """The one file of this pattern."""
+    (file,) = folder.glob(pattern)
+    return file
+
+
 class NamingEngine:
     """As GarEngine: its answers are the grey values of the images."""
 

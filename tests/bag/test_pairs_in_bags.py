@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.bag.small_bags import (
@@ -35,8 +35,8 @@ def test_a_detector_that_lags_loses_no_image(tmp_path: Path, lag: int) -> None:
 def test_the_order_of_recording_does_not_matter(tmp_path: Path) -> None:
     sent = scene(50)
     logged = [one.logged_ns for one in sent]
-    random.Random(1).shuffle(sent)
-    bag = record(tmp_path / "bag", [one._replace(logged_ns=at) for one, at in zip(sent, logged, strict=True)])
+    order = np.random.default_rng(1).permutation(len(sent))
+    bag = record(tmp_path / "bag", [sent[at]._replace(logged_ns=logged[to]) for to, at in enumerate(order)])
     assert annotate(bag, tmp_path / "out") == 0
     assert sorted(numbers(tmp_path / "out")) == list(range(1, 51))
 
