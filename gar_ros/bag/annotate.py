@@ -25,6 +25,7 @@ from gar_ros.messages.answers import answer_message
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.images import frame_of, image_message
 from gar_ros.messages.pairing import Arrival, FrameRegions, Input
+from gar_ros.messages.stamp_clock import CLOCK_JUMP_NS
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
 from gar_ros.view.overlay import draw_overlay
@@ -84,7 +85,7 @@ class Annotator:
         self._topics = {kind: topic for topic, kind in inputs.kinds.items()}
         self._number = 0
         self._last_ns: int | None = None
-        self._logged_ns = 0
+        self._logged_ns = self._fed_ns = 0
         self._done: set[int] = set()  # numbers of images that are dealt with
         self._broken: set[int] = set()  # numbers of messages that can't be used
         self._bare: set[int] = set()  # numbers of images in which no region has a pixel
@@ -98,9 +99,12 @@ class Annotator:
         if number not in self._plan.last_use:
             return
         self._pending.put(number, message.data)
-        due = self._plan.due.get(number, [])
+        due, told = self._plan.due.get(number, []), self.count.skipped.total()
         for pair in due:
             self._take_pair(pair)
+        handled = not due or due[0].image in self._done or due[0].image in self._bare
+        if self._inputs.together and not handled and told == self.count.skipped.total():
+            self.count.skipped["the detections and the label image of one image have different stamps"] += 1
         for used in {number for pair in due for number in (pair.image, pair.found)}:
             if self._plan.last_use[used] == number:
                 self._pending.drop(used)
@@ -112,6 +116,9 @@ class Annotator:
         arrival = Arrival()
         try:
             frame = frame_of(image)
+            if frame.stamp_ns < self._fed_ns - CLOCK_JUMP_NS:
+                self._regions.clear()
+            self._fed_ns = frame.stamp_ns
         except LEAVING:
             raise
         except BaseException as error:  # noqa: BLE001 whatever a message does to a library, the next one is another

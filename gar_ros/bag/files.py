@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, suppress
@@ -73,7 +74,8 @@ class BagReader:
         kinds: dict[str, set[str]] = {}
         for _, opened in self._files:
             for one in opened.connections:
-                kinds.setdefault(one.topic, set()).add(full_name(one.msgtype).replace("/msg/", "/"))
+                encoding = "" if encoding_of(one) == "cdr" else f" as {encoding_of(one)}"
+                kinds.setdefault(one.topic, set()).add(full_name(one.msgtype).replace("/msg/", "/") + encoding)
         return {topic: "|".join(sorted(names)) for topic, names in kinds.items()}
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Recorded]:
@@ -113,12 +115,14 @@ class BagReader:
         except (GarError, OSError):
             raise
         except Exception as error:  # of rosbags' readers, which meet damaged files with exceptions of all kinds
-            scan = McapScan(file.readable) if file.is_mcap else None
-            if scan is None or scan.damage:
-                why = scan.damage if scan else str(error)
-                advice = "" if self._recover else f"; {_RECOVER}"
-                raise bad_bag(file.path, f"it is damaged ({why}){advice}") from error
-            return scan  # MCAP that is whole, though not as rosbags wants it
+            advice = "" if self._recover else f"; {_RECOVER}"
+            try:  # it may be whole, though not as rosbags wants it
+                scan = McapScan(file.readable) if file.is_mcap else SqliteScan(file.readable, scratch)
+            except sqlite3.Error:
+                raise bad_bag(file.path, f"it is damaged ({error}){advice}") from error
+            if scan.damage:
+                raise bad_bag(file.path, f"it is damaged ({scan.damage}){advice}") from error
+            return scan
         return reader
 
     def _tell_damage(self, file: Path, why: str, read: int) -> None:
@@ -181,7 +185,10 @@ class BagWriter:
             self._copied[key] = self._counterpart(message.connection)
         connection = self._copied[key]
         if connection is None:
-            what = f"the bag has no definition of {key[1]}, and it is not installed"
+            encoding = encoding_of(message.connection)
+            what = f"expected encoding cdr, got {encoding}"
+            if encoding == "cdr":
+                what = f"the bag has no definition of {key[1]}, and it is not installed"
             self.not_copied[f"{message.topic}: {what}"] += 1
             return
         self._write(connection, message.logged_ns, message.data)
@@ -201,15 +208,13 @@ class BagWriter:
     def _counterpart(self, source: Connection) -> Connection | None:
         """The topic in this bag, None where nothing defines its type."""
         definition = carried(source) or installed(source.msgtype)
-        encoding = source.ext.serialization_format  # type: ignore[union-attr]
-        if definition is None or encoding != "cdr":
+        if definition is None or encoding_of(source) != "cdr":
             return None
         return self._writer.add_connection(
             source.topic,
             full_name(source.msgtype),
             msgdef=definition.text,
             rihs01=definition.digest,
-            serialization_format=encoding,
             offered_qos_profiles=source.ext.offered_qos_profiles,  # type: ignore[union-attr]
         )
 
@@ -222,6 +227,11 @@ class BagWriter:
     def _failed(self, error: Exception) -> GarError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return GarError(ErrorCode.INVALID_REQUEST, f"can't write a bag to '{self._path}': {why}")
+
+
+def encoding_of(connection: Connection) -> str:
+    """How the messages of a topic are encoded; `cdr` in ROS 2."""
+    return str(connection.ext.serialization_format)  # type: ignore[union-attr]
 
 
 def check_new(path: Path) -> None:

@@ -154,6 +154,26 @@ def test_a_type_that_only_the_bag_defines_is_copied_with_its_definition(tmp_path
         assert {one.topic: one.msgdef.data for one in reader.connections}["/arm"] == "float64 x\n"
 
 
+def renamed(folder: Path, old: bytes, new: bytes) -> Path:
+    file = only(folder, "*.mcap")
+    file.write_bytes(file.read_bytes().replace(old, new))
+    return folder
+
+
+def test_mcap_of_another_profile_is_read(tmp_path: Path) -> None:
+    """As Foxglove's bridge and converters write it."""
+    bag = renamed(record(tmp_path / "bag", scene(COUNT)), b"\x04\x00\x00\x00ros2", b"\x04\x00\x00\x00none")
+    assert b"none" in only(bag, "*.mcap").read_bytes()[:40]
+    assert annotate(bag, tmp_path / "out") == 0
+    assert numbers(tmp_path / "out") == list(range(1, COUNT + 1))
+
+
+def test_messages_that_are_not_in_cdr_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = renamed(record(tmp_path / "bag", scene(COUNT)), b"\x03\x00\x00\x00cdr", b"\x03\x00\x00\x00xml")
+    assert annotate(bag, tmp_path / "out") == 2
+    assert "the bag has /image (sensor_msgs/Image as xml)" in capsys.readouterr().err
+
+
 def test_an_annotated_bag_can_be_annotated_again(tmp_path: Path) -> None:
     assert annotate(record(tmp_path / "bag", scene(COUNT)), tmp_path / "once") == 0
     assert annotate(tmp_path / "once", tmp_path / "twice") == 0
