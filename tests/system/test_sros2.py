@@ -72,8 +72,9 @@ def asked(start_process: StartProcess, environment: Mapping[str, str], *argument
 def test_an_allowed_planner_is_served_and_others_are_not(start_process: StartProcess, keystore: Path) -> None:
     node = start_node(start_process, secured(keystore))
     node.wait_for_log("activate: done", 60)
+    as_viewer = ("--ros-args", "--enclave", "/viewer", "--remap", "__node:=rviz")
     assert asked(start_process, secured(keystore), "--ros-args", "--enclave", "/planner") == "served"
-    assert asked(start_process, secured(keystore), "--ros-args", "--enclave", "/viewer") == "refused"
+    assert asked(start_process, secured(keystore), *as_viewer) == "refused"
     assert asked(start_process, {"ROS_SECURITY_ENABLE": "false"}) == "refused"
     assert asked(start_process, secured(keystore), "--ros-args", "--enclave", "/planner") == "served"
     assert node.interrupt(timeout=60) == 0, node.log
