@@ -18,6 +18,7 @@ from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
+from gar_ros.node.endpoints import ANSWERS
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.depth import TROUBLE, DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
@@ -66,7 +67,7 @@ class Components:
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
-        self.worker = Worker(now.request.queue_size, *node.doors.of("model"))
+        self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"))
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
         stand_in = self.keyframer.instead_of if self.keyframer else None
@@ -128,7 +129,8 @@ class Activity:
             every(node, 1 / CHECKS_PER_SECOND, components.keyframer.make_if_due, lifetime)
         for output in components.outputs:
             output.start(lifetime)
-        tracks, on_answer = components.tracks.tracks, components.answers.publish
+        on_answer = node.doors.guard(ANSWERS.name, components.answers.publish)  # its defects mustn't cost the reply
+        tracks = components.tracks.tracks
         gate.open(Served(components.server, components.grapher, tracks, on_answer), lifetime)
         components.bond.form(node, lifetime)
 

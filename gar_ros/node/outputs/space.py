@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.drawn_graph import DrawnGraph
@@ -25,6 +23,7 @@ from gar_ros.messages.clouds import coloured_cloud
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.markers import Markers, Placed, captions
 from gar_ros.node.endpoints import CLOUD, MARKERS
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.overlay import frame_to_show
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
@@ -53,7 +52,7 @@ class SpaceTopics(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Callable[[], Settings],
         frames: FrameMemory,
         depth: DepthMemory,
@@ -64,7 +63,7 @@ class SpaceTopics(PeriodicOutput):
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate)
+        super().__init__(node, settings().overlay.rate, MARKERS.name)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
         lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
@@ -102,12 +101,12 @@ class SpaceTopics(PeriodicOutput):
             shown = next((one for one in reversed(self._seen) if drawing.can_show(one)), None)
             if shown is None or drawing.drawn == (shown, answers, relations):
                 continue
-            drawing.drawn = (shown, answers, relations)
-            try:
-                drawing.topic.publish(drawing.draw(shown, askable(shown), answers))
-            except GarError as error:
-                what = f"{drawing.topic.topic_name}: {error.message}"
-                self._node.get_logger().warning(what, throttle_duration_sec=10.0)
+            draw = self._node.doors.guard(drawing.topic.topic_name, self._draw)  # one that fails costs no other one
+            draw(drawing, shown, answers, relations)
+
+    def _draw(self, drawing: _Drawing, frame: Frame, answers: dict[str, str], relations: tuple[Relation, ...]) -> None:
+        drawing.topic.publish(drawing.draw(frame, askable(frame), answers))
+        drawing.drawn = (frame, answers, relations)
 
     def _draw_markers(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
