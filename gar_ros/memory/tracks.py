@@ -56,51 +56,20 @@ class Tracker(Protocol):
         ...
 
 
-class DetectorIds:
-    """Track ids for detectors that track: the ids are the detector's. See Tracker.
-
-    A detector that was restarted counts from the beginning again. So an id that comes back after `lost_ns`, or with
-    another label, is another object, called "3#2", "3#3", ..
-    """
-
-    needs_boxes = False
-
-    def __init__(self, lost_ns: int) -> None:
-        """lost_ns: nanoseconds without a sighting, by stamps, after which an id stands for another object."""
-        self._lost_ns = lost_ns
-        self._known: dict[str, tuple[int, str, int]] = {}  # detector's id -> count of its objects, label, last stamp
-
-    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
-        """See Tracker."""
-        return [self._track_id(stamp_ns, sighting) for sighting in sightings]
-
-    def clear(self) -> None:
-        """See Tracker: the next sighting of every id is another object."""
-        self._known = {key: (use, label, -(2**62)) for key, (use, label, _) in self._known.items()}
-
-    def _track_id(self, stamp_ns: int, sighting: Sighting) -> str:
-        detector_id = sighting.detector_id
-        use, label, last_ns = self._known.get(detector_id, (1, sighting.label, stamp_ns))
-        if stamp_ns - last_ns > self._lost_ns or (label and sighting.label and label != sighting.label):
-            use, label = use + 1, sighting.label
-        self._known[detector_id] = (use, label or sighting.label, max(stamp_ns, last_ns))
-        return detector_id if use == 1 else f"{detector_id}#{use}"
-
-
 class RenamedRegions:
     """The regions of a frame under their track ids. See RegionSource."""
 
-    def __init__(self, source: RegionSource, detector_ids: Mapping[str, str]) -> None:
-        """source: the regions under the detector's ids. detector_ids: the detector's id by track id."""
-        self._source, self._detector_ids = source, dict(detector_ids)
+    def __init__(self, source: RegionSource, keys: Mapping[str, str]) -> None:
+        """source: the regions under its own ids. keys: the id in `source` by track id."""
+        self._source, self._keys = source, dict(keys)
 
     def ids(self) -> tuple[str, ...]:
         """See RegionSource."""
-        return tuple(self._detector_ids)
+        return tuple(self._keys)
 
     def region(self, region_id: str) -> Region:
         """See RegionSource."""
-        return replace(self._source.region(self._detector_ids[region_id]), id=region_id)
+        return replace(self._source.region(self._keys[region_id]), id=region_id)
 
     def sightings(self, boxes: bool) -> list[Sighting]:
         """See RegionSource."""
@@ -131,10 +100,9 @@ class TrackMemory:
         sightings = source.sightings(self._tracker.needs_boxes)
         with self._lock:
             track_ids = self._tracker.track_ids(frame.stamp_ns, sightings)
-            detector_ids = [sighting.detector_id for sighting in sightings]
-            if track_ids != detector_ids:
-                mapping = dict(zip(track_ids, detector_ids, strict=True))
-                frame = replace(frame, regions=RenamedRegions(source, mapping))
+            keys = [sighting.key or sighting.detector_id for sighting in sightings]
+            if track_ids != keys or source.ids() != tuple(keys):
+                frame = replace(frame, regions=RenamedRegions(source, dict(zip(track_ids, keys, strict=True))))
             for track_id, sighting in zip(track_ids, sightings, strict=True):
                 self._update(track_id, sighting, frame)
             self._newest = frame

@@ -9,9 +9,10 @@ from enum import Enum
 from typing import Any
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import Frame, RegionSource
+from gar_ros.frame import Frame
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size, frame_of
+from gar_ros.messages.lazy_regions import LazyRegions
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.settings.groups import InputSettings, SyncSettings
 
@@ -68,7 +69,8 @@ class Arrival:
     stamp_ns: its stamp; None when it was refused at once. restarted: stamps went back, what came before is void.
     frame: the image, still without regions, where the message was one. pairs: frames whose regions are now there.
     paired: an image and its regions met, also where others count instead. verdicts: of each input of which a message
-    was looked at, why it can't be used; empty where it can.
+    was looked at, why it can't be used; empty where it can. odd: of each input of which a message was used, what is odd
+    about some of its detections, a sentence for each reason; empty where nothing is.
     """
 
     stamp_ns: int | None = None
@@ -77,6 +79,7 @@ class Arrival:
     pairs: list[Frame] = field(default_factory=list)
     paired: bool = False
     verdicts: dict[Input, str] = field(default_factory=dict)
+    odd: dict[Input, tuple[str, ...]] = field(default_factory=dict)
 
 
 class FramePairing:
@@ -92,7 +95,7 @@ class FramePairing:
         self._sync, self._awaited = sync, awaited
         self.slop_ns = None if sync.policy == "exact" else round(sync.slop * 1e9)
         self._builder = RegionBuilder(inputs.regions_type, inputs.regions_masks)
-        self._builds: dict[Input, Callable[[Any, Size], RegionSource | None]] = {
+        self._builds: dict[Input, Callable[[Any, Size], LazyRegions[Any] | None]] = {
             Input.REGIONS: self._builder.of_detections,
             Input.INSTANCES: self._builder.of_labels,
         }
@@ -144,6 +147,7 @@ class FramePairing:
         if regions is None:
             return
         arrival.paired = True
+        arrival.odd[kind] = regions.odd
         if not self._is_outdone(kind, frame.stamp_ns):
             arrival.pairs.append(replace(frame, regions=regions))
 

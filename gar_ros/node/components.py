@@ -18,7 +18,8 @@ from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
-from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
+from gar_ros.memory.detector_ids import DetectorIds
+from gar_ros.memory.tracks import Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
 from gar_ros.node.inputs.depth import DepthInputs
@@ -147,7 +148,7 @@ class Activity:
 def _tracker(settings: Settings) -> Tracker:
     """Raises GarError INVALID_REQUEST when the tracking library is not installed."""
     if settings.tracking.method == "detector":
-        return DetectorIds(round(settings.tracking.lost_after * 1e9))
+        return DetectorIds(round(settings.tracking.lost_after * 1e9), settings.tracking.tracks_kept)
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:
