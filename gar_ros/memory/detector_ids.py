@@ -60,6 +60,11 @@ class DetectorIds:
         for detector_id, known in self._known.items():
             self._known[detector_id] = replace(known, last_ns=None)
 
+    @property
+    def known(self) -> int:
+        """See Tracker."""
+        return len(self._known)
+
     def _track_id(self, stamp_ns: int, sighting: Sighting) -> str:
         detector_id = sighting.detector_id
         if not detector_id:

@@ -78,7 +78,7 @@ class AssociatedIds:
 
     @property
     def known(self) -> int:
-        """Number of tracks that may go on."""
+        """See Tracker."""
         return len(self._alive)
 
     def _numbers(self, tracks: Sequence[SortTrack], boxes: Sequence[Universal2DBox | None]) -> dict[int, int]:

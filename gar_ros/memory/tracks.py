@@ -55,6 +55,11 @@ class Tracker(Protocol):
         """Ends all tracks after the clock jumped back; issued ids are never reused."""
         ...
 
+    @property
+    def known(self) -> int:
+        """Number of objects that may get the same id when they are seen again."""
+        ...
+
 
 class RenamedRegions:
     """The regions of a frame under their track ids. See RegionSource."""
@@ -74,6 +79,14 @@ class RenamedRegions:
     def sightings(self, boxes: bool) -> list[Sighting]:
         """See RegionSource."""
         return self._source.sightings(boxes)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is kept, in numbers. ids: see Tracker.known."""
+
+    tracks: int
+    ids: int
 
 
 class TrackMemory:
@@ -106,8 +119,14 @@ class TrackMemory:
             for track_id, sighting in zip(track_ids, sightings, strict=True):
                 self._update(track_id, sighting, frame)
             self._newest = frame
-            self._forget()
+            self._forget(len(sightings))
         return frame
+
+    @property
+    def usage(self) -> Usage:
+        """What is kept now."""
+        with self._lock:
+            return Usage(len(self._tracks), self._tracker.known)
 
     def tracks(self) -> list[tuple[Track, TrackState]]:
         """All tracks that are remembered with their states, those in the newest frame first."""
@@ -150,9 +169,10 @@ class TrackMemory:
             return TrackState.TENTATIVE
         return TrackState.CONFIRMED if track.last_ns == newest_ns else TrackState.COASTING
 
-    def _forget(self) -> None:
-        """Forgets the tracks and past images beyond their numbers, those unseen for longest first."""
-        while len(self._tracks) > self._capacity:
+    def _forget(self, in_view: int) -> None:
+        """Forgets the tracks and past images beyond their numbers, those unseen for longest first; never one of the
+        `in_view` tracks of the newest image."""
+        while len(self._tracks) > max(self._capacity, in_view):
             del self._tracks[next(iter(self._tracks))]  # `_update` moves each to the end
         held = sorted({track.last_ns for track in self._tracks.values() if track.frame is not None}, reverse=True)
         oldest = held[: self._images + 1][-1]

@@ -12,10 +12,10 @@ from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.detector_ids import DetectorIds
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
-from gar_ros.memory.detector_ids import DetectorIds
 from gar_ros.memory.tracks import Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
@@ -100,6 +100,8 @@ class Components:
             "provider": self.provider,
             "requests waiting": str(self.worker.waiting),
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
+            "tracks kept": f"{self.tracks.usage.tracks} of at most {self.settings.tracking.tracks_kept}",
+            "track ids known": str(self.tracks.usage.ids),
         }
         if self.notice:
             values["about the model"] = self.notice

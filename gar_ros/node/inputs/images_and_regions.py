@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
 from gar_ros.memory.depth import DepthMemory
@@ -19,6 +18,7 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.health import Stream, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.node.timers import every
@@ -32,7 +32,7 @@ class Inputs:
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Settings,
         frames: FrameMemory,
         depth: DepthMemory,
@@ -85,6 +85,8 @@ class Inputs:
                 self._streams[kind].saw(arrival.stamp_ns, now)
             for other, reason in arrival.verdicts.items():
                 self._streams[other].refused = reason
+            for other, odd in arrival.odd.items():
+                self._tell_odd(other, odd)
             if arrival.frame is not None:
                 self.images += 1
                 self._frames.add(arrival.frame)
@@ -94,6 +96,14 @@ class Inputs:
                 self._frames.add(self._tracks.follow(frame))
                 self.pairs += 1
                 self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
+
+    def _tell_odd(self, kind: Input, odd: Sequence[str]) -> None:
+        """Says what is odd about some detections of a message whose others are used."""
+        name = f"detections on {self._streams[kind].topic}"
+        if odd:
+            self._node.doors.refused(name, "; ".join(odd))
+        else:
+            self._node.doors.worked(name)
 
     def _forget(self) -> None:
         """Stamps have started anew."""
