@@ -63,7 +63,7 @@ def found_by_vision(message: Any) -> list[Found]:
                 label=best.class_id if best is not None else "",
                 score=float(best.score) if best is not None else math.nan,
                 # By its definition theta is positive counterclockwise, as one sees the image.
-                box=TurnedBox(centre.x, centre.y, box.size_x, box.size_y, -box.center.theta),
+                box=TurnedBox(centre.x, centre.y, box.size_x, box.size_y, 0.0 - box.center.theta),
             )
         )
     return found

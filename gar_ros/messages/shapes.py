@@ -18,8 +18,8 @@ from gar_ros.region import Box
 
 FARTHEST = 1e9
 """Pixels from an image's corner beyond which a number is no coordinate or length of something in it."""
-_FAR = 4096.0
-"""Pixels around the image within which a polygon's corners are rounded to whole pixels without being clipped."""
+_MARGIN = 64.0
+"""Pixels around the image within which a polygon's corners are rounded to whole pixels; beyond it is clipped."""
 _STRAIGHT = 1e-6
 """Radians within which a box counts as turned by whole quarters."""
 
@@ -88,8 +88,8 @@ class TurnedBox:
 
 def polygon_corners(points: NDArray[np.float64], size: Size) -> NDArray[np.int32]:
     """Corners (M, 2) of a polygon (N, 2) within FARTHEST, rounded to whole pixels. What reaches far beyond an image
-    of `size` is clipped there, which changes no pixel of the image by more than rounding does."""
-    low, high = np.full(2, -_FAR), np.array(size) + _FAR
+    of `size` is clipped there, which moves no edge in the image by more than rounding does."""
+    low, high = np.full(2, -_MARGIN), np.array(size) + _MARGIN
     for axis in range(2):
         points = _clipped(points, axis, low[axis], 1.0)
         points = _clipped(points, axis, high[axis], -1.0)
@@ -99,10 +99,14 @@ def polygon_corners(points: NDArray[np.float64], size: Size) -> NDArray[np.int32
 def polygon_mask(corners: NDArray[np.int32], size: Size) -> NDArray[np.bool_]:
     """(H, W) bool: the pixels inside a polygon (M, 2) by the even-odd rule, and those on its outline."""
     width, height = size
-    mask = np.zeros((height, width), np.uint8)
-    if len(corners):
-        cv2.fillPoly(mask, [corners.reshape(-1, 1, 2)], 1)
-    return mask != 0
+    if not len(corners):
+        return np.zeros((height, width), bool)
+    # All of it is drawn: what lies beyond a picture's edge would be smeared along it by OpenCV (5.0).
+    left, top = np.minimum(corners.min(0), 0).tolist()
+    right, bottom = np.maximum(corners.max(0) + 1, size).tolist()
+    drawn = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(drawn, [(corners - (left, top)).reshape(-1, 1, 2).astype(np.int32)], 1)
+    return drawn[-top : height - top, -left : width - left] != 0
 
 
 def _clipped(points: NDArray[np.float64], axis: int, limit: float, side: float) -> NDArray[np.float64]:

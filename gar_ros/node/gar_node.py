@@ -102,6 +102,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         values = components.health() if components is not None else {}
         if activity is not None:
             values |= activity.health()
+        values |= self._declared.health()
         state = self._state_machine.current_state[1]
         return Health(state, self._failure, self._trouble(), values, self.doors.failing())
 
