@@ -66,7 +66,7 @@ class AssociatedIds:
             self.clear()
             return [self._issue() for _ in sightings]
         numbers = self._numbers(tracks, boxes)
-        self._sort.clear_wasted()
+        self._sort.wasted()  # takes out the tracks that have ended, which would be kept, and compared with, for long
         if not all(_is_sound(track.predicted_bbox) for track in tracks):
             self._begin_anew()
         return [f"t{numbers[index]}" if index in numbers else self._issue() for index in range(len(sightings))]

@@ -104,7 +104,7 @@ def in_polygon(corners: list[Point], row: int, column: int) -> bool | None:
         return False
     inside = False
     for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
-        along = complex(x1 - x0, y1 - y0)
+        along = complex(x1 - x0, y1 - y0) if math.dist((x0, y0), (x1, y1)) > 1e-9 else 0j
         to = complex(column - x0, row - y0)
         share = min(max((to * along.conjugate()).real / abs(along) ** 2, 0), 1) if along else 0
         if abs(to - share * along) < 1.5:
