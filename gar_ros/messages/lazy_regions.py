@@ -30,9 +30,7 @@ class LazyRegions(ABC, Generic[Detection]):
 
     def __init__(self, names: Names, detections: Sequence[Detection]) -> None:
         """Call `_check_all` when `_check` can be called. Raises GarError INVALID_REQUEST for too many detections."""
-        if len(detections) > MOST_REGIONS:
-            message = f"expected at most {MOST_REGIONS} regions in an image, got {len(detections)}"
-            raise GarError(ErrorCode.INVALID_REQUEST, message)
+        check_number(len(detections))
         self._names = names
         self._detections = dict(zip(names.keys, detections, strict=True))
         self._refused: dict[str, tuple[ErrorCode, str]] = {}
@@ -97,6 +95,13 @@ class LazyRegions(ABC, Generic[Detection]):
     @abstractmethod
     def _build(self, key: str, detection: Detection) -> Region:
         """Of a detection that was not refused."""
+
+
+def check_number(detections: int) -> None:
+    """Raises GarError INVALID_REQUEST for more detections in an image than there is time for."""
+    if detections > MOST_REGIONS:
+        message = f"expected at most {MOST_REGIONS} regions in an image, got {detections}"
+        raise GarError(ErrorCode.INVALID_REQUEST, message)
 
 
 def checked_score(score: float) -> float:

@@ -11,7 +11,7 @@ from gar_ros.messages.detections import OWN, READERS, DetectedRegions, Found
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size
 from gar_ros.messages.label_regions import LabelRegions
-from gar_ros.messages.lazy_regions import LazyRegions
+from gar_ros.messages.lazy_regions import LazyRegions, check_number
 from gar_ros.messages.regions import MessageRegions
 
 _WAITING = 10
@@ -35,6 +35,7 @@ class RegionBuilder:
         if self._type == OWN:
             _check_size((message.width, message.height), size)
             return MessageRegions(message)
+        check_number(len(message.detections))
         stamp = stamp_ns(message.header.stamp)
         found = READERS[self._type](message)
         if not self.joins:

@@ -65,4 +65,7 @@ def _oddities(given: Sequence[str], counts: Counter[str]) -> list[str]:
 
 
 def _unusable(region_id: str) -> bool:
-    return len(region_id) > LONGEST_ID or any(unicodedata.category(char) in ("Cc", "Cs") for char in region_id)
+    if len(region_id) > LONGEST_ID:
+        return True
+    # What is printable has neither, and nearly all ids are.
+    return not region_id.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in region_id)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.frame import Frame, RegionSource
+from gar_ros.memory.detector_ids import DetectorIds
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages import detections
 from gar_ros.messages.detections import DetectedRegions, found_by_vision, found_by_yolo
 from gar_ros.messages.images import image_message
@@ -203,6 +207,36 @@ def test_what_a_label_image_lacks_is_named() -> None:
     assert refusal(regions, "07").code is ErrorCode.EMPTY_MASK
     assert regions.ids() == ("7", "8", "07")
     assert "3 of 4 detections are odd" in "".join(regions.odd)
+
+
+def followed(memory: TrackMemory, stamp: int, *found: Any) -> RegionSource:
+    frame = Frame(stamp, "camera", SIZE, lambda: np.zeros((*SIZE[::-1], 3), np.uint8), seen(*found))
+    regions = memory.follow(frame).regions
+    assert regions is not None
+    return regions
+
+
+def test_detections_without_ids_never_change_object_under_one_id() -> None:
+    """The detector lists the same two boxes in another order; each id keeps its own pixels."""
+    memory = TrackMemory(DetectorIds(2), confirm_after=1, lost_ns=2, capacity=9, images=3)
+    left, right = vision_detection("", (2.0, 3.0, 2.0, 2.0)), vision_detection("", (8.0, 3.0, 2.0, 2.0))
+    before, after = followed(memory, 1, left, right), followed(memory, 2, right, left)
+    assert (before.ids(), after.ids()) == (("detection:1", "detection:2"), ("detection:3", "detection:4"))
+    assert [before.region(one).box[0] for one in before.ids()] == [1, 7]
+    assert [after.region(one).box[0] for one in after.ids()] == [7, 1]
+    shown = memory.last_showing(["detection:1"])
+    assert shown is not None
+    assert shown.stamp_ns == 1
+
+
+def test_an_odd_detection_keeps_its_track_and_tells_its_reason() -> None:
+    memory = TrackMemory(DetectorIds(2), confirm_after=1, lost_ns=2, capacity=9, images=3)
+    followed(memory, 1, vision_detection("cup", BOX), vision_detection("", BOX))
+    regions = followed(memory, 2, vision_detection("cup", (NAN, 3.0, 2.0, 2.0)), vision_detection("", BOX))
+    assert regions.ids() == ("cup", "detection:2")
+    with pytest.raises(GarError, match="region 'cup': expected a box within"):
+        regions.region("cup")
+    assert regions.region("detection:2").box == (3, 1, 5, 5)
 
 
 def test_more_regions_than_there_is_time_for_are_refused_together() -> None:
