@@ -6,10 +6,12 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse
 from rclpy.event_handler import EventHandler
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -48,12 +50,12 @@ class Doors:
     def failed(self, name: str, error: BaseException) -> str:
         """The reason, for people. A GarError is the refusal of an input; all else is a defect."""
         reason = reason_of(error)
-        if self._is_news(name, reason):
-            if isinstance(error, GarError):
-                self._logger().warning(f"{name}: {reason}")
-            else:
+        if isinstance(error, GarError):
+            self.refused(name, reason)
+        elif self._is_news(name, reason):
+            with suppress(Exception):  # such as no memory left
                 trace = "".join(traceback.format_exception(error)).encode(errors="replace").decode()
-                self._logger().error(f"{name} failed and goes on with the next call: {reason}\n{trace}")
+                self._logger().error(f"{name}: a defect that costs this call only: {reason}\n{trace}")
         return reason
 
     def of(self, name: str) -> tuple[Callable[[BaseException], str], Callable[[], None]]:
@@ -70,6 +72,11 @@ class Doors:
         if name in self._failing:
             with self._lock:
                 self._failing.pop(name, None)
+
+    def forget(self) -> None:
+        """Nothing is failing that isn't there any more."""
+        with self._lock:
+            self._failing.clear()
 
     def failing(self) -> dict[str, str]:
         """The reason of each door that failed when it was used last, by its name."""
@@ -94,8 +101,12 @@ class Door:
         """What the callback returns; the fallback's result where it raises, whatever that is."""
         try:
             result = self.callback(*arguments)
-        except (*LEAVING, rclpy_implementation.InvalidHandle):  # a handle is invalid while its lifetime ends
+        except LEAVING:
             raise
+        except rclpy_implementation.InvalidHandle as error:  # while the lifetime of what it uses ends: no defect
+            if self._fallback is nothing:
+                return None
+            return self._fallback(reason_of(error), *arguments)
         except BaseException as error:  # noqa: BLE001 panics of libraries written in Rust are no Exception
             return self._fallback(self._doors.failed(self.name, error), *arguments)
         self._doors.worked(self.name)
@@ -117,7 +128,7 @@ class GuardedNode(Node):
 
     def create_subscription(self, msg_type: Any, topic: str, callback: Any, *rest: Any, **named: Any) -> Any:
         """As rclpy's."""
-        door = self.doors.guard(f"subscription {self.resolve_topic_name(topic)}", callback)
+        door = self.doors.guard(subscription_door(self.resolve_topic_name(topic)), callback)
         return super().create_subscription(msg_type, topic, door, *rest, **named)
 
     def create_service(self, srv_type: Any, srv_name: str, callback: Any, *rest: Any, **named: Any) -> Any:
@@ -127,7 +138,7 @@ class GuardedNode(Node):
 
     def create_timer(self, timer_period_sec: float, callback: Any, *rest: Any, **named: Any) -> Any:
         """As rclpy's."""
-        door = self.doors.guard(f"timer {name_of(callback)}", callback) if callback is not None else None
+        door = self.doors.guard(f"timer {name_of(callback)}", callback)
         return super().create_timer(timer_period_sec, door, *rest, **named)
 
     def create_guard_condition(self, callback: Any, *rest: Any, **named: Any) -> Any:
@@ -176,6 +187,11 @@ class GuardedNode(Node):
         )
 
 
+def subscription_door(topic: str) -> str:
+    """The name of the door of a subscription. topic: the resolved name."""
+    return f"subscription {topic}"
+
+
 def name_of(callback: Callable[..., Any]) -> str:
     """What a callback is called in the code."""
     while isinstance(callback, partial):
@@ -184,8 +200,13 @@ def name_of(callback: Callable[..., Any]) -> str:
 
 
 def _unanswered(reason: str, request: Any, response: Any) -> Any:
-    """A response of the same type as the one that failed half-way."""
-    return _told(type(response)(), reason)
+    """A response of the same type as the one that failed half-way, with the reason where it has a place for it."""
+    refused = type(response)()
+    if isinstance(refused, SetParameters.Response):
+        refused.results = [SetParametersResult(reason=reason) for _ in request.parameters]
+    elif isinstance(refused, SetParametersAtomically.Response):
+        refused.result.reason = reason
+    return _told(refused, reason)
 
 
 def _told(response: Any, reason: str) -> Any:

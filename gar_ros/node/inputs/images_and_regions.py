@@ -20,9 +20,10 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import Arrival, FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
-from gar_ros.node.guard import GuardedNode
+from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.log import kind_of
 from gar_ros.node.timers import every
 from gar_ros.settings import Settings
 
@@ -72,9 +73,21 @@ class Inputs:
         now = time.monotonic()
         if self._last_pair is not None and now - self._last_pair < quiet:
             return self._untracked
+        failing = self._node.doors.failing()
         for kind, stream in self._streams.items():
             stream.publishers = self._publishers(kind)
+            stream.failing = failing.get(subscription_door(stream.topic), "")
+        self._streams[Input.IMAGE].elsewhere = self._image_elsewhere()
         return why_unpaired(self._streams[Input.IMAGE], self._detections(), self._rules, now, quiet)
+
+    def _image_elsewhere(self) -> str:
+        """Where images are published that this node isn't set to take, and how to take them; empty without any."""
+        base = self._node.resolve_topic_name(IMAGE.name)
+        compressed = self._settings.input.image_transport == "compressed"
+        topic, transport = (base, "raw") if compressed else (f"{base}/compressed", "compressed")
+        if not self._node.count_publishers(topic):
+            return ""
+        return f"{topic} is published: set parameter 'input.image_transport' to '{transport}' to use it"
 
     def _detections(self) -> list[Stream]:
         return [self._streams[Input.REGIONS], self._streams[Input.INSTANCES]]
@@ -146,6 +159,7 @@ class Inputs:
         self._frames.add(followed)
         self.pairs += 1
         for stream in self._detections():
+            stream.late = stream.early = 0
             self._node.doors.worked(f"messages on {stream.topic} come too late")
         self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
@@ -175,6 +189,6 @@ class Inputs:
                     "first count, and ids of different detectors get mixed"
                 )
         trouble = self.trouble(self._settings.input.check_period)
-        if trouble and trouble != self._warned:
+        if trouble and kind_of(trouble) != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")
-        self._warned = trouble
+        self._warned = kind_of(trouble)
