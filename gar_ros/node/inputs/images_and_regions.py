@@ -129,6 +129,12 @@ class Inputs:
                 self._node.doors.refused(door, reason)
             else:
                 self._node.doors.worked(door)
+        for kind, odd in arrival.odd.items():
+            door = f"detections on {self._streams[kind].topic}"
+            if odd:
+                self._node.doors.refused(door, "; ".join(odd))
+            else:
+                self._node.doors.worked(door)
 
     def _look_for_partner(self, kind: Input, stamp_ns: int) -> None:
         """Tells of a message whose partner has come, but has left the queue."""
