@@ -103,7 +103,7 @@ class Components:
             "provider": self.provider,
             "requests waiting": str(self.worker.waiting),
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
-            "tracks kept": f"{self.tracks.usage.tracks} of at most {self.settings.tracking.tracks_kept}",
+            "tracks kept": str(self.tracks.usage.tracks),
             "track ids known": str(self.tracks.usage.ids),
         }
         if self.notice:

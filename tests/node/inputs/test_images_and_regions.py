@@ -15,8 +15,8 @@ from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError, reason_of
 from gar_ros.memory.depth import DepthMemory
-from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.detector_ids import DetectorIds
+from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.headers import stamp_message
 from gar_ros.messages.images import image_message
