@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,9 @@ class Inputs:
         self._last_pair: float | None = None
         self._untracked = ""
         self._crowded: set[Input] = set()
+        self._jumps_told: dict[tuple[Input, str], float] = {}  # when, monotonic seconds
+        self._turned_away: set[Input] = set()
+        """Inputs whose last message was refused before it could wait for its partner."""
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""
@@ -99,11 +103,13 @@ class Inputs:
         """One at a time: memory and tracks must hear of images in their order."""
         with self._handling:
             arrival, now = self._pairing.add(kind, message), time.monotonic()
+            if arrival.jump_ns:
+                self._tell_jump(kind, arrival.jump_ns)
             if arrival.restarted:
                 self._forget()
             if arrival.stamp_ns is not None:
                 self._streams[kind].saw(arrival.stamp_ns, now)
-            self._tell(arrival)
+            self._tell(kind, arrival)
             if arrival.frame is not None:
                 self.images += 1
                 self._frames.add(arrival.frame)
@@ -114,8 +120,13 @@ class Inputs:
             for frame in arrival.pairs:
                 self._remember(frame)
 
-    def _tell(self, arrival: Arrival) -> None:
+    def _tell(self, came: Input, arrival: Arrival) -> None:
         """What can't be used is told at once, but costs nothing else."""
+        if arrival.stamp_ns is None:
+            self._turned_away.add(came)
+        elif came in self._turned_away:  # it waits for its partner; what was wrong with the one before is over
+            self._turned_away.discard(came)
+            arrival.verdicts.setdefault(came, "")
         for kind, reason in arrival.verdicts.items():
             self._streams[kind].refused = reason
             door = f"messages on {self._streams[kind].topic} are refused"
@@ -163,10 +174,18 @@ class Inputs:
             self._node.doors.worked(f"messages on {stream.topic} come too late")
         self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
+    def _tell_jump(self, kind: Input, jump_ns: int) -> None:
+        """At most every five seconds of one topic and direction: two clocks on one topic jump all the time."""
+        way, now = "ahead" if jump_ns > 0 else "back", time.monotonic()
+        if now - self._jumps_told.get((kind, way), -math.inf) < 5.0:
+            return
+        self._jumps_told[kind, way] = now
+        self._node.get_logger().warning(
+            f"stamps on {self._streams[kind].topic} went {way} in time: starting over ({abs(jump_ns) / 1e9:.3f} s)"
+        )
+
     def _forget(self) -> None:
         """Stamps have started anew."""
-        topic = self._streams[Input.IMAGE].topic
-        self._node.get_logger().warning(f"stamps on {topic} went back in time: starting over")
         self._frames.clear()
         self._depth.clear()
         self._tracks.clear()
