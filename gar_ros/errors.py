@@ -37,3 +37,21 @@ class GarError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+LEAVING = (KeyboardInterrupt, SystemExit)
+"""What isn't caught where everything else is: somebody wants the process to end."""
+_LONGEST_REASON = 1000
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says what went wrong, as messages and logs can hold it: no surrogates, no zero characters."""
+    if isinstance(error, GarError):
+        text = error.message
+    else:
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:  # noqa: BLE001 an exception of a library that can't even be printed
+            text = type(error).__name__
+    line = " ".join(text.replace("\0", " ").split())
+    return line[:_LONGEST_REASON].encode(errors="replace").decode()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
@@ -44,6 +45,9 @@ ROS_DOMAINS = range(1, 102)
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _next_domains = islice(cycle(ROS_DOMAINS), len(ROS_DOMAINS) * _WORKER // _WORKERS, None)
+
+settings.register_profile("gar_ros", derandomize=True, deadline=None, max_examples=100)
+settings.load_profile("gar_ros")
 
 
 def pytest_configure() -> None:

@@ -16,6 +16,7 @@ from typing import Literal
 from tokenizers import Tokenizer
 
 from gar_ros.engine.model_dir.manifest import TOKENIZER, PromptFormat, Tokens
+from gar_ros.engine.prompt_spelling import REFERENCE, check_spelling
 from gar_ros.engine.text_stream import TextStream
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import check_count
@@ -30,7 +31,6 @@ CAPTION_PROMPT = 1
 
 _INTRODUCTION = "There are some objects I am curious about: "
 _CAPTION_REQUEST = "Describe this masked region in detail."
-_REFERENCE = re.compile(r"<Prompt(0|[1-9][0-9]{0,3})>")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class PromptBuilder:
         tokenizer.encode_special_tokens = True  # control tokens in a text are read as their characters
         added = tokenizer.get_added_tokens_decoder()
         self._control_ids = {token.content: id for id, token in added.items() if token.special}
-        self._silent = set(self._control_ids.values()) - set(tokens.prompts)
+        self._never_text = frozenset(self._control_ids.values())
+        self._silent = self._never_text - set(tokens.prompts)
         longest_first = sorted(self._control_ids, key=len, reverse=True)
         self._control = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
@@ -139,7 +140,8 @@ class PromptBuilder:
     def question(self, text: str, count: int, form: Form = "question") -> list[int]:
         """Ids that follow a "question" or "video" prefix of `count` regions: the user's text and the end of the turn.
 
-        Raises GarError INVALID_REQUEST for an empty text, PROMPT_WITHOUT_REGION for a <PromptN> with N >= count.
+        Raises GarError INVALID_REQUEST for an empty text or a misspelled <PromptN>, PROMPT_WITHOUT_REGION for a
+        <PromptN> with N >= count.
         """
         if not text.strip():
             raise GarError(ErrorCode.INVALID_REQUEST, "expected a question, got an empty text")
@@ -203,10 +205,11 @@ class PromptBuilder:
 
     def _user_ids(self, text: str, count: int) -> list[int]:
         """Ids of a user's text, in which <Prompt0>.. of the `count` regions are the only control tokens."""
+        check_spelling(text)
         ids: list[int] = []
         start = 0
-        for match in _REFERENCE.finditer(text):
-            number = int(match[1])
+        for match in REFERENCE.finditer(text):
+            number = int(match[1][:9])  # a longer one is none of the regions either
             if number >= count:
                 given = f"got {count} region(s), <Prompt0> to <Prompt{count - 1}>" if count else "got no region"
                 raise GarError(ErrorCode.PROMPT_WITHOUT_REGION, f"expected a region for {match[0]}, {given}")
@@ -217,7 +220,11 @@ class PromptBuilder:
     def _plain_ids(self, text: str) -> list[int]:
         if any("\ud800" <= character <= "\udfff" for character in text):  # what undecodable bytes become in Python
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected Unicode text, got {text!r}")
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        ids = list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        if not self._never_text.isdisjoint(ids):  # a tokenizer that normalises text could make one
+            names = sorted({self._name(id) for id in self._never_text.intersection(ids)})
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected a text without control tokens, got {', '.join(names)}")
+        return ids
 
 
 def _single(number: int, crops: str) -> str:

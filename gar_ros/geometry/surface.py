@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.geometry.camera import CameraModel
-
-_SAME_VIEW = 0.01
-"""Largest relative difference of aspect ratios at which a depth image is taken for a scaled view of the image."""
+from gar_ros.geometry.camera import CameraModel, same_view
 
 
 class Surface(Protocol):
@@ -31,7 +28,8 @@ class Surface(Protocol):
     def points(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
         """The measured points (N, 3) inside a mask, metres, and the number of the sensor's pixels inside it.
 
-        mask: (H, W) of the colour image. Raises GarError INVALID_REQUEST when the image shows another view.
+        mask: (H, W) of the colour image. Raises GarError INVALID_REQUEST when the image shows another view, or the
+        measurement can't be read.
         """
 
 
@@ -60,14 +58,15 @@ class DepthSurface:
         depth = self.metres[rows, columns].astype(np.float64)
         known = np.isfinite(depth) & (depth > 0)
         rays = self.camera.rays(columns[known], rows[known], (width, height))
-        return np.hstack([rays, np.ones((len(rays), 1))]) * depth[known, None], len(rows)
+        found = np.hstack([rays, np.ones((len(rays), 1))]) * depth[known, None]
+        return found[np.isfinite(found).all(1)], len(rows)
 
 
 @dataclass(frozen=True, eq=False)
 class CloudSurface:
     """An organised point cloud. See Surface.
 
-    load_points: converts the message to (H, W, 3) float32, metres; not finite where unknown.
+    load_points: converts the message to (H, W, 3) float32, metres; not finite or all 0 where unknown.
     """
 
     stamp_ns: int
@@ -83,7 +82,7 @@ class CloudSurface:
         """See Surface."""
         height, width = self.grid.shape[:2]
         found = self.grid[fitted(mask, (width, height))].astype(np.float64)
-        return found[np.isfinite(found).all(1)], len(found)
+        return found[np.isfinite(found).all(1) & found.any(1)], len(found)
 
 
 def fitted(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -94,9 +93,10 @@ def fitted(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     height, width = mask.shape
     if (width, height) == size:
         return mask
-    if abs(width * size[1] / (height * size[0]) - 1) > _SAME_VIEW:
+    if not same_view((width, height), size):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"expected depth registered to the image of {width}x{height} px, got {size[0]}x{size[1]} px",
+            f"expected depth registered to the image of {width}x{height} px, got {size[0]}x{size[1]} px; set topic "
+            "depth or points to what the driver has aligned to the image",
         )
     return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cache
+from itertools import combinations
 from types import ModuleType
 
 import numpy as np
@@ -43,25 +44,30 @@ def check_cloud(message: PointCloud2) -> None:
     fields = {field.name: field for field in message.fields}
     wanted = [fields.get(name) for name in _XYZ]
     if any(field is None or field.datatype != PointField.FLOAT32 for field in wanted):
-        raise GarError(ErrorCode.INVALID_REQUEST, f"cloud: expected float32 fields x, y, z, got {', '.join(fields)}")
-    if any(fields[name].offset + _FLOAT_BYTES > message.point_step for name in _XYZ):
-        offsets = ", ".join(str(fields[name].offset) for name in _XYZ)
-        raise GarError(
-            ErrorCode.INVALID_REQUEST,
-            f"cloud: expected x, y, z within the {message.point_step} bytes of a point, got offsets {offsets}",
-        )
-    if message.height < 2:
-        raise GarError(
-            ErrorCode.INVALID_REQUEST,
-            f"cloud: expected an organised cloud with the image's rows, got {message.height} row of "
-            f"{message.width} points",
+        raise _bad_cloud(f"expected float32 fields x, y, z, got {', '.join(fields) or 'no fields'}")
+    if any(fields[name].count > 1 for name in _XYZ):  # drivers that leave the number out mean 1
+        counts = ", ".join(str(fields[name].count) for name in _XYZ)
+        raise _bad_cloud(f"expected one number in each of x, y, z, got {counts}")
+    offsets = [int(fields[name].offset) for name in _XYZ]
+    told = ", ".join(map(str, offsets))
+    if max(offsets) + _FLOAT_BYTES > message.point_step:
+        raise _bad_cloud(f"expected x, y, z within the {message.point_step} bytes of a point, got offsets {told}")
+    if min(abs(one - other) for one, other in combinations(offsets, 2)) < _FLOAT_BYTES:
+        raise _bad_cloud(f"expected x, y, z beside each other, {_FLOAT_BYTES} bytes each, got offsets {told}")
+    if message.height < 2 or message.width < 1:
+        raise _bad_cloud(
+            f"expected an organised cloud with the image's rows, got {message.height} row{'' if message.height == 1 else 's'} of "
+            f"{message.width} points"
         )
     if len(message.data) < message.row_step * message.height or message.row_step < message.point_step * message.width:
-        raise GarError(
-            ErrorCode.INVALID_REQUEST,
-            f"cloud: expected {message.height} rows of {message.width} x {message.point_step} bytes, got "
-            f"{len(message.data)} bytes, {message.row_step} a row",
+        raise _bad_cloud(
+            f"expected {message.height} rows of {message.width} x {message.point_step} bytes, got "
+            f"{len(message.data)} bytes, {message.row_step} a row"
         )
+
+
+def _bad_cloud(what: str) -> GarError:
+    return GarError(ErrorCode.INVALID_REQUEST, f"points: {what}")
 
 
 def cloud_points(message: PointCloud2) -> NDArray[np.float32]:

@@ -13,6 +13,8 @@ from sensor_msgs.msg import Image
 from gar_ros.errors import ErrorCode, GarError
 
 ALREADY_RGB = -1
+MAX_PIXELS = 100_000_000
+"""Of an image: 300 MB as RGB. What claims more is damaged, or would take the robot's memory."""
 
 
 class Encoding(NamedTuple):
@@ -92,17 +94,18 @@ def checked_array(message: Image) -> NDArray[Any]:
 def check_colour(message: Image) -> None:
     """Raises GarError INVALID_REQUEST for a message that is no camera image; looks at no pixel."""
     if message.encoding not in COLOURS:
-        raise bad_image(f"expected one of the encodings {', '.join(COLOURS)}, got '{message.encoding}'")
+        raise bad_image(f"expected one of the encodings {', '.join(COLOURS)}, got {quoted(message.encoding)}")
     check_layout(message)
 
 
 def check_layout(message: Image) -> None:
     """Raises GarError INVALID_REQUEST for an image that can't be read; looks at no pixel."""
     if message.encoding not in ENCODINGS:
-        raise bad_image(f"expected one of the encodings {', '.join(ENCODINGS)}, got '{message.encoding}'")
+        raise bad_image(f"expected one of the encodings {', '.join(ENCODINGS)}, got {quoted(message.encoding)}")
     encoding, size = ENCODINGS[message.encoding], f"{message.width}x{message.height}"
     if message.width == 0 or message.height == 0:
         raise bad_image(f"expected at least one pixel, got {size}")
+    check_pixels(message.width, message.height)
     if encoding.subsampled and (message.width % 2 or message.height % 2):
         raise bad_image(f"expected an even width and height for {message.encoding}, got {size}")
     row_bytes, rows = encoding.row_bytes(message.width), encoding.data_rows(message.height)
@@ -112,6 +115,18 @@ def check_layout(message: Image) -> None:
         )
     if len(message.data) < message.step * rows:
         raise bad_image(f"expected {message.step} x {rows} bytes of data, got {len(message.data)}")
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raises GarError INVALID_REQUEST for more pixels than MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise bad_image(f"expected at most {MAX_PIXELS:,} pixels, got {width}x{height}")
+
+
+def quoted(text: str) -> str:
+    """A text of a message within quotes, as one short line."""
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return "'" + "".join(letter if letter.isprintable() else "?" for letter in shown) + "'"
 
 
 def bad_image(what: str) -> GarError:

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable
 from functools import partial
 
-import cv2
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -18,7 +15,8 @@ from std_msgs.msg import Header
 from gar_ros.frame import Frame
 from gar_ros.messages import colour
 from gar_ros.messages.arrays import as_bytes
-from gar_ros.messages.encodings import bad_image, check_colour
+from gar_ros.messages.compressed import checked_picture, picture_rgb
+from gar_ros.messages.encodings import check_colour
 from gar_ros.messages.headers import stamp_ns
 
 Size = tuple[int, int]
@@ -32,7 +30,8 @@ def frame_of(message: Image | CompressedImage) -> Frame:
     """
     load: Callable[[], NDArray[np.uint8]]
     if isinstance(message, CompressedImage):
-        size, load = compressed_size(message), partial(compressed_rgb, message)
+        picture = checked_picture(message)
+        size, load = picture.size, partial(picture_rgb, message, picture)
     else:
         check_colour(message)
         size, load = (int(message.width), int(message.height)), partial(colour.rgb, message)
@@ -57,25 +56,6 @@ def image_rgb(message: Image) -> NDArray[np.uint8]:
     """Camera image as (H, W, 3) uint8 RGB. Raises GarError INVALID_REQUEST."""
     check_colour(message)
     return colour.rgb(message)
-
-
-def compressed_size(message: CompressedImage) -> Size:
-    """(width, height) in pixels of a JPEG or PNG, from its first bytes. Raises GarError INVALID_REQUEST."""
-    try:
-        with PIL.Image.open(io.BytesIO(bytes(message.data)), formats=("JPEG", "PNG")) as picture:
-            return picture.size
-    except (OSError, ValueError, SyntaxError) as error:
-        what = f"expected a JPEG or PNG, got '{message.format}' of {len(message.data)} bytes: {error}"
-        raise bad_image(what) from error
-
-
-def compressed_rgb(message: CompressedImage) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB. Raises GarError INVALID_REQUEST."""
-    as_sent = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # masks and CameraInfo know of no turned picture
-    pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), as_sent)
-    if pixels is None:
-        raise bad_image(f"'{message.format}' of {len(message.data)} bytes can't be decoded")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def image_message(pixels: NDArray[np.generic], encoding: str, header: Header) -> Image:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.frame import Frame, RegionSource
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size, frame_of
@@ -77,6 +77,14 @@ class Arrival:
     pairs: list[Frame] = field(default_factory=list)
     paired: bool = False
     verdicts: dict[Input, str] = field(default_factory=dict)
+    defects: dict[Input, BaseException] = field(default_factory=dict)
+    """What was raised instead of a GarError, where a verdict is no refusal but a defect."""
+
+    def refuse(self, kind: Input, error: BaseException) -> None:
+        """Records why the message of this input can't be used."""
+        self.verdicts[kind] = reason_of(error)
+        if not isinstance(error, GarError):
+            self.defects[kind] = error
 
 
 class FramePairing:
@@ -109,8 +117,10 @@ class FramePairing:
             if kind is Input.IMAGE:
                 arrival.frame = frame_of(message)
                 arrival.verdicts[kind] = ""
-        except GarError as error:
-            arrival.verdicts[kind] = error.message
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 no message, whatever it does to a library, may cost another one
+            arrival.refuse(kind, error)
             return arrival
         arrival.stamp_ns = stamp
         if arrival.frame is None:
@@ -137,8 +147,10 @@ class FramePairing:
         frame, message = pair
         try:
             regions = self._builds[kind](message, frame.size)
-        except GarError as error:
-            arrival.verdicts[kind] = error.message
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 as above
+            arrival.refuse(kind, error)
             return
         arrival.verdicts[kind] = ""
         if regions is None:

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-
-from rclpy.node import Node
 
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
@@ -21,6 +18,7 @@ from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.depth import DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.tf import make_poses
@@ -42,7 +40,7 @@ from gar_ros.settings import Settings
 class Components:
     """Model, memory and everything that uses them, until the lifetime ends."""
 
-    def __init__(self, node: Node, settings: Callable[[], Settings], lifetime: ExitStack) -> None:
+    def __init__(self, node: GuardedNode, settings: Callable[[], Settings], lifetime: ExitStack) -> None:
         """settings: the parameters as they are now. What is made here ends with `lifetime`, which waits for the model's
         next check. Raises GarError for a model, parameter or QoS override that can't be used.
         """
@@ -52,7 +50,7 @@ class Components:
         engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         self.notice = engine.manifest.notice
-        logger, clock = node.get_logger(), node.get_clock()
+        clock = node.get_clock()
         self.frames = FrameMemory(now.memory.frames_kept, now.past.images_kept, round(1e9 / now.past.rate))
         self.tracks = TrackMemory(
             _tracker(now),
@@ -66,9 +64,7 @@ class Components:
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
-        self.worker = Worker(
-            now.request.queue_size, lambda error: logger.error("".join(traceback.format_exception(error)))
-        )
+        self.worker = Worker(now.request.queue_size, *node.doors.of("model"))
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
         stand_in = self.keyframer.instead_of if self.keyframer else None
@@ -116,7 +112,7 @@ class Components:
 class Activity:
     """Inputs that fill the components' memory and requests that are served from it, until the lifetime ends."""
 
-    def __init__(self, node: Node, components: Components, gate: Gate, lifetime: ExitStack) -> None:
+    def __init__(self, node: GuardedNode, components: Components, gate: Gate, lifetime: ExitStack) -> None:
         """What is made here ends with `lifetime`; requests that wait then are answered CANCELLED.
 
         Raises GarError INVALID_REQUEST for a QoS override that is no policy.

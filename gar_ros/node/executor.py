@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,11 +12,17 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.task import Task
 
+_HOPELESS = 1000
+"""Number of failures without a success between them that ends the process."""
+
 
 class Executor(MultiThreadedExecutor):
     """A request that waits for the model holds a thread: enough of them for the whole queue and all topics."""
 
-    def __init__(self, queue_size: int) -> None:
+    def __init__(self, queue_size: int, on_defect: Callable[[Exception], object]) -> None:
+        """on_defect: told what goes wrong outside of callbacks, such as a message that can't be read or a reply that
+        can't be sent."""
+        self._on_defect = on_defect
         super().__init__(num_threads=queue_size + 16)
         self._created_lock = threading.Lock()
         self._created: list[Task] = []
@@ -37,11 +44,19 @@ class Executor(MultiThreadedExecutor):
             return not all(task.done() for task in self._created)
 
     def spin(self) -> None:
-        """Executes callbacks until `shutdown`."""
+        """Executes callbacks until `shutdown`. Raises what goes wrong again and again, so that nothing works."""
         self._ended.clear()
+        failures = 0
         try:
             while self.context.ok() and not self._ending.is_set():
-                self.spin_once()
+                try:
+                    self.spin_once()
+                    failures = 0
+                except Exception as error:
+                    failures += 1
+                    if failures == _HOPELESS:
+                        raise
+                    self._on_defect(error)
         finally:
             self._ended.set()
 

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -20,13 +21,14 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
 from gar_ros.node.components import Activity, Components
 from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
@@ -37,7 +39,7 @@ LAST_WORDS_SECONDS = 5.0
 """How long the process waits at its end for clients to fetch the results of their goals."""
 
 
-class GarNode(TakesPresentValues, LifecycleNode):
+class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
     """configure loads the model, activate serves, deactivate stops and keeps, cleanup frees.
 
     Three lifetimes, each one stack: the node's own, what configure makes, what activate makes. A transition that fails
@@ -59,6 +61,7 @@ class GarNode(TakesPresentValues, LifecycleNode):
         Services(self, self._gate, self._lifetime)
         self._actions = Actions(self, self._gate, self._lifetime)
         self._refuse_impossible_transitions()
+        self.guard_own_services()
         rate = float(self.get_parameter("diagnostics.rate").value)
         Diagnostics(self, rate, statistics, self.health, self._lifetime).start(self._lifetime)
         NamesakeWatch(self, self._lifetime)
@@ -99,7 +102,9 @@ class GarNode(TakesPresentValues, LifecycleNode):
         values = components.health() if components is not None else {}
         if activity is not None:
             values |= activity.health()
-        return Health(self._state_machine.current_state[1], self._failure, self._trouble(), values)
+        values |= self._declared.health()
+        state = self._state_machine.current_state[1]
+        return Health(state, self._failure, self._trouble(), values, self.doors.failing())
 
     def leave(self) -> None:
         """Takes no more requests, goals and transitions; answers those that wait with CANCELLED, at once."""
@@ -165,10 +170,13 @@ class GarNode(TakesPresentValues, LifecycleNode):
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
             self._gate.close(GarError(code, f"the node couldn't {name}: {error.message}"))
             return refused
-        except Exception as error:  # noqa: BLE001 a defect; the state machine goes to its error state
-            self._failure = f"can't {name}: {error}"
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 a defect; the state machine goes to its error state
+            reason = reason_of(error)
+            self._failure = f"can't {name}: {reason}"
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._gate.close(not_active(f"it couldn't {name}: {error}"))
+            self._gate.close(not_active(f"it couldn't {name}: {reason}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
@@ -230,7 +238,7 @@ def main() -> int:
     node = GarNode()
     logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.DEBUG)  # the ROS logger's level decides what is shown
-    executor = Executor(int(node.get_parameter("request.queue_size").value))
+    executor = Executor(int(node.get_parameter("request.queue_size").value), partial(node.doors.failed, "executor"))
     executor.add_node(node)
     failed = threading.Event()
 

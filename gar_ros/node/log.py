@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands the ROS-free modules' log to the node's."""
+"""Hands the ROS-free modules' log to the node's, and keeps it short."""
 
 from __future__ import annotations
 
 import logging
+import re
+import time
 
 from rclpy.impl.logging_severity import LoggingSeverity
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -29,3 +31,27 @@ class RosLogHandler(logging.Handler):
             self._logger.info(message)
         else:
             self._logger.debug(message)
+
+
+_FORGOTTEN_AFTER = 60.0
+"""Seconds without a reason after which it is news again."""
+_MOST_REASONS = 20
+"""Different reasons that are told of one thing within that time."""
+
+
+class Told:
+    """Which reasons the log has told already. Two that differ in numbers and quoted words are the same reason."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, dict[str, float]] = {}
+
+    def is_news(self, name: str, reason: str) -> bool:
+        """Whether to log this reason now; it then counts as told. name: of what it is about."""
+        now = time.monotonic()
+        lately = {one: at for one, at in self._told.get(name, {}).items() if now - at < _FORGOTTEN_AFTER}
+        kind = re.sub(r"'[^']*'|\d+", "_", reason)
+        is_news = kind not in lately and len(lately) < _MOST_REASONS
+        if is_news or kind in lately:
+            lately[kind] = now
+        self._told[name] = lately
+        return is_news

@@ -30,7 +30,8 @@ class Parameters:
         for name in PARAMETERS:
             self._declare(name)
         node.add_post_set_parameters_callback(self._after_set)
-        self._warned: set[str] = set()
+        self.unknown: dict[str, str] = {}
+        """The nearest name that exists, by the name of each parameter that was given but doesn't."""
         self._warn(PARAMETERS, of_qos=False)
 
     def warn_of_qos(self) -> None:
@@ -43,11 +44,18 @@ class Parameters:
         # rclpy (7.1) has no public way to the overrides that it was given. ROS declares its own parameters before.
         given = [name for name in self._node._parameter_overrides if name.startswith(QOS_OVERRIDES) == of_qos]
         for name in given:
-            if not self._node.has_parameter(name) and name not in self._warned:
-                self._warned.add(name)
+            if not self._node.has_parameter(name) and name not in self.unknown:
+                self.unknown[name] = nearest(name, known)
                 self._node.get_logger().warning(
-                    f"parameter '{name}' does not exist and has no effect; the nearest name is '{nearest(name, known)}'"
+                    f"parameter '{name}' does not exist and has no effect; the nearest name is '{self.unknown[name]}'"
                 )
+
+    def health(self) -> dict[str, str]:
+        """What diagnostics tell of it."""
+        return {
+            f"parameter '{name}'": f"does not exist and has no effect; the nearest name is '{known}'"
+            for name, known in self.unknown.items()
+        }
 
     def read(self) -> Settings:
         """Current values, `~` of paths expanded.

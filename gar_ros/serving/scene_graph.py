@@ -12,6 +12,7 @@ from operator import attrgetter
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.prompt_spelling import REFERENCE
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
@@ -65,7 +66,7 @@ class Grapher:
         check_number("threshold", request.threshold, 1.0)
         check_number("max_pairs", request.max_pairs, MAX_PAIRS)
         check_different(request.region_ids)
-        predicates = _checked(request.predicates) or settings.graph.predicates
+        predicates = self._checked(request.predicates or settings.graph.predicates)
         threshold = request.threshold or settings.graph.threshold
         requested = self._choice.choose(request)
 
@@ -112,22 +113,33 @@ class Grapher:
         for (subject, object_), predicate in product(group.pairs, predicates):
             if over():
                 return
-            text = f"Is {prompts[subject]} {predicate} {prompts[object_]}?"
+            text = _question(prompts[subject], predicate, prompts[object_])
             question = self._engine.parse(text, YES_NO, len(prompts))
             answer = encoded.ask(question, raise_if_cancelled=raise_if_cancelled)
             yield Relation(subject, predicate, object_, answer.probabilities[0])
 
+    def _checked(self, predicates: Sequence[str]) -> tuple[str, ...]:
+        """The predicates without surrounding space. A <PromptN> in one could be any region of the image."""
+        stripped = tuple(text.strip() for text in predicates)
+        if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MAX_CHOICES:
+            got = list(predicates)[:MAX_CHOICES]
+            raise GarError(
+                ErrorCode.INVALID_REQUEST,
+                f"expected at most {MAX_CHOICES} different predicates, none empty, got {got}",
+            )
+        if sum(map(len, stripped)) > MAX_CHARACTERS:
+            raise GarError(
+                ErrorCode.QUESTION_TOO_LONG,
+                f"expected predicates of at most {MAX_CHARACTERS} characters together, got {sum(map(len, stripped))}",
+            )
+        for predicate in stripped:
+            if REFERENCE.search(predicate):
+                raise GarError(
+                    ErrorCode.INVALID_REQUEST, f"expected predicates that name no region, got '{predicate[:60]}'"
+                )
+            self._engine.parse(_question("<Prompt0>", predicate, "<Prompt1>"), YES_NO, 2)
+        return stripped
 
-def _checked(predicates: Sequence[str]) -> tuple[str, ...]:
-    stripped = tuple(text.strip() for text in predicates)
-    if not all(stripped) or len(set(stripped)) < len(stripped) or len(stripped) > MAX_CHOICES:
-        raise GarError(
-            ErrorCode.INVALID_REQUEST,
-            f"expected at most {MAX_CHOICES} different predicates, none empty, got {list(predicates)[:MAX_CHOICES]}",
-        )
-    if sum(map(len, stripped)) > MAX_CHARACTERS:
-        raise GarError(
-            ErrorCode.QUESTION_TOO_LONG,
-            f"expected predicates of at most {MAX_CHARACTERS} characters together, got {sum(map(len, stripped))}",
-        )
-    return stripped
+
+def _question(subject: str, predicate: str, object_: str) -> str:
+    return f"Is {subject} {predicate} {object_}?"

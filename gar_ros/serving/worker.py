@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.steps import Steps
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, reason_of
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -107,11 +108,17 @@ class Worker:
     A job that fails doesn't affect other jobs. Takes no jobs before `accept`.
     """
 
-    def __init__(self, queue_size: int, on_defect: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        queue_size: int,
+        on_defect: Callable[[BaseException], object],
+        on_success: Callable[[], object] = lambda: None,
+    ) -> None:
         """queue_size: number of jobs that may wait. on_defect: called in the worker's thread with an exception of a job
-        that is no GarError, so it is a defect."""
+        that is no GarError, so it is a defect of this program or of a library. on_success: called there after each job
+        that had a result."""
         self._queue_size = queue_size
-        self._on_defect = on_defect
+        self._on_defect, self._on_success = on_defect, on_success
         self._changed = threading.Condition()
         self._waiting: deque[Job[Any, Any]] = deque()
         self._running: Job[Any, Any] | None = None
@@ -192,11 +199,13 @@ class Worker:
         while (job := self._next()) is not None:
             try:
                 job.run()
+                self._on_success()
             except GarError as error:
                 job.stop(error)
-            except Exception as error:  # noqa: BLE001 the next request must not suffer from this one's defect
-                self._on_defect(error)
-                job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see the node's log"))
+            except BaseException as error:  # noqa: BLE001 whatever it is, only this request may suffer from it
+                job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{reason_of(error)}; see the node's log"))
+                with suppress(BaseException):  # telling it mustn't end the thread either
+                    self._on_defect(error)
 
     def _next(self) -> Job[Any, Any] | None:
         """The next job that has not timed out; waits for it. None when the worker is being closed."""

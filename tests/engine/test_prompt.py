@@ -65,7 +65,9 @@ def test_prompt_references_become_prompt_tokens(builder: PromptBuilder) -> None:
     assert builder.choice("<Prompt4>") == [TOKENS.prompts[4]]
 
 
-@pytest.mark.parametrize(("reference", "count"), [("<Prompt1>", 1), ("<Prompt5>", 5), ("<Prompt77>", 5)])
+@pytest.mark.parametrize(
+    ("reference", "count"), [("<Prompt1>", 1), ("<Prompt5>", 5), ("<Prompt77>", 5), ("<Prompt12345678901>", 5)]
+)
 def test_a_reference_without_region_is_refused(builder: PromptBuilder, reference: str, count: int) -> None:
     for call in (lambda: builder.question(f"What is {reference}?", count), lambda: builder.choice(reference, count)):
         with pytest.raises(GarError, match=re.escape(reference)) as caught:
@@ -73,9 +75,20 @@ def test_a_reference_without_region_is_refused(builder: PromptBuilder, reference
         assert caught.value.code == ErrorCode.PROMPT_WITHOUT_REGION
 
 
-@pytest.mark.parametrize("text", ["<prompt0>", "<Prompt 0>", "<Prompt00>", "<Prompt-1>", "<Prompt>"])
-def test_what_only_looks_like_a_reference_is_text(builder: PromptBuilder, text: str) -> None:
-    assert not set(builder.question(text, 1)) & set(TOKENS.prompts)
+@pytest.mark.parametrize("text", ["<prompt0>", "<Prompt 0>", "<Prompt00>", "<Prompt-0>", "Is <Prompt0> <Prompt0"])
+def test_what_only_looks_like_a_reference_is_refused(builder: PromptBuilder, text: str) -> None:
+    """In questions, further turns and choices; test_prompt_spelling.py has the ways to misspell one."""
+    asks = (
+        lambda: builder.parse(text, (), 1),
+        lambda: builder.parse_turn(text, (), 1),
+        lambda: builder.parse("Which?", ("yes", text), 1),
+        lambda: builder.parse_turn("Which?", ("yes", text), 1),
+        lambda: builder.parse(text, (), 1, "video"),
+    )
+    for ask in asks:
+        with pytest.raises(GarError, match="expected <Prompt0>, got ") as caught:
+            ask()
+        assert caught.value.code == ErrorCode.INVALID_REQUEST
 
 
 @pytest.mark.parametrize("text", ["", "  \n ", "\udcff"])

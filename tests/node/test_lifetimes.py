@@ -29,6 +29,8 @@ SETTINGS = {
 
 NOT_PARTS = ("on_configure", "on_activate", "_attempt")
 """What handles the failure of a transition's parts."""
+WITHIN_RCLPY = "gar_ros.node.guard"
+"""A part of rclpy's own functions that create something: they undo nothing when it fails."""
 
 Part = str
 """A function that a transition calls, as module.qualified_name."""
@@ -60,7 +62,8 @@ def failing_call(number: int, error: Exception) -> Iterator[list[Part]]:
 
     def trace(frame: FrameType, event: str, _: object) -> None:
         module = frame.f_globals.get("__name__", "")
-        if event == "call" and module.startswith(ROOMS) and frame.f_code.co_name not in NOT_PARTS:
+        is_part = module.startswith(ROOMS) and module != WITHIN_RCLPY and frame.f_code.co_name not in NOT_PARTS
+        if event == "call" and is_part:
             called.append(f"{module}.{frame.f_code.co_qualname}" if sys.version_info >= (3, 11) else module)
             if len(called) > number:
                 raise error  # as if the function had raised it; Python traces no more then

@@ -164,6 +164,7 @@ def test_one_region_has_no_relations(bench: Bench) -> None:
         (GraphRequest(region_ids=("a", "e")), ErrorCode.EMPTY_MASK, "'e'"),
         (GraphRequest(predicates=("on", " ")), ErrorCode.INVALID_REQUEST, "different predicates"),
         (GraphRequest(predicates=("on", "on")), ErrorCode.INVALID_REQUEST, "different predicates"),
+        (GraphRequest(predicates=("on", "near <Prompt2> or")), ErrorCode.INVALID_REQUEST, "that name no region"),
         (GraphRequest(predicates=("x" * 5000,)), ErrorCode.QUESTION_TOO_LONG, "4096 characters"),
         (GraphRequest(threshold=1.5), ErrorCode.INVALID_REQUEST, "threshold"),
         (GraphRequest(max_pairs=10**6), ErrorCode.INVALID_REQUEST, "max_pairs"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.tracks import Track, TrackState
 from gar_ros.serving.scene_graph import Grapher
@@ -61,9 +61,11 @@ class Gate:
             fill(self._enter(), response)
         except GarError as raised:
             error = self._explained(raised)
-        except Exception as raised:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
+        except LEAVING:
+            raise
+        except BaseException as raised:  # noqa: BLE001 a planner must hear of a defect, not wait for its timeout
             self._logger.error(traceback.format_exc())
-            error = GarError(ErrorCode.INTERNAL_ERROR, f"{type(raised).__name__}: {raised}; see the node's log")
+            error = GarError(ErrorCode.INTERNAL_ERROR, f"{reason_of(raised)}; see the node's log")
         if error is not None:
             response.error_code, response.error_msg = int(error.code), error.message
         if counted:

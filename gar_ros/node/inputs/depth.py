@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from gar_ros.errors import ErrorCode, GarError
@@ -20,6 +19,7 @@ from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, depth_metres
 from gar_ros.messages.encodings import check_layout
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, POINTS, Endpoint
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.settings import Settings
 
@@ -27,7 +27,7 @@ from gar_ros.settings import Settings
 class DepthInputs:
     """Subscribes until its lifetime ends, as parameter `depth.source` says; `memory` remembers the measurements."""
 
-    def __init__(self, node: Node, settings: Settings, memory: DepthMemory, lifetime: ExitStack) -> None:
+    def __init__(self, node: GuardedNode, settings: Settings, memory: DepthMemory, lifetime: ExitStack) -> None:
         """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._logger = node.get_logger()
         self._memory = memory

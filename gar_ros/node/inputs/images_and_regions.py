@@ -10,16 +10,18 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
+from gar_ros.errors import LEAVING
+from gar_ros.frame import Frame
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
-from gar_ros.messages.pairing import FramePairing, Input
+from gar_ros.messages.pairing import Arrival, FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
-from gar_ros.node.inputs.health import Stream, why_unpaired
+from gar_ros.node.guard import GuardedNode
+from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.node.timers import every
 from gar_ros.settings import Settings
@@ -32,7 +34,7 @@ class Inputs:
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Settings,
         frames: FrameMemory,
         depth: DepthMemory,
@@ -50,8 +52,10 @@ class Inputs:
         self._kinds = {endpoint: kind for kind, endpoint in endpoints.items()}
         self._streams = {kind: Stream(node.resolve_topic_name(endpoint.name)) for kind, endpoint in endpoints.items()}
         self._pairing = FramePairing(settings.input, settings.sync, lambda kind: self._publishers(kind) > 0)
+        self._rules = Rules(self._pairing.slop_ns, settings.sync.queue_size)
         self._handling = threading.Lock()
         self._last_pair: float | None = None
+        self._untracked = ""
         self._crowded: set[Input] = set()
         self.images = self.pairs = 0
         """That have come since activation."""
@@ -59,18 +63,21 @@ class Inputs:
         callbacks: dict[Endpoint, Callable[[Any], None]] = {
             endpoint: partial(self._on_message, kind) for endpoint, kind in self._kinds.items()
         }
-        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
+        reliability = settings.input.reliability
+        Subscriptions(node, callbacks, reliability, self._on_incompatible, lifetime, self._on_types)
         every(node, settings.input.check_period, self._warn, lifetime)
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""
         now = time.monotonic()
         if self._last_pair is not None and now - self._last_pair < quiet:
-            return ""
+            return self._untracked
         for kind, stream in self._streams.items():
             stream.publishers = self._publishers(kind)
-        detections = [self._streams[Input.REGIONS], self._streams[Input.INSTANCES]]
-        return why_unpaired(self._streams[Input.IMAGE], detections, self._pairing.slop_ns, now, quiet)
+        return why_unpaired(self._streams[Input.IMAGE], self._detections(), self._rules, now, quiet)
+
+    def _detections(self) -> list[Stream]:
+        return [self._streams[Input.REGIONS], self._streams[Input.INSTANCES]]
 
     def _publishers(self, kind: Input) -> int:
         return self._node.count_publishers(self._streams[kind].topic)
@@ -83,17 +90,58 @@ class Inputs:
                 self._forget()
             if arrival.stamp_ns is not None:
                 self._streams[kind].saw(arrival.stamp_ns, now)
-            for other, reason in arrival.verdicts.items():
-                self._streams[other].refused = reason
+            self._tell(arrival)
             if arrival.frame is not None:
                 self.images += 1
                 self._frames.add(arrival.frame)
             if arrival.paired:
                 self._last_pair = now
+            elif arrival.stamp_ns is not None:
+                self._look_for_partner(kind, arrival.stamp_ns)
             for frame in arrival.pairs:
-                self._frames.add(self._tracks.follow(frame))
-                self.pairs += 1
-                self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
+                self._remember(frame)
+
+    def _tell(self, arrival: Arrival) -> None:
+        """What can't be used is told at once, but costs nothing else."""
+        for kind, reason in arrival.verdicts.items():
+            self._streams[kind].refused = reason
+            door = f"messages on {self._streams[kind].topic} are refused"
+            if kind in arrival.defects:
+                self._node.doors.failed(door, arrival.defects[kind])
+            elif reason:
+                self._node.doors.refused(door, reason)
+            else:
+                self._node.doors.worked(door)
+
+    def _look_for_partner(self, kind: Input, stamp_ns: int) -> None:
+        """Tells of a message whose partner has come, but has left the queue."""
+        image, tolerance_ns = self._streams[Input.IMAGE], self._rules.tolerance_ns
+        for stream in self._detections():
+            if kind is Input.IMAGE:
+                stream.early = stream.newer(stamp_ns, tolerance_ns)
+            elif stream is self._streams[kind]:
+                stream.late = image.newer(stamp_ns, tolerance_ns)
+            if reason := too_late(image, stream, self._rules.queue_size):
+                self._node.doors.refused(f"messages on {stream.topic} come too late", reason)
+
+    def _remember(self, frame: Frame) -> None:
+        """The image and its regions; the image alone, where they can't be tracked: their ids would be others'."""
+        door = "tracking"
+        try:
+            followed = self._tracks.follow(frame)
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 whatever a tracker raises, the next image is another one
+            reason = self._node.doors.failed(door, error)
+            self._untracked = f"the regions of the newest image can't be tracked: {reason}"
+            return
+        self._node.doors.worked(door)
+        self._untracked = ""
+        self._frames.add(followed)
+        self.pairs += 1
+        for stream in self._detections():
+            self._node.doors.worked(f"messages on {stream.topic} come too late")
+        self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
     def _forget(self) -> None:
         """Stamps have started anew."""
@@ -103,10 +151,13 @@ class Inputs:
         self._depth.clear()
         self._tracks.clear()
         for stream in self._streams.values():
-            stream.stamps_ns = []
+            stream.start_over()
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
         self._streams[self._kinds[endpoint]].incompatible = policy
+
+    def _on_types(self, endpoint: Endpoint, wrong: str) -> None:
+        self._streams[self._kinds[endpoint]].mistyped = wrong
 
     def _warn(self) -> None:
         for kind in (Input.REGIONS, Input.INSTANCES):

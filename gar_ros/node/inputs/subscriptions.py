@@ -11,34 +11,39 @@ from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
-from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from gar_ros.node.endpoints import Endpoint
+from gar_ros.node.guard import GuardedNode
+from gar_ros.node.inputs.publisher_types import why_mistyped
 from gar_ros.node.qos import SUBSCRIBED, given_reliability, refused_policies
 from gar_ros.node.timers import every
 
-ADAPT_PERIOD = 1.0
-"""Seconds between looks at the QoS of the publishers."""
+LOOK_PERIOD = 1.0
+"""Seconds between looks at the publishers: their QoS and message types."""
 
 
 class Subscriptions:
     """Subscribes on construction, unsubscribes when its lifetime ends. Callbacks of different topics run concurrently.
 
     reliability: "auto", "best_effort" or "reliable". on_incompatible: told the endpoint and the QoS policy in which
-    one of its publishers doesn't match. Raises GarError INVALID_REQUEST for a QoS override that is no policy.
+    one of its publishers doesn't match. on_types: told again and again what is wrong with the message types of the
+    publishers, empty where nothing is; log and diagnostics hear it from here. Raises GarError INVALID_REQUEST for a QoS
+    override that is no policy.
     """
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         callbacks: Mapping[Endpoint, Callable[[Any], None]],
         reliability: str,
         on_incompatible: Callable[[Endpoint, str], None],
         lifetime: ExitStack,
+        on_types: Callable[[Endpoint, str], None] = lambda endpoint, wrong: None,
     ) -> None:
-        self._node = node
+        self._node, self._on_types, self._adapts = node, on_types, reliability == "auto"
         self._callbacks = callbacks
         self._on_incompatible = on_incompatible
         self._lock = threading.Lock()
@@ -49,8 +54,7 @@ class Subscriptions:
         lifetime.callback(self._unsubscribe)
         for endpoint, policy in given.items():
             self._subscribe(endpoint, policy or first)
-        if reliability == "auto":
-            every(node, ADAPT_PERIOD, self._adapt, lifetime)
+        every(node, LOOK_PERIOD, self._look, lifetime)
 
     def _unsubscribe(self) -> None:
         with self._lock:
@@ -74,16 +78,33 @@ class Subscriptions:
     def _tell_incompatible(self, endpoint: Endpoint, event: QoSRequestedIncompatibleQoSInfo) -> None:
         self._on_incompatible(endpoint, QoSPolicyKind(event.last_policy_kind).name.lower())
 
-    def _adapt(self) -> None:
-        """Subscribes reliably where all publishers are reliable, else so that it matches all."""
+    def _look(self) -> None:
         with self._lock:
             for endpoint, subscription in self._subscriptions.items():
-                if endpoint in self._fixed:
-                    continue
-                publishers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(endpoint.name))
-                offered = {publisher.qos_profile.reliability for publisher in publishers}
-                reliable = offered == {ReliabilityPolicy.RELIABLE}
-                wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-                if offered and wanted != subscription.qos_profile.reliability:
-                    self._subscribe(endpoint, wanted)
-                    self._node.destroy_subscription(subscription)
+                topic = self._node.resolve_topic_name(endpoint.name)
+                publishers = self._node.get_publishers_info_by_topic(topic)
+                self._check_types(endpoint, topic, publishers)
+                if self._adapts and endpoint not in self._fixed:
+                    self._adapt(endpoint, subscription, publishers)
+
+    def _check_types(self, endpoint: Endpoint, topic: str, publishers: list[TopicEndpointInfo]) -> None:
+        own = self._node.get_subscriptions_info_by_topic(topic)
+        wrong = why_mistyped(endpoint, topic, publishers, (one for one in own if self._is_own(one)))
+        door = f"publishers of {topic}"
+        if wrong:
+            self._node.doors.refused(door, wrong)
+        else:
+            self._node.doors.worked(door)
+        self._on_types(endpoint, wrong)
+
+    def _is_own(self, info: TopicEndpointInfo) -> bool:
+        return (info.node_name, info.node_namespace) == (self._node.get_name(), self._node.get_namespace())
+
+    def _adapt(self, endpoint: Endpoint, subscription: Subscription, publishers: list[TopicEndpointInfo]) -> None:
+        """Subscribes reliably where all publishers are reliable, else so that it matches all."""
+        offered = {publisher.qos_profile.reliability for publisher in publishers}
+        reliable = offered == {ReliabilityPolicy.RELIABLE}
+        wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        if offered and wanted != subscription.qos_profile.reliability:
+            self._subscribe(endpoint, wanted)
+            self._node.destroy_subscription(subscription)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -29,13 +29,16 @@ class Health:
     failure: str
     trouble: str
     values: Mapping[str, str]
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """Why each callback that failed when it was called last did so, by its name."""
 
     @property
     def level(self) -> bytes:
         """As in DiagnosticStatus."""
         if self.failure:
             return DiagnosticStatus.ERROR
-        return DiagnosticStatus.WARN if self.state == ACTIVE and self.trouble else DiagnosticStatus.OK
+        troubled = self.failing or (self.state == ACTIVE and self.trouble)
+        return DiagnosticStatus.WARN if troubled else DiagnosticStatus.OK
 
     @property
     def message(self) -> str:
@@ -44,7 +47,9 @@ class Health:
             return self.failure
         if self.state == ACTIVE and self.trouble:
             return f"no images with regions: {self.trouble}"
-        return "serving" if self.state == ACTIVE else self.state
+        state = "serving" if self.state == ACTIVE else self.state
+        first = next((f"{name}: {reason}" for name, reason in self.failing.items()), "")
+        return f"{state}, but {first}" if first else state
 
 
 class Diagnostics(PeriodicOutput):
@@ -71,6 +76,7 @@ class Diagnostics(PeriodicOutput):
         values = {
             "lifecycle state": health.state,
             **health.values,
+            **health.failing,
             "latency p50 (s)": f"{median:.3f}",
             "latency p95 (s)": f"{late:.3f}",
             "requests answered": str(outcomes.get(ErrorCode.OK, 0)),

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publishers whose messages never arrive, since they are of another type than the subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from gar_ros.node.endpoints import REGIONS, Endpoint
+from gar_ros.settings.groups import REGIONS_TYPES
+
+
+def why_mistyped(
+    endpoint: Endpoint, topic: str, publishers: Iterable[TopicEndpointInfo], own: Iterable[TopicEndpointInfo]
+) -> str:
+    """What is wrong with the types of the publishers of a topic, with what to do; empty when nothing is.
+
+    topic: the resolved name. own: what is known of the subscriptions to it.
+    """
+    publishers = list(publishers)
+    others = sorted({one.topic_type for one in publishers} - {endpoint.type_name})
+    if others:
+        return (
+            f"{topic} is published as {' and '.join(others)}, but subscribed to as {endpoint.type_name}: "
+            f"{_advice(endpoint, others)}"
+        )
+    hashes = {str(one.topic_type_hash) for one in own if one.topic_type == endpoint.type_name}
+    strange = [one for one in publishers if one.topic_type_hash.version > 0 and str(one.topic_type_hash) not in hashes]
+    if hashes and strange:
+        return (
+            f"{topic} is published by node '{strange[0].node_name}' with another definition of {endpoint.type_name} "
+            "than this node's: build or install the same version of its package on both sides"
+        )
+    return ""
+
+
+def _advice(endpoint: Endpoint, others: Iterable[str]) -> str:
+    name = endpoint.name.removesuffix("/compressed")
+    known = [one for one in REGIONS_TYPES if one.replace("/", "/msg/") in others]
+    if endpoint.name == REGIONS.name and known:
+        return f"set parameter 'input.regions_type' to '{known[0]}'"
+    if endpoint.name == "image" and "sensor_msgs/msg/CompressedImage" in others:
+        return (
+            "set parameter 'input.image_transport' to 'compressed', and remap 'image' to the topic's name without "
+            "'/compressed'"
+        )
+    return f"remap '{name}' to a topic of that type, or correct the publisher"

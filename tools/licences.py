@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prints under which licence each run-time dependency is: `python -m tools.licences`. Fails unless all are permissive.
+
+Run-time dependencies are the packages of requirements/runtime.lock, and of requirements/ros.lock those that don't only
+build the interfaces. The MPL counts as permissive here: it asks for changes to the project's own files alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
+PERMISSIVE = {
+    "0BSD", "any-OSI", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT", "MIT-CMU", "MPL-2.0",
+    "PSF-2.0", "Zlib",
+}  # fmt: skip
+"""SPDX ids; BSD where a project doesn't say which; any-OSI where it lets its users choose."""
+SPELLINGS = {
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache": "Apache-2.0",
+    "Apache 2.0": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD",
+    "MIT License": "MIT",
+    "zlib License": "Zlib",
+}
+"""SPDX id by what projects write instead."""
+NOT_LOADED = re.compile(
+    r"catkin-pkg|cmake|docutils|empy|lark-parser|setuptools|wheel"
+    r"|ros-(jazzy-.*|ament-cmake.*|ament-package|rosidl-.*generators|python-cmake-module)"
+)
+"""Packages of requirements/ros.lock that only build the interfaces, and those that have no files but ask for others."""
+
+
+def run_time_packages() -> list[str]:
+    """Names of those that are installed here; the locks' markers leave some out."""
+    locked: dict[str, None] = {}
+    for layer in ("runtime", "ros"):
+        lines = (REQUIREMENTS / f"{layer}.lock").read_text().splitlines()
+        locked |= dict.fromkeys(re.split(r"[=<>; ]", line)[0] for line in lines if line and line[0] != "#")
+    return sorted(name for name in locked if not NOT_LOADED.fullmatch(name) and _installed(name) is not None)
+
+
+def licences(name: str) -> set[str]:
+    """The SPDX ids under which an installed package says it is; what isn't known to `SPELLINGS` in its own words."""
+    found = _installed(name)
+    for text in _told(found) if found is not None else ():
+        parts = [part.strip(" ()") for part in re.split(r"\b(?:AND|OR)\b", text)]
+        return {SPELLINGS.get(part, part) for part in parts}
+    return {"none told"}
+
+
+def _told(found: Distribution) -> list[str]:
+    """What the package says, the most exact first."""
+    metadata = found.metadata
+    classifiers = [text.split(" :: ")[-1] for text in metadata.get_all("Classifier") or [] if "License ::" in text]
+    told = [metadata.get("License-Expression"), metadata.get("License"), " AND ".join(classifiers)]
+    for file in found.files or ():
+        if file.name not in ("package.xml", "LICENSE"):
+            continue
+        text = Path(str(file.locate())).read_text(errors="replace")
+        told.append(" AND ".join(re.findall("<license[^>]*>([^<]+)<", text)))
+        if re.match(r"\s*Apache License\s+Version 2\.0", text):
+            told.append("Apache-2.0")
+    return [text for text in told if text]
+
+
+def _installed(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+def main() -> int:
+    """Prints the table; returns 1 when a licence isn't permissive."""
+    found = {name: licences(name) for name in run_time_packages()}
+    for name, ids in found.items():
+        print(f"{name:45} {' '.join(sorted(ids))}")
+    wrong = [name for name, ids in found.items() if not ids <= PERMISSIVE]
+    if wrong:
+        sys.stderr.write(f"expected licences out of {', '.join(sorted(PERMISSIVE))}; others have: {', '.join(wrong)}\n")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prints the SROS2 policy of the node and of those who use it: `python -m tools.security_policy > security/policy.xml`
+
+It allows what the node has and nothing else. `--namespace` and `--remap FROM:=TO` make it fit a robot's launch file;
+docs/security.md says how it becomes a keystore. tests/test_security_policy.py compares security/policy.xml with this,
+tests/system/test_security_policy.py with the topics and services of a running node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gar_ros.node.endpoints import ACTIONS, DIAGNOSTICS, IMAGE, NODE_NAME, PUBLICATIONS, SERVICES, SUBSCRIPTIONS
+
+COMMENT = " Made by `python -m tools.security_policy`; docs/security.md explains its enclaves. "
+
+PARAMETERS = (
+    "describe_parameters", "get_parameter_types", "get_parameters", "list_parameters", "set_parameters",
+    "set_parameters_atomically",
+)  # fmt: skip
+LIFECYCLE = ("change_state", "get_available_states", "get_available_transitions", "get_state", "get_transition_graph")
+TYPE_DESCRIPTION = "get_type_description"
+WHERE_INSTALLED = ("/tf", "/tf_static", "bond")
+"""Topics that the node has only where tf2_ros and bondpy are installed and parameters ask for them."""
+WHEN_ASKED = ("/clock", f"{IMAGE.name}/compressed")
+"""Topics that the node has only with use_sim_time, and with compressed images."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one node may do. Names are absolute, relative to the namespace, or begin with ~/ for the node's own."""
+
+    node: str
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    reply: tuple[str, ...] = ()
+    request: tuple[str, ...] = ()
+    execute: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+
+
+def profiles() -> dict[str, Profile]:
+    """The least that each role needs, by the path of its enclave.
+
+    gar: the node. planner: asks. operator: drives the lifecycle and sets parameters. viewer: sees what rviz shows.
+    """
+    shown = [f"gar/{endpoint.name[2:]}" for endpoint in PUBLICATIONS if endpoint is not DIAGNOSTICS]
+    return {
+        "/gar": Profile(
+            NODE_NAME,
+            publish=("~/transition_event", *(endpoint.name for endpoint in PUBLICATIONS), "bond"),
+            subscribe=(*(endpoint.name for endpoint in SUBSCRIPTIONS), *WHEN_ASKED, *WHERE_INSTALLED),
+            reply=(*(endpoint.name for endpoint in SERVICES), *_own(LIFECYCLE)),
+            execute=tuple(endpoint.name for endpoint in ACTIONS),
+        ),
+        "/planner": Profile(
+            "planner",
+            subscribe=("gar/answers", "gar/scene_graph", "gar/tracks"),
+            request=tuple(f"gar/{endpoint.name[2:]}" for endpoint in SERVICES),
+            call=tuple(f"gar/{endpoint.name[2:]}" for endpoint in ACTIONS),
+        ),
+        "/operator": Profile(
+            "operator",
+            subscribe=(DIAGNOSTICS.name, "gar/transition_event"),
+            request=tuple(f"gar/{name}" for name in (*LIFECYCLE, *PARAMETERS, TYPE_DESCRIPTION)),
+        ),
+        "/viewer": Profile(
+            "rviz",
+            subscribe=(IMAGE.name, *shown, DIAGNOSTICS.name, "/tf", "/tf_static"),
+        ),
+    }
+
+
+def policy(namespace: str = "/", remaps: Mapping[str, str] | None = None) -> str:
+    """Text of the policy. namespace: of all four nodes. remaps: new name of a topic by its name in the code."""
+    root = ET.Element("policy", version="0.2.0")
+    root.append(ET.Comment(COMMENT))
+    enclaves = ET.SubElement(root, "enclaves")
+    for path, profile in profiles().items():
+        enclave = ET.SubElement(enclaves, "enclave", path=path)
+        element = ET.SubElement(ET.SubElement(enclave, "profiles"), "profile", ns=namespace, node=profile.node)
+        own = _own((*PARAMETERS, TYPE_DESCRIPTION))
+        for kind, item, way, names in (
+            ("topics", "topic", "publish", ("/rosout", "/parameter_events", *profile.publish)),
+            ("topics", "topic", "subscribe", profile.subscribe),
+            ("services", "service", "reply", (*own, *profile.reply)),
+            ("services", "service", "request", profile.request),
+            ("actions", "action", "execute", profile.execute),
+            ("actions", "action", "call", profile.call),
+        ):
+            if names:
+                rules = ET.SubElement(element, kind, {way: "ALLOW"})
+                for name in _renamed(names, remaps or {}):
+                    ET.SubElement(rules, item).text = name
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _own(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"~/{name}" for name in names)
+
+
+def _renamed(names: Iterable[str], remaps: Mapping[str, str]) -> list[str]:
+    """image_transport's topic follows its base topic."""
+    compressed = f"{IMAGE.name}/compressed"
+    after = dict(remaps)
+    if IMAGE.name in after:
+        after.setdefault(compressed, f"{after[IMAGE.name]}/compressed")
+    return list(dict.fromkeys(after.get(name, name) for name in names))
+
+
+def main() -> int:
+    """Prints the policy; says on stderr which topic of --remap the node doesn't have."""
+    parser = argparse.ArgumentParser(prog="python -m tools.security_policy", description="SROS2 policy of gar_ros")
+    parser.add_argument("--namespace", default="/", help="of the node and of those who use it (default: /)")
+    parser.add_argument(
+        "--remap", action="append", default=[], metavar="FROM:=TO", help="as in the launch file; may be repeated"
+    )
+    arguments = parser.parse_args()
+    remaps = dict(remap.split(":=", 1) for remap in arguments.remap if ":=" in remap)
+    known = {endpoint.name for endpoint in (*SUBSCRIPTIONS, *PUBLICATIONS)}
+    if wrong := [remap for remap in arguments.remap if ":=" not in remap or remap.split(":=")[0] not in known]:
+        parser.error(f"expected FROM:=TO with FROM out of {', '.join(sorted(known))}; got {', '.join(wrong)}")
+    sys.stdout.write(policy(arguments.namespace, remaps))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
