@@ -133,7 +133,11 @@ class Activity:
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""
         inputs = self._inputs
-        return {"images": str(inputs.images), "images without regions": str(max(inputs.images - inputs.pairs, 0))}
+        return {
+            "images": str(inputs.images),
+            "images without regions": str(max(inputs.images - inputs.pairs, 0)),
+            "image callback p99 (ms)": f"{inputs.image_durations.p99() * 1e3:.1f}",
+        }
 
     def trouble(self) -> str:
         """Why no images with regions come in; empty when they do."""

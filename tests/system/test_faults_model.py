@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 
 from gar_ros.errors import ErrorCode
 from tests.system.conftest import GarStarter
+from tests.system.doctor import Doctor
 from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_for
 
 
@@ -77,3 +79,39 @@ def test_a_model_that_is_damaged_while_it_is_used_answers_right_or_not_at_all(
             shutil.copy(model_dir / name, own_model / name)
         assert ask(robot) == 3
     assert node.is_running() and "Traceback" not in node.log
+
+
+@pytest.fixture
+def switches(tmp_path: Path) -> Path:
+    """The folder of what shall fail; see tests/system/failing_gar.py."""
+    folder = tmp_path / "fails"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("vision.onnx", "a node of vision.onnx could not be run"),
+        ("replay.onnx", "a node of replay.onnx could not be run"),
+        ("decoder.onnx", "a node of decoder.onnx could not be run"),
+        ("worker", "nobody expected this"),
+        ("panic", "called `Option::unwrap()` on a `None` value"),
+    ],
+)
+def test_what_fails_in_the_worker_costs_one_request_only(
+    robot: Robot, gar: GarStarter, switches: Path, what: str, reason: str
+) -> None:
+    node = gar(env={"GAR_FAILS": str(switches)}, module="tests.system.failing_gar", **{"diagnostics.rate": 5.0})
+    doctor = Doctor(robot)
+    with robot.publishing(labelled_scene):
+        robot.client.wait_until_ready(PATIENCE)
+        (switches / what).touch()
+        code, message = refusal(lambda: ask(robot))
+        assert code is ErrorCode.INTERNAL_ERROR
+        assert reason in message and message.endswith("see the node's log")
+        status = doctor.wait_for(DiagnosticStatus.WARN)
+        assert reason in status.message
+        assert ask(robot) == 3
+        doctor.wait_for(DiagnosticStatus.OK)
+    assert node.log.count("Traceback") == 1 and reason in node.log
