@@ -50,7 +50,7 @@ def reason_of(error: BaseException) -> str:
         text = error.message
     else:
         try:
-            text = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}".removesuffix(": ")
         except Exception:  # noqa: BLE001 an exception of a library that can't even be printed
             text = type(error).__name__
     line = " ".join(text.replace("\0", " ").split())

@@ -75,6 +75,12 @@ class CameraModel:
         """Size of the camera's images."""
         return max(self._shown.width, 0) // self.binning[0], max(self._shown.height, 0) // self.binning[1]
 
+    def is_like(self, other: CameraModel) -> bool:
+        """Whether both give the same directions."""
+        same_lens = (self.model, *self.distortion) == (other.model, *other.distortion)
+        straight = not self.distortion.any() and not other.distortion.any()
+        return (same_lens or straight) and np.array_equal(self.matrix, other.matrix)
+
     def check_size(self, size: Size) -> None:
         """Raises GarError INVALID_REQUEST for images of a size (width, height) that can't be the camera's.
 

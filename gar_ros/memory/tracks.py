@@ -187,7 +187,7 @@ class TrackMemory:
         while len(self._tracks) > self._capacity:
             del self._tracks[next(iter(self._tracks))]  # `_update` moves each to the end
         held = sorted({track.last_ns for track in self._tracks.values() if track.frame is not None}, reverse=True)
-        oldest = held[: self._images + 1][-1]
+        oldest = held[: self._images + 1][-1] if held else 0  # a scene may be empty from its first image on
         for track_id, track in self._tracks.items():
             if track.frame is not None and track.last_ns < oldest:
                 self._tracks[track_id] = replace(track, frame=None)

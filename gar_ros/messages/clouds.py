@@ -55,10 +55,8 @@ def check_cloud(message: PointCloud2) -> None:
     if min(abs(one - other) for one, other in combinations(offsets, 2)) < _FLOAT_BYTES:
         raise _bad_cloud(f"expected x, y, z beside each other, {_FLOAT_BYTES} bytes each, got offsets {told}")
     if message.height < 2 or message.width < 1:
-        raise _bad_cloud(
-            f"expected an organised cloud with the image's rows, got {message.height} row{'' if message.height == 1 else 's'} of "
-            f"{message.width} points"
-        )
+        rows = "1 row" if message.height == 1 else f"{message.height} rows"
+        raise _bad_cloud(f"expected an organised cloud with the image's rows, got {rows} of {message.width} points")
     if len(message.data) < message.row_step * message.height or message.row_step < message.point_step * message.width:
         raise _bad_cloud(
             f"expected {message.height} rows of {message.width} x {message.point_step} bytes, got "

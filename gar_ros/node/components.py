@@ -18,8 +18,9 @@ from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
+from gar_ros.node.endpoints import ANSWERS
 from gar_ros.node.guard import GuardedNode
-from gar_ros.node.inputs.depth import DepthInputs
+from gar_ros.node.inputs.depth import TROUBLE, DepthInputs
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.node.inputs.tf import make_poses
 from gar_ros.node.outputs.answer_topic import AnswerTopic
@@ -60,11 +61,13 @@ class Components:
             now.tracking.images_kept,
         )
         poses = make_poses(node, now.depth.target_frame, lifetime)
-        self.depth = DepthMemory(now.depth.images_kept, round(now.depth.slop * 1e9), poses.find)
+        self.depth = DepthMemory(
+            now.depth.images_kept, round(now.depth.slop * 1e9), poses.find, now.depth.timeout, *node.doors.of(TROUBLE)
+        )
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
-        self.worker = Worker(now.request.queue_size, *node.doors.of("model"))
+        self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"))
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
         stand_in = self.keyframer.instead_of if self.keyframer else None
@@ -119,14 +122,15 @@ class Activity:
         """
         settings = components.settings
         self._inputs = Inputs(node, settings, components.frames, components.depth, components.tracks, lifetime)
-        DepthInputs(node, settings, components.depth, lifetime)
+        self._depth = DepthInputs(node, settings, components.depth, components.frames, lifetime)
         lifetime.callback(components.cancel)
         components.worker.accept()
         if components.keyframer is not None:
             every(node, 1 / CHECKS_PER_SECOND, components.keyframer.make_if_due, lifetime)
         for output in components.outputs:
             output.start(lifetime)
-        tracks, on_answer = components.tracks.tracks, components.answers.publish
+        on_answer = node.doors.guard(ANSWERS.name, components.answers.publish)  # its defects mustn't cost the reply
+        tracks = components.tracks.tracks
         gate.open(Served(components.server, components.grapher, tracks, on_answer), lifetime)
         components.bond.form(node, lifetime)
 
@@ -137,6 +141,7 @@ class Activity:
             "images": str(inputs.images),
             "images without regions": str(max(inputs.images - inputs.pairs, 0)),
             "image callback p99 (ms)": f"{inputs.image_durations.p99() * 1e3:.1f}",
+            "places in space": self._depth.health(),
         }
 
     def trouble(self) -> str:

@@ -214,6 +214,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
     def _deactivate(self) -> None:
         self._activity = None
         self._active.close()
+        self.doors.forget()
 
     def _free(self) -> None:
         self._deactivate()
@@ -245,10 +246,11 @@ def main() -> int:
     def spin() -> None:
         try:
             executor.spin()
-        except Exception:  # noqa: BLE001 of a callback; what waits is answered all the same
+        except BaseException:  # noqa: BLE001 of the executor itself; what waits is answered all the same
             node.get_logger().fatal(traceback.format_exc())
             failed.set()
-        stop.set()
+        finally:
+            stop.set()
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()

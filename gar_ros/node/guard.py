@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse
 from rclpy.event_handler import EventHandler
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -53,7 +54,7 @@ class Doors:
                 self._logger().warning(f"{name}: {reason}")
             else:
                 trace = "".join(traceback.format_exception(error)).encode(errors="replace").decode()
-                self._logger().error(f"{name} failed and goes on with the next call: {reason}\n{trace}")
+                self._logger().error(f"{name}: a defect that costs this call only: {reason}\n{trace}")
         return reason
 
     def of(self, name: str) -> tuple[Callable[[BaseException], str], Callable[[], None]]:
@@ -70,6 +71,11 @@ class Doors:
         if name in self._failing:
             with self._lock:
                 self._failing.pop(name, None)
+
+    def forget(self) -> None:
+        """Nothing is failing that isn't there any more."""
+        with self._lock:
+            self._failing.clear()
 
     def failing(self) -> dict[str, str]:
         """The reason of each door that failed when it was used last, by its name."""
@@ -94,8 +100,12 @@ class Door:
         """What the callback returns; the fallback's result where it raises, whatever that is."""
         try:
             result = self.callback(*arguments)
-        except (*LEAVING, rclpy_implementation.InvalidHandle):  # a handle is invalid while its lifetime ends
+        except LEAVING:
             raise
+        except rclpy_implementation.InvalidHandle as error:  # while the lifetime of what it uses ends: no defect
+            if self._fallback is nothing:
+                return None
+            return self._fallback(reason_of(error), *arguments)
         except BaseException as error:  # noqa: BLE001 panics of libraries written in Rust are no Exception
             return self._fallback(self._doors.failed(self.name, error), *arguments)
         self._doors.worked(self.name)
@@ -127,7 +137,7 @@ class GuardedNode(Node):
 
     def create_timer(self, timer_period_sec: float, callback: Any, *rest: Any, **named: Any) -> Any:
         """As rclpy's."""
-        door = self.doors.guard(f"timer {name_of(callback)}", callback) if callback is not None else None
+        door = self.doors.guard(f"timer {name_of(callback)}", callback)
         return super().create_timer(timer_period_sec, door, *rest, **named)
 
     def create_guard_condition(self, callback: Any, *rest: Any, **named: Any) -> Any:
@@ -184,8 +194,13 @@ def name_of(callback: Callable[..., Any]) -> str:
 
 
 def _unanswered(reason: str, request: Any, response: Any) -> Any:
-    """A response of the same type as the one that failed half-way."""
-    return _told(type(response)(), reason)
+    """A response of the same type as the one that failed half-way, with the reason where it has a place for it."""
+    refused = type(response)()
+    if isinstance(refused, SetParameters.Response):
+        refused.results = [SetParametersResult(reason=reason) for _ in request.parameters]
+    elif isinstance(refused, SetParametersAtomically.Response):
+        refused.result.reason = reason
+    return _told(refused, reason)
 
 
 def _told(response: Any, reason: str) -> Any:

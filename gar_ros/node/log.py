@@ -22,7 +22,11 @@ class RosLogHandler(logging.Handler):
         """One call for each level: rclpy ties a line of code to its level."""
         if record.levelno < logging.INFO and not self._logger.is_enabled_for(LoggingSeverity.DEBUG):
             return  # nothing is formatted that nobody sees
-        message = self.format(record)
+        try:
+            message = self.format(record).encode(errors="replace").decode()
+        except Exception:  # noqa: BLE001 a line of the log must not cost what it is about
+            self.handleError(record)
+            return
         if record.levelno >= logging.ERROR:
             self._logger.error(message)
         elif record.levelno >= logging.WARNING:

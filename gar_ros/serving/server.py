@@ -31,6 +31,9 @@ from gar_ros.serving.requests import (
 from gar_ros.serving.worker import Job, Worker
 from gar_ros.settings import Settings
 
+_SENDING_SECONDS = 0.1
+"""Left of a request's time when its answer stops waiting for places in space."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -86,7 +89,8 @@ class Server:
             self._depth.surface(chosen.frame)  # counts as used from now on, so it is still there when the answer is
             encoded = self._encode(chosen, limits, raise_if_cancelled)
             conversation = yield from encoded.stream(question, limits.max_tokens, raise_if_cancelled)
-            record = self._record(chosen, chosen.regions, question, conversation.answer, arrival_ns)
+            places = self._places(chosen, chosen.regions, arrival_ns, limits, raise_if_cancelled)
+            record = self._record(chosen, chosen.regions, places, question, conversation.answer, arrival_ns)
             return self._dialogues.begin(encoded, conversation, record, count) if query.dialogue else record
 
         return self._worker.stream(work, limits.timeout)
@@ -106,7 +110,8 @@ class Server:
             for region in chosen.regions:
                 encoded = self._encoded.get(chosen.frame, [region], limits.max_tiles, raise_if_cancelled)
                 answer = encoded.ask(question, max_tokens=limits.max_tokens, raise_if_cancelled=raise_if_cancelled)
-                yield self._record(chosen, (region,), question, answer, arrival_ns)
+                places = self._places(chosen, (region,), arrival_ns, limits, raise_if_cancelled)
+                yield self._record(chosen, (region,), places, question, answer, arrival_ns)
 
         return self._worker.stream(work, limits.timeout)
 
@@ -116,8 +121,8 @@ class Server:
         Raises GarError as `FrameChoice.choose` does.
         """
         chosen = self._choice.choose(Request(stamp_ns=stamp_ns))
-        placed = tuple((region, self._depth.extent(chosen.frame, region)) for region in chosen.regions)
-        return Listing(chosen.frame, chosen.age_ns, placed)
+        places = self._depth.extents(chosen.frame, chosen.regions)
+        return Listing(chosen.frame, chosen.age_ns, tuple(zip(chosen.regions, places, strict=True)))
 
     def _next_turn(self, query: Query, limits: Limits, arrival_ns: int) -> Job[str, AnswerRecord]:
         """The queued job of a further question of a conversation, about the image and regions of the first one."""
@@ -152,8 +157,26 @@ class Server:
             return self._engine.encode_video(images, raise_if_cancelled)
         return self._encoded.get(chosen.frame, chosen.regions, limits.max_tiles, raise_if_cancelled)
 
+    def _places(
+        self,
+        chosen: Chosen,
+        regions: Sequence[Region],
+        arrival_ns: int,
+        limits: Limits,
+        raise_if_cancelled: CancelCheck,
+    ) -> tuple[Extent, ...]:
+        """Where regions are in space. What they wait for must leave time to send the answer."""
+        latest = arrival_ns / 1e9 + limits.timeout - _SENDING_SECONDS
+        return self._depth.extents(chosen.frame, regions, latest, raise_if_cancelled)
+
     def _record(
-        self, chosen: Chosen, regions: Sequence[Region], question: Question, answer: Answer, arrival_ns: int
+        self,
+        chosen: Chosen,
+        regions: Sequence[Region],
+        places: tuple[Extent, ...],
+        question: Question,
+        answer: Answer,
+        arrival_ns: int,
     ) -> AnswerRecord:
         return AnswerRecord(
             answer=answer,
@@ -164,6 +187,6 @@ class Server:
             frame_id=chosen.frame.frame_id,
             age_ns=chosen.age_ns,
             latency_ns=time.monotonic_ns() - arrival_ns,
-            extents=tuple(self._depth.extent(chosen.frame, region) for region in regions),
+            extents=places,
             stamps_ns=tuple(frame.stamp_ns for frame, _ in chosen.video),
         )

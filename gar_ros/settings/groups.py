@@ -236,7 +236,26 @@ class DepthSettings:
         "there are no places",
         choices=("image", "points", "none"),
     )
+    image_transport: str = parameter(
+        "raw",
+        "how depth images come; raw: on topic `depth`; compressedDepth: as PNG or RVL on `<depth>/compressedDepth`",
+        choices=("raw", "compressedDepth"),
+    )
+    rectified: str = parameter(
+        "auto",
+        "whether image and depth are rectified, so that P of `camera_info` describes them, and else K and D; auto: "
+        "they are where one of the last two names of topic `image` or `depth` has the word rect, as image_rect_color "
+        "does",
+        choices=("auto", "yes", "no"),
+    )
     slop: float = parameter(0.05, "largest difference of the stamps of an image and its depth", "s", (0.0, 10.0))
+    timeout: float = parameter(
+        0.2,
+        "longest time that an answer waits for the depth of its image and for the transformation to "
+        "`depth.target_frame`; 0: not at all",
+        "s",
+        (0.0, 10.0),
+    )
     images_kept: int = parameter(
         10, "number of newest depth images or clouds kept, and of those that answers used", limits=(1, 1000)
     )

@@ -60,6 +60,12 @@ def test_ids_stay_through_a_short_occlusion_and_carry_their_history(memory: Trac
     assert (cup.id, cup.label, cup.first_ns, cup.last_ns, cup.frames, cup.score) == ("3", "cup", S, 3 * S, 3, 0.5)
 
 
+def test_a_scene_may_be_empty_from_its_first_image_on(memory: TrackMemory) -> None:
+    assert ids(memory.follow(frame(1.0))) == ()
+    assert memory.tracks() == []
+    assert ids(memory.follow(frame(1.1, "3"))) == ("3",)
+
+
 def test_an_id_that_comes_back_late_is_another_object(memory: TrackMemory) -> None:
     for second, names in ((1.0, "34"), (2.5, "4"), (3.5, "4")):
         memory.follow(frame(second, *names))

@@ -94,6 +94,54 @@ def test_clouds_that_do_not_fit_an_image_are_refused() -> None:
         check_cloud(beyond)
 
 
+def test_a_number_of_values_that_drivers_leave_out_is_one() -> None:
+    message = cloud()
+    for field in message.fields:
+        field.count = 0
+    check_cloud(message)
+    assert cloud_points(message)[1, 2].tolist() == [5.0, 5.25, 5.5]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ([("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 4, 7, 1)], "expected x, y, z beside each other, .* got offsets 0, 4, 4"),
+        ([("x", 0, 7, 1), ("y", 2, 7, 1), ("z", 8, 7, 1)], "got offsets 0, 2, 8"),
+        ([("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 2**32 - 1, 7, 1)], "within the 16 bytes of a point, got .* 4294967295"),
+        ([("x", 0, 7, 3), ("y", 12, 7, 1), ("z", 4, 7, 1)], "expected one number in each of x, y, z, got 3, 1, 1"),
+        ([("x", 0, 8, 1), ("y", 4, 7, 1), ("z", 8, 7, 1)], "expected float32 fields x, y, z, got x, y, z"),
+        ([("x", 0, 7, 1), ("x", 4, 7, 1)], "expected float32 fields x, y, z, got x"),
+        ([], "expected float32 fields x, y, z, got no fields"),
+    ],
+)
+def test_fields_that_are_no_coordinates_are_refused(fields: list[tuple[str, int, int, int]], reason: str) -> None:
+    message = cloud()
+    message.fields = [PointField(name=name, offset=at, datatype=kind, count=n) for name, at, kind, n in fields]
+    with pytest.raises(GarError, match=f"points: .*{reason}"):
+        check_cloud(message)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"width": 0},
+        {"height": 0},
+        {"height": 2**32 - 1},
+        {"width": 2**32 - 1},
+        {"row_step": 2**32 - 1},
+        {"row_step": 0},
+        {"point_step": 0},
+        {"point_step": 2**32 - 1},
+    ],
+)
+def test_sizes_beyond_the_data_are_refused(sizes: dict[str, int]) -> None:
+    message = cloud()
+    for name, value in sizes.items():
+        setattr(message, name, value)
+    with pytest.raises(GarError, match="points: expected"):
+        check_cloud(message)
+
+
 def test_a_coloured_cloud_holds_points_and_colours() -> None:
     message = coloured_cloud(
         np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rcl_interfaces.msg
 import rclpy
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer
 from rclpy.event_handler import EventHandler
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -34,7 +37,7 @@ class UnprintableError(Exception):
         raise ValueError("no text")
 
 
-FAILURES = [ValueError("odd"), PanicError("panicked"), UnprintableError(), MemoryError(), RecursionError("deep")]
+FAILURES: list[Callable[[], BaseException]] = [lambda: PanicError("panicked"), UnprintableError, MemoryError]
 
 
 class Log:
@@ -53,7 +56,8 @@ def log() -> Log:
 
 @pytest.fixture
 def doors(log: Log) -> Doors:
-    return Doors(lambda: log)
+    logger: Any = log
+    return Doors(lambda: logger)
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -101,7 +105,7 @@ def test_every_callback_of_the_node_is_behind_a_door_that_stands_whatever_fails(
     assert kinds == {"subscription", "timer", "service", "event", "action", "on_set_parameters", "post_set_parameters"}
     for name, door in found.items():
         assert isinstance(door, Door), name
-        for error in FAILURES:
+        for error in (make() for make in FAILURES):
             door.callback = raising(error)
             request = [QueryRegions.Request(), QueryRegions.Response()] if name.startswith("service") else [None]
             door(*request)
@@ -119,6 +123,16 @@ def test_a_service_that_fails_replies_with_the_reason(active_node: GarNode) -> N
     assert response.error_msg == "PanicError: panicked; see the node's log"
 
 
+@pytest.mark.parametrize("kind", [SetParameters, SetParametersAtomically])
+def test_a_parameter_of_no_type_is_refused_with_the_reason(active_node: GarNode, kind: Any) -> None:
+    parameter = rcl_interfaces.msg.Parameter(name="model", value=ParameterValue(type=255))
+    name = "/set_parameters" if kind is SetParameters else "/set_parameters_atomically"
+    (door,) = (one for service, one in callbacks(active_node).items() if service.endswith(name))
+    response = door(kind.Request(parameters=[parameter]), kind.Response())
+    result = response.results[0] if kind is SetParameters else response.result
+    assert (result.successful, result.reason) == (False, "ValueError: 255 is not a valid Parameter.Type")
+
+
 def test_a_parameter_whose_check_fails_is_refused(active_node: GarNode) -> None:
     for name, door in callbacks(active_node).items():
         if name.startswith("on_set_parameters"):
@@ -131,7 +145,7 @@ def test_a_refusal_is_a_warning_and_a_defect_an_error_with_its_traceback(doors: 
     doors.guard("messages on /image", raising(GarError(ErrorCode.INVALID_REQUEST, "too wide")))()
     doors.guard("messages on /depth", raising(ValueError("odd")))()
     assert log.warnings == ["messages on /image: too wide"]
-    assert log.errors[0].startswith("messages on /depth failed and goes on with the next call: ValueError: odd\n")
+    assert log.errors[0].startswith("messages on /depth: a defect that costs this call only: ValueError: odd\n")
     assert "Traceback" in log.errors[0]
     assert doors.failing() == {"messages on /image": "too wide", "messages on /depth": "ValueError: odd"}
 
@@ -151,10 +165,18 @@ def test_garbage_that_is_always_different_does_not_fill_the_log(doors: Doors, lo
     assert doors.failing()["a"].startswith("xxx")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), rclpy_implementation.InvalidHandle("gone")])
-def test_what_ends_the_process_or_a_lifetime_passes(doors: Doors, log: Log, error: BaseException) -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])
+def test_what_ends_the_process_passes(doors: Doors, log: Log, error: BaseException) -> None:
     with pytest.raises(type(error)):
         doors.guard("a", raising(error))()
+    assert not log.errors
+    assert not doors.failing()
+
+
+def test_what_a_lifetime_that_ends_does_to_a_callback_is_no_defect(doors: Doors, log: Log) -> None:
+    gone = raising(rclpy_implementation.InvalidHandle("gone"))
+    assert doors.guard("a", gone)() is None
+    assert doors.guard("a", gone, lambda reason: f"refused: {reason}")() == "refused: InvalidHandle: gone"
     assert not log.errors
     assert not doors.failing()
 

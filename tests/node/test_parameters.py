@@ -144,3 +144,17 @@ def test_every_parameter_describes_itself(context: Context) -> None:
     assert descriptor.description.endswith("[s]")
     assert descriptor.floating_point_range[0].to_value == 1e5
     assert node.describe_parameter("sync.policy").additional_constraints == "exact, approximate"
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("request.max_agee", "request.max_age"), ("queue_size", "request.queue_size"), ("sync", "sync.policy")],
+)
+def test_a_parameter_that_does_not_exist_is_named_in_log_and_diagnostics(
+    context: Context, capfd: pytest.CaptureFixture[str], given: str, nearest: str
+) -> None:
+    _, parameters = declared(context, **{given: 3, "request.max_tokens": 3})
+    told = f"does not exist and has no effect; the nearest name is '{nearest}'"
+    assert parameters.health() == {f"parameter '{given}'": told}
+    assert capfd.readouterr().err.count(f"parameter '{given}' {told}") == 1
+    assert parameters.read().request.max_tokens == 3

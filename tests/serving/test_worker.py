@@ -16,13 +16,13 @@ LONG = 60.0  # seconds; no test waits that long
 
 
 @pytest.fixture
-def defects() -> list[Exception]:
+def defects() -> list[BaseException]:
     """Exceptions that the worker has reported."""
     return []
 
 
 @pytest.fixture
-def worker(defects: list[Exception]) -> Iterator[Worker]:
+def worker(defects: list[BaseException]) -> Iterator[Worker]:
     """A worker that accepts jobs; two may wait."""
     worker = Worker(2, defects.append)
     worker.accept()
@@ -100,7 +100,7 @@ def test_a_timeout_is_answered_even_when_the_model_does_not_check(worker: Worker
 
 
 def test_a_defect_is_reported_to_its_request_and_to_the_log_and_the_thread_lives_on(
-    worker: Worker, defects: list[Exception]
+    worker: Worker, defects: list[BaseException]
 ) -> None:
     def broken(check: CancelCheck) -> None:
         raise ZeroDivisionError("no tiles")
@@ -113,7 +113,7 @@ def test_a_defect_is_reported_to_its_request_and_to_the_log_and_the_thread_lives
     assert worker.submit(lambda check: "alive", LONG).result() == "alive"
 
 
-def test_what_the_work_refuses_reaches_its_request_unchanged(worker: Worker, defects: list[Exception]) -> None:
+def test_what_the_work_refuses_reaches_its_request_unchanged(worker: Worker, defects: list[BaseException]) -> None:
     def refusing(check: CancelCheck) -> None:
         raise GarError(ErrorCode.QUESTION_TOO_LONG, "9 tokens too many")
 
@@ -133,7 +133,7 @@ def test_pausing_answers_the_running_and_all_waiting_jobs(worker: Worker) -> Non
     assert worker.submit(lambda check: "again", LONG).result() == "again"
 
 
-def test_closing_ends_the_thread(defects: list[Exception]) -> None:
+def test_closing_ends_the_thread(defects: list[BaseException]) -> None:
     worker = Worker(1, defects.append)
     worker.close(GarError(ErrorCode.CANCELLED, "shut down"))
     assert "gar_worker" not in {thread.name for thread in threading.enumerate()}

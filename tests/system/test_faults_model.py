@@ -81,37 +81,21 @@ def test_a_model_that_is_damaged_while_it_is_used_answers_right_or_not_at_all(
     assert node.is_running() and "Traceback" not in node.log
 
 
-@pytest.fixture
-def switches(tmp_path: Path) -> Path:
-    """The folder of what shall fail; see tests/system/failing_gar.py."""
-    folder = tmp_path / "fails"
-    folder.mkdir()
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("what", "reason"),
-    [
-        ("vision.onnx", "a node of vision.onnx could not be run"),
-        ("replay.onnx", "a node of replay.onnx could not be run"),
-        ("decoder.onnx", "a node of decoder.onnx could not be run"),
-        ("worker", "nobody expected this"),
-        ("panic", "called `Option::unwrap()` on a `None` value"),
-    ],
-)
-def test_what_fails_in_the_worker_costs_one_request_only(
-    robot: Robot, gar: GarStarter, switches: Path, what: str, reason: str
+@pytest.mark.parametrize("graph", ["vision.onnx", "replay.onnx", "decoder.onnx"])
+def test_a_session_that_fails_costs_one_request_only(
+    robot: Robot, gar: GarStarter, tmp_path: Path, graph: str
 ) -> None:
-    node = gar(env={"GAR_FAILS": str(switches)}, module="tests.system.failing_gar", **{"diagnostics.rate": 5.0})
-    doctor = Doctor(robot)
+    env = {"GAR_FAILS": str(tmp_path)}
+    node = gar(env=env, module="tests.system.broken_sessions_gar", **{"diagnostics.rate": 5.0})
+    doctor, reason = Doctor(robot), f"a node of {graph} could not be run"
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
-        (switches / what).touch()
+        (tmp_path / graph).touch()
         code, message = refusal(lambda: ask(robot))
         assert code is ErrorCode.INTERNAL_ERROR
-        assert reason in message and message.endswith("see the node's log")
+        assert reason in message
         status = doctor.wait_for(DiagnosticStatus.WARN)
         assert reason in status.message
         assert ask(robot) == 3
         doctor.wait_for(DiagnosticStatus.OK)
-    assert node.log.count("Traceback") == 1 and reason in node.log
+    assert reason in node.log

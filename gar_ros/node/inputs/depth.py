@@ -3,78 +3,163 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.geometry.camera import CameraModel
 from gar_ros.geometry.surface import CloudSurface, DepthSurface
 from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.clouds import check_cloud, cloud_points
-from gar_ros.messages.depth import METRES_PER_UNIT, camera_model, depth_metres
-from gar_ros.messages.encodings import check_layout
+from gar_ros.messages.depth import camera_model, check_depth, depth_metres, is_raw, is_rectified
 from gar_ros.messages.headers import stamp_ns
-from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, POINTS, Endpoint
+from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, IMAGE, POINTS, Endpoint
 from gar_ros.node.guard import GuardedNode
+from gar_ros.node.inputs.health import Stream
 from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.timers import every
 from gar_ros.settings import Settings
+
+COMPRESSED = "compressedDepth"
+TROUBLE = "places in space"
+"""What log and diagnostics call it when places can't be computed."""
+_TOPICS = "topics of places in space"
 
 
 class DepthInputs:
     """Subscribes until its lifetime ends, as parameter `depth.source` says; `memory` remembers the measurements."""
 
-    def __init__(self, node: GuardedNode, settings: Settings, memory: DepthMemory, lifetime: ExitStack) -> None:
-        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
-        self._logger = node.get_logger()
-        self._memory = memory
+    def __init__(
+        self, node: GuardedNode, settings: Settings, memory: DepthMemory, frames: FrameMemory, lifetime: ExitStack
+    ) -> None:
+        """frames: their places are tried now and then, so that what is wrong shows before somebody asks.
+
+        Raises GarError INVALID_REQUEST for a QoS override that is no policy.
+        """
+        self._node, self._memory, self._frames = node, memory, frames
+        self._period = settings.input.check_period
+        self._other_transport = ""
         self._camera: CameraModel | None = None
-        self._told = ""
+        self._camera_came = False
+        self._frame_id = ""
+        self._told: set[str] = set()
+        image, depth = node.resolve_topic_name(IMAGE.name), node.resolve_topic_name(DEPTH.name)
+        self._rectified = _are_rectified(settings.depth.rectified, image, depth)
+        self._names_differ = settings.depth.rectified == "auto" and self._rectified and (is_raw(image) or is_raw(depth))
         callbacks: dict[Endpoint, Callable[[Any], None]] = {}
-        if settings.depth.source == "image":
-            callbacks = {CAMERA_INFO: self._checked(self._on_camera), DEPTH: self._checked(self._on_depth)}
-        elif settings.depth.source == "points":
-            callbacks = {POINTS: self._checked(self._on_points)}
-        Subscriptions(node, callbacks, settings.input.reliability, self._on_incompatible, lifetime)
+        if settings.depth.source == "points":
+            callbacks = {POINTS: self._on_points}
+        elif settings.depth.source == "image":
+            # As image_transport names it: after the base topic's remapping.
+            compressed = DEPTH._replace(name=f"{depth}/{COMPRESSED}", type=CompressedImage)
+            is_compressed = settings.depth.image_transport == COMPRESSED
+            callbacks = {compressed if is_compressed else DEPTH: self._on_depth, CAMERA_INFO: self._on_camera}
+            self._other_transport = depth if is_compressed else compressed.name
+        self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in callbacks}
+        for name in (TROUBLE, _TOPICS):
+            lifetime.callback(node.doors.worked, name)
+        checked = {endpoint: partial(self._on_message, endpoint, callback) for endpoint, callback in callbacks.items()}
+        Subscriptions(node, checked, settings.input.reliability, self._on_incompatible, lifetime)
+        if callbacks:
+            every(node, self._period, self._check, lifetime)
 
-    def _checked(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A message that can't be used is told once and changes nothing else."""
+    def health(self) -> str:
+        """Where places come from, for diagnostics; what is wrong with them is told otherwise."""
+        if not self._streams:
+            return "none: depth.source is none"
+        measured = self._measured()
+        return f"from {measured.topic}" if measured.publishers or measured.stamps_ns else f"none: {_nobody(measured)}"
 
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except GarError as error:
-                self._tell(error.message)
+    def _measured(self) -> Stream:
+        """The stream of depth or points."""
+        stream = next(iter(self._streams.values()))
+        stream.publishers = self._node.count_publishers(stream.topic)
+        return stream
 
-        return call
-
-    def _tell(self, what: str) -> None:
-        if what != self._told:
-            self._logger.warning(f"no places in space: {what}")
-        self._told = what
+    def _on_message(self, endpoint: Endpoint, callback: Callable[[Any], None], message: Any) -> None:
+        """Raises GarError for a message that can't be used; it costs no other one."""
+        stream = self._streams[endpoint]
+        stream.saw(stamp_ns(message.header.stamp), time.monotonic())
+        try:
+            callback(message)
+        except GarError as error:
+            raise GarError(error.code, f"no places in space: {error.message}") from error
 
     def _on_incompatible(self, endpoint: Endpoint, policy: str) -> None:
-        self._tell(f"{endpoint.name} has a publisher whose QoS policy '{policy}' does not match this node's")
+        self._streams[endpoint].incompatible = policy
 
     def _on_camera(self, message: CameraInfo) -> None:
-        self._camera = camera_model(message)
-
-    def _on_depth(self, message: Image) -> None:
-        if message.encoding not in METRES_PER_UNIT:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST,
-                f"{DEPTH.name}: expected encoding {', '.join(METRES_PER_UNIT)}, got '{message.encoding}'",
+        self._camera_came = True
+        try:
+            self._camera = camera_model(message, self._rectified)
+        except GarError:
+            self._camera = None  # what an earlier message said may not hold any more
+            raise
+        if self._names_differ and not self._camera.is_like(camera_model(message)):
+            self._warn_once(
+                "one of the topics image and depth is rectified by its name and the other one is not: P of "
+                f"{CAMERA_INFO.name} is used for both; set parameter depth.rectified to yes or no"
             )
-        check_layout(message)
-        if self._camera is None:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"{DEPTH.name} arrives, but no message on {CAMERA_INFO.name}")
-        stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
-        self._memory.add(DepthSurface(stamp, frame_id, partial(depth_metres, message), self._camera))
+
+    def _on_depth(self, message: Image | CompressedImage) -> None:
+        size = check_depth(message)
+        camera = self._camera
+        if camera is None and not self._camera_came:
+            depth, camera_info = map(self._node.resolve_topic_name, (DEPTH.name, CAMERA_INFO.name))
+            raise GarError(ErrorCode.INVALID_REQUEST, f"{depth} arrives, but no message on {camera_info}")
+        if camera is None:
+            return  # what is wrong with the camera is told
+        camera.check_size(size)
+        stamp, self._frame_id = stamp_ns(message.header.stamp), message.header.frame_id
+        self._memory.add(DepthSurface(stamp, self._frame_id, partial(depth_metres, message), camera))
 
     def _on_points(self, message: PointCloud2) -> None:
         check_cloud(message)
         stamp, frame_id = stamp_ns(message.header.stamp), message.header.frame_id
         self._memory.add(CloudSurface(stamp, frame_id, partial(cloud_points, message)))
+
+    def _check(self) -> None:
+        """Tells what is wrong although no message says so."""
+        reason = self._silence(time.monotonic())
+        if reason:
+            self._node.doors.refused(_TOPICS, reason)
+        else:
+            self._node.doors.worked(_TOPICS)
+        frame = self._frames.newest(with_regions=True) or self._frames.newest(with_regions=False)
+        if frame is None:
+            return
+        self._memory.check(frame)
+        if self._frame_id and self._frame_id != frame.frame_id:
+            self._warn_once(
+                f"depth is in frame '{self._frame_id}' and the image in '{frame.frame_id}': places in space are right "
+                "only where depth is registered (aligned) to the image; else set topic depth to the one that is"
+            )
+
+    def _silence(self, now: float) -> str:
+        """Why no depth comes although somebody sends some; empty when it comes, or nobody does. now: monotonic."""
+        measured = self._measured()
+        if measured.publishers or measured.stamps_ns:
+            return measured.trouble(now, self._period)
+        if self._other_transport and self._node.count_publishers(self._other_transport):
+            return f"{_nobody(measured)}, but {self._other_transport} is published: set parameter depth.image_transport"
+        return ""
+
+    def _warn_once(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._node.get_logger().warning(what)
+
+
+def _are_rectified(setting: str, image: str, depth: str) -> bool:
+    """Whether images and depth are rectified, by parameter `depth.rectified` and the names of their topics."""
+    return setting == "yes" or (setting == "auto" and (is_rectified(image) or is_rectified(depth)))
+
+
+def _nobody(stream: Stream) -> str:
+    return f"nobody publishes {stream.topic}"

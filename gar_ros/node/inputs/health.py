@@ -49,6 +49,8 @@ class Stream:
     """The QoS policy in which a publisher and this subscription don't match."""
     mistyped: str = ""
     """What is wrong with the message type of a publisher; empty when nothing is."""
+    elsewhere: str = ""
+    """Where its messages are published instead, and what to do; empty where that isn't known."""
     late: int = 0
     """Of detections: number of newer images that were there when the last one came; 0 where its image isn't known."""
     early: int = 0
@@ -80,7 +82,7 @@ class Stream:
         if self.mistyped:
             return self.mistyped
         if self.publishers == 0:
-            return f"nobody publishes {self.topic}"
+            return f"nobody publishes {self.topic}" + (f", but {self.elsewhere}" if self.elsewhere else "")
         if math.isfinite(self.last_arrival):
             return self.last_message(now)
         if self.incompatible:

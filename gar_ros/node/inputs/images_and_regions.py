@@ -78,7 +78,17 @@ class Inputs:
             return self._untracked
         for kind, stream in self._streams.items():
             stream.publishers = self._publishers(kind)
+        self._streams[Input.IMAGE].elsewhere = self._image_elsewhere()
         return why_unpaired(self._streams[Input.IMAGE], self._detections(), self._rules, now, quiet)
+
+    def _image_elsewhere(self) -> str:
+        """Where images are published that this node isn't set to take, and how to take them; empty without any."""
+        base = self._node.resolve_topic_name(IMAGE.name)
+        compressed = self._settings.input.image_transport == "compressed"
+        topic, transport = (base, "raw") if compressed else (f"{base}/compressed", "compressed")
+        if not self._node.count_publishers(topic):
+            return ""
+        return f"{topic} is published: set parameter 'input.image_transport' to '{transport}' to use it"
 
     def _detections(self) -> list[Stream]:
         return [self._streams[Input.REGIONS], self._streams[Input.INSTANCES]]
@@ -144,6 +154,7 @@ class Inputs:
         self._frames.add(followed)
         self.pairs += 1
         for stream in self._detections():
+            stream.late = stream.early = 0
             self._node.doors.worked(f"messages on {stream.topic} come too late")
         self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 

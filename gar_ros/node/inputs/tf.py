@@ -37,12 +37,19 @@ class Tf2Poses(Poses):
         """See memory.depth.PoseFinder."""
         try:
             found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
-        except self._failure as error:
-            raise GarError(
-                ErrorCode.NO_FRAME, f"no transformation to depth.target_frame '{self._target}': {error}"
+        except (self._failure, ValueError, OverflowError) as error:  # the last two: a stamp before 1970
+            raise self._missing(
+                f"{error}; if it only comes late, raise depth.timeout, else correct depth.target_frame or what "
+                "publishes /tf"
             ) from error
         turn, move = found.rotation, found.translation
-        return Pose(self._target, rotation_matrix(turn.x, turn.y, turn.z, turn.w), np.array([move.x, move.y, move.z]))
+        numbers = np.array([turn.x, turn.y, turn.z, turn.w, move.x, move.y, move.z], np.float64)
+        if not np.isfinite(numbers).all() or not numbers[:4].any():
+            raise self._missing(f"expected a rotation and finite numbers from '{frame_id}', got {numbers}; correct /tf")
+        return Pose(self._target, rotation_matrix(*numbers[:4]), numbers[4:])
+
+    def _missing(self, why: str) -> GarError:
+        return GarError(ErrorCode.NO_FRAME, f"no transformation to depth.target_frame '{self._target}': {why}")
 
 
 def make_poses(node: Node, target: str, lifetime: ExitStack) -> Poses:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
 
 from gar_ros.errors import ErrorCode
 from gar_ros.node.endpoints import DIAGNOSTICS
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.serving.statistics import RequestStatistics
 
@@ -57,14 +57,14 @@ class Diagnostics(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         rate: float,
         statistics: RequestStatistics,
         health: Callable[[], Health],
         lifetime: ExitStack,
     ) -> None:
         """rate: messages a second; 0: none. The topic exists until `lifetime` ends."""
-        super().__init__(node, rate)
+        super().__init__(node, rate, DIAGNOSTICS.name)
         self._statistics, self._health = statistics, health
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, 10)
         lifetime.callback(node.destroy_publisher, self._publisher)

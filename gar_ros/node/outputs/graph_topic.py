@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from rclpy.node import Node
-
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.answers import graph_message
 from gar_ros.node.endpoints import GRAPH
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.qos import publisher
@@ -31,7 +30,7 @@ class GraphTopic(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Callable[[], Settings],
         frames: FrameMemory,
         worker: Worker,
@@ -43,7 +42,7 @@ class GraphTopic(PeriodicOutput):
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().graph.rate)
+        super().__init__(node, settings().graph.rate, GRAPH.name)
         self._frames, self._worker, self._grapher, self._space = frames, worker, grapher, space
         self._settings = settings
         self._publisher = publisher(node, GRAPH, lifetime, latched=True)
@@ -66,9 +65,9 @@ class GraphTopic(PeriodicOutput):
         try:
             graph = self._grapher.graph(GraphRequest(predicates=() if published else predicates), should_stop)
         except GarError as error:
-            if error.code not in _QUIET:
-                self._node.get_logger().warning(f"{GRAPH.name}: {error.message}", throttle_duration_sec=10.0)
-            return
+            if error.code in _QUIET:
+                return
+            raise
         self._made = graph.stamp_ns, predicates
         self._space.show_relations(graph, complete=not interrupted)
         if published:

@@ -6,14 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from rclpy.node import Node
-
-from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.images import image_message
 from gar_ros.node.endpoints import OVERLAY
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
 from gar_ros.settings import Settings
@@ -25,7 +23,7 @@ class OverlayTopic(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Callable[[], Settings],
         frames: FrameMemory,
         captions: Callable[[], dict[str, str]],
@@ -35,7 +33,7 @@ class OverlayTopic(PeriodicOutput):
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate)
+        super().__init__(node, settings().overlay.rate, OVERLAY.name)
         self._frames, self._captions, self._settings = frames, captions, settings
         self._publisher = publisher(node, OVERLAY, lifetime)
         self._drawn: tuple[Frame, dict[str, str]] | None = None
@@ -49,13 +47,9 @@ class OverlayTopic(PeriodicOutput):
         drawn = (frame, self._captions())
         if self._drawn == drawn:
             return
-        self._drawn = drawn
-        try:
-            picture = draw_overlay(frame.image, askable(frame), drawn[1])
-        except GarError as error:
-            self._node.get_logger().warning(f"{OVERLAY.name}: {error.message}", throttle_duration_sec=10.0)
-            return
+        picture = draw_overlay(frame.image, askable(frame), drawn[1])
         self._publisher.publish(image_message(picture, "rgb8", header_message(frame.frame_id, frame.stamp_ns)))
+        self._drawn = drawn
 
 
 def frame_to_show(frames: FrameMemory, max_age: float) -> Frame | None:

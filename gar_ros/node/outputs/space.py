@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.errors import GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.drawn_graph import DrawnGraph
@@ -21,6 +23,7 @@ from gar_ros.messages.clouds import coloured_cloud
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.markers import Markers, Placed, captions
 from gar_ros.node.endpoints import CLOUD, MARKERS
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.overlay import frame_to_show
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
@@ -30,6 +33,18 @@ from gar_ros.view.colours import region_colour
 
 _MARKER_SECONDS = 2.0
 """How long a marker stays in rviz at least when the node stops renewing it."""
+_FRAMES_SEEN = 5
+"""Number of last images that are drawn when those after them have no place yet."""
+
+
+@dataclass
+class _Drawing:
+    """One topic. can_show: whether what is needed to draw a frame is there. drawn: what was drawn last."""
+
+    topic: Publisher
+    draw: Callable[[Frame, Sequence[Region], dict[str, str]], Any]
+    can_show: Callable[[Frame], bool]
+    drawn: tuple[Frame, dict[str, str], tuple[Relation, ...]] | None = None
 
 
 class SpaceTopics(PeriodicOutput):
@@ -37,7 +52,7 @@ class SpaceTopics(PeriodicOutput):
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         settings: Callable[[], Settings],
         frames: FrameMemory,
         depth: DepthMemory,
@@ -48,20 +63,21 @@ class SpaceTopics(PeriodicOutput):
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate)
+        super().__init__(node, settings().overlay.rate, MARKERS.name)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
         lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
         self._markers = Markers(lifetime_seconds, z_up=bool(settings().depth.target_frame))
         self._marker_topic = publisher(node, MARKERS, lifetime)
         self._drawings = (
-            (self._marker_topic, self._draw_markers),
-            (publisher(node, CLOUD, lifetime), self._draw_cloud),
+            _Drawing(self._marker_topic, self._draw_markers, depth.has_places),
+            _Drawing(
+                publisher(node, CLOUD, lifetime), self._draw_cloud, lambda frame: depth.surface(frame) is not None
+            ),
         )
         graph_rate = settings().graph.rate
         self._graph = DrawnGraph(1 / graph_rate if graph_rate else 0.0)
-        self._drawn: tuple[Frame, Frame | None, dict[str, str], tuple[Relation, ...]] | None = None
-        self._before: Frame | None = None
+        self._seen: deque[Frame] = deque(maxlen=_FRAMES_SEEN)
 
     @property
     def draws_relations(self) -> bool:
@@ -73,34 +89,29 @@ class SpaceTopics(PeriodicOutput):
         self._graph.show(graph, complete)
 
     def _look(self) -> None:
-        wanted = [(one, draw) for one, draw in self._drawings if one.get_subscription_count() > 0]
+        """Draws the newest image that can be drawn: depth and transformation of a newer one may be on their way."""
+        wanted = [one for one in self._drawings if one.topic.get_subscription_count() > 0]
         frame = frame_to_show(self._frames, self._settings().request.max_age) if wanted else None
         if frame is None:
             return
-        answers, shown = self._answers(), self._with_depth(frame)
-        drawn = (frame, shown, answers, self._relations())
-        if self._drawn == drawn:
-            return
-        self._drawn = drawn
-        if shown is None:
-            return
-        for topic, draw in wanted:
-            try:
-                topic.publish(draw(shown, askable(shown), answers))
-            except GarError as error:
-                what = f"{topic.topic_name}: {error.message}"
-                self._node.get_logger().warning(what, throttle_duration_sec=10.0)
+        if frame not in self._seen:
+            self._seen.append(frame)
+        answers, relations = self._answers(), self._relations()
+        for drawing in wanted:
+            shown = next((one for one in reversed(self._seen) if drawing.can_show(one)), None)
+            if shown is None or drawing.drawn == (shown, answers, relations):
+                continue
+            draw = self._node.doors.guard(drawing.topic.topic_name, self._draw)  # one that fails costs no other one
+            draw(drawing, shown, answers, relations)
 
-    def _with_depth(self, frame: Frame) -> Frame | None:
-        """The newest one with depth of `frame`, whose depth may be on its way, and the frame drawn before it."""
-        if self._drawn is not None and self._drawn[0] is not frame:
-            self._before = self._drawn[0]
-        candidates = (one for one in (frame, self._before) if one is not None)
-        return next((one for one in candidates if self._depth.surface(one) is not None), None)
+    def _draw(self, drawing: _Drawing, frame: Frame, answers: dict[str, str], relations: tuple[Relation, ...]) -> None:
+        drawing.topic.publish(drawing.draw(frame, askable(frame), answers))
+        drawing.drawn = (frame, answers, relations)
 
     def _draw_markers(self, frame: Frame, regions: Sequence[Region], answers: dict[str, str]) -> MarkerArray:
         texts = captions({region.id: region.label for region in regions}, answers)
-        placed = [Placed(region.id, texts[region.id], self._depth.extent(frame, region)) for region in regions]
+        extents = self._depth.extents_now(frame, regions)
+        placed = [Placed(region.id, texts[region.id], extent) for region, extent in zip(regions, extents, strict=True)]
         return self._markers.update(placed, self._relations())
 
     def _relations(self) -> tuple[Relation, ...]:

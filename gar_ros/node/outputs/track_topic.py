@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from rclpy.node import Node
-
 from gar_ros.memory.tracks import TrackMemory, TrackState
 from gar_ros.messages.answers import track_message
 from gar_ros.messages.headers import header_message
 from gar_ros.msg import TrackArray
 from gar_ros.node.endpoints import TRACKS
+from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
 
@@ -22,9 +21,9 @@ _RATE = 2.0
 class TrackTopic(PeriodicOutput):
     """Publishes whenever a track is new, gone or in another state, or was seen again."""
 
-    def __init__(self, node: Node, tracks: TrackMemory, lifetime: ExitStack) -> None:
+    def __init__(self, node: GuardedNode, tracks: TrackMemory, lifetime: ExitStack) -> None:
         """The topic exists until `lifetime` ends. Raises GarError INVALID_REQUEST for a QoS override that is none."""
-        super().__init__(node, _RATE)
+        super().__init__(node, _RATE, TRACKS.name)
         self._tracks = tracks
         self._publisher = publisher(node, TRACKS, lifetime, latched=True)
         self._told: list[tuple[str, int, TrackState]] = []
@@ -34,9 +33,9 @@ class TrackTopic(PeriodicOutput):
         state = [(track.id, track.last_ns, state) for track, state in tracks]
         if state == self._told:
             return
-        self._told = state
         newest = max((track for track, _ in tracks), key=lambda track: track.last_ns, default=None)
         message = TrackArray(tracks=[track_message(track, state) for track, state in tracks])
         if newest is not None and newest.frame is not None:
             message.header = header_message(newest.frame.frame_id, newest.frame.stamp_ns)
         self._publisher.publish(message)
+        self._told = state

@@ -32,6 +32,16 @@ def test_says_that_nobody_publishes() -> None:
     )
 
 
+def test_says_where_else_it_is_published() -> None:
+    image = Stream("/image", elsewhere="/image/compressed is published: set parameter 'a' to 'b' to use it")
+    assert why(image, seen("/regions", 1)).startswith("nobody publishes /image, but /image/compressed is published: ")
+
+
+def test_names_the_wrong_message_type() -> None:
+    stream = Stream("/image", publishers=1, mistyped="/image is published as String")
+    assert why(stream, seen("/regions", 1)) == "/image is published as String"
+
+
 def test_does_not_blame_stamps_that_match() -> None:
     image, regions = seen("/image", SECOND), seen("/regions", SECOND + 3_000_000)
     regions.last_arrival = 99.0
