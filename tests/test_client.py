@@ -189,5 +189,5 @@ def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Reco
     }
     gar.reply = ErrorCode.QUEUE_FULL
     with pytest.raises(GarError, match="queue_full") as caught:
-        calls[endpoint]("5")
+        calls[endpoint](*("What?",) if endpoint in (QUERY, ASK) else ())
     assert caught.value.code is ErrorCode.QUEUE_FULL

@@ -32,16 +32,20 @@ ROOMS: dict[str, set[str]] = {
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
     "gar_export": {"engine", "errors", "files", "json_reader", "progress", "region", "sim"},
-    "client": {"action", "errors", "msg", "region", "srv"},
-    "client_asyncio": {"client", "msg", "srv"},
+    "client": {"action", "client_arguments", "client_calls", "errors", "msg", "srv"},
+    "client_arguments": {"errors", "msg"},
+    "client_asyncio": {"client", "client_waiting", "msg", "srv"},
+    "client_calls": {"client_waiting", "errors", "srv"},
+    "client_waiting": {"errors"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
     "bench": {*VALUES, "engine", "progress", "sim"},
     "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "progress", "sim", "view"},
 }
-KNOW_ROS_TYPES = {"bag", "client", "client_asyncio", "demo", "messages", "node"}
-KNOW_RCLPY = {"client", "client_asyncio", "demo", "node"}
+CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}
+KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "messages", "node"}
+KNOW_RCLPY = {*CLIENT, "demo", "node"}
 """Beside them `bag` imports rclpy.serialization, which needs no node."""
 KNOW_TORCH = {"gar_export"}
 ROS = {

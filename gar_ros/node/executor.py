@@ -8,22 +8,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, await_or_execute
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.task import Task
+
+from gar_ros.node.api.callers import REQUEST_NUMBER
 
 _HOPELESS = 1000
 """Number of failures without a success between them that ends the process."""
 
 
 class Executor(MultiThreadedExecutor):
-    """A request that waits for the model holds a thread: enough of them for the whole queue and all topics."""
+    """A request that waits for the model holds a thread: enough of them for all services, all goals and all topics."""
 
     def __init__(self, queue_size: int, on_defect: Callable[[Exception], object]) -> None:
         """on_defect: told what goes wrong outside of callbacks, such as a message that can't be read or a reply that
         can't be sent."""
         self._on_defect = on_defect
-        super().__init__(num_threads=queue_size + 16)
+        super().__init__(num_threads=2 * queue_size + 24)
         self._created_lock = threading.Lock()
         self._created: list[Task] = []
         self._ending = threading.Event()
@@ -42,6 +44,23 @@ class Executor(MultiThreadedExecutor):
         """Whether a task that was created isn't done yet."""
         with self._created_lock:  # a task that creates another one is not done before that one is in the list
             return not all(task.done() for task in self._created)
+
+    def _take_service(self, srv: Any) -> Any:
+        """As rclpy's (7.1), but what can't be taken doesn't close the service, and the callback knows whose it is."""
+        try:
+            with srv.handle:
+                request, header = srv.handle.service_take_request(srv.srv_type.Request)
+        except rclpy_implementation.InvalidHandle:
+            return None
+        except Exception as error:  # noqa: BLE001 rclpy would never look at the service again
+            self._on_defect(error)
+            return None
+
+        async def reply() -> None:
+            REQUEST_NUMBER.set(header.request_id.sequence_number)
+            srv.send_response(await await_or_execute(srv.callback, request, srv.srv_type.Response()), header)
+
+        return None if header is None else reply
 
     def spin(self) -> None:
         """Executes callbacks until `shutdown`. Raises what goes wrong again and again, so that nothing works."""

@@ -57,14 +57,14 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._leaving = False
         self._declared = Parameters(self)
         statistics = RequestStatistics()
-        self._gate = Gate(statistics, self._trouble, self.get_logger())
-        Services(self, self._gate, self._lifetime)
+        self._namesakes = NamesakeWatch(self, self._lifetime)
+        self._gate = Gate(statistics, self._trouble, self.get_logger(), self._namesakes.trouble)
         self._actions = Actions(self, self._gate, self._lifetime)
+        Services(self, self._gate, self._lifetime)
         self._refuse_impossible_transitions()
         self.guard_own_services()
         rate = float(self.get_parameter("diagnostics.rate").value)
         Diagnostics(self, rate, statistics, self.health, self._lifetime).start(self._lifetime)
-        NamesakeWatch(self, self._lifetime)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -104,7 +104,9 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             values |= activity.health()
         values |= self._declared.health()
         state = self._state_machine.current_state[1]
-        return Health(state, self._failure, self._trouble(), values, self.doors.failing())
+        namesake = self._namesakes.trouble()
+        failing = self.doors.failing() | ({"this node's name": namesake} if namesake else {})
+        return Health(state, self._failure, self._trouble(), values, failing)
 
     def leave(self) -> None:
         """Takes no more requests, goals and transitions; answers those that wait with CANCELLED, at once."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A warning when another node has this node's name: both answer the same services, each to some of the callers."""
+"""Whether another node has this node's name: both get every request, and the caller hears whoever replies first."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ _PERIOD = 2.0
 
 
 class NamesakeWatch:
-    """Looks again and again until its lifetime ends; warns once whenever a namesake appears."""
+    """Looks again and again until its lifetime ends; the log tells whenever a namesake appears, and when it leaves."""
 
     def __init__(self, node: Node, lifetime: ExitStack) -> None:
         self._node = node
-        self._warned = False
+        self._trouble = ""
         every(node, _PERIOD, self._look, lifetime)
 
-    def _look(self) -> None:
+    def trouble(self) -> str:
+        """What is wrong as of now; empty when no other node has the name."""
         mine = (self._node.get_name(), self._node.get_namespace())
-        others = self._node.get_node_names_and_namespaces().count(mine) - 1
-        if others > 0 and not self._warned:
-            self._node.get_logger().warning(
-                f"another node is called {self._node.get_fully_qualified_name()} too (or was killed less than 20 s ago "
-                "and is still listed): requests reach either of them; stop one or rename it with `-r __node:=NAME`"
-            )
-        self._warned = others > 0
+        if self._node.get_node_names_and_namespaces().count(mine) < 2:
+            return ""
+        return (
+            f"another node is called {self._node.get_fully_qualified_name()} too (or was killed less than 20 s ago "
+            "and is still listed): requests reach either of them; stop one or rename it with `-r __node:=NAME`"
+        )
+
+    def _look(self) -> None:
+        trouble = self.trouble()
+        if trouble and not self._trouble:
+            self._node.get_logger().warning(trouble)
+        elif self._trouble and not trouble:
+            self._node.get_logger().info(f"no other node is called {self._node.get_fully_qualified_name()} any more")
+        self._trouble = trouble

@@ -22,6 +22,12 @@ PUBLISHED = QoSOverridingOptions(
 SUBSCRIBED = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY))
 """Reliability follows the publishers: see `given_reliability`."""
 
+REQUESTS = QoSProfile(depth=1000)
+"""Of services and the action: the requests that may come, and the replies that may leave, before one is taken.
+
+ROS's own depth of 10 drops the others of a burst, whatever the queue takes, and nobody hears of it.
+"""
+
 
 def publisher(node: Node, endpoint: Endpoint, lifetime: ExitStack, latched: bool = False) -> Publisher:
     """A publisher until `lifetime` ends, of the newest message only unless overridden.

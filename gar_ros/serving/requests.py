@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
 from gar_ros.region import Region
+from gar_ros.serving.fair_queue import UNKNOWN_CALLER, Caller
 from gar_ros.settings import Settings
 
 MAX_CHARACTERS = 4096
@@ -26,7 +27,7 @@ class Request:
 
     region_ids: empty for all regions. stamp_ns: the image's stamp, nanoseconds; 0 for the newest image. ago: age of the
     image relative to the newest, seconds; 0 when it is not chosen so. max_tokens: length of the answer. max_age:
-    largest age of the image, seconds. timeout: time until the answer, seconds.
+    largest age of the image, seconds. timeout: time until the answer, seconds. caller: who takes turns with others.
     """
 
     region_ids: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Request:
     max_tokens: int = 0
     max_age: float = 0.0
     timeout: float = 0.0
+    caller: Caller = UNKNOWN_CALLER
 
     @property
     def needs_regions(self) -> bool:

@@ -98,7 +98,7 @@ class Grapher:
                 latency_ns=round((time.monotonic() - arrival) * 1e9),
             )
 
-        return self._worker.submit(work, limits.timeout + GRACE).result()
+        return self._worker.submit(work, limits.timeout + GRACE, request.caller).result()
 
     def _score(
         self,

@@ -93,7 +93,7 @@ class Server:
             record = self._record(chosen, chosen.regions, places, question, conversation.answer, arrival_ns)
             return self._dialogues.begin(encoded, conversation, record, count) if query.dialogue else record
 
-        return self._worker.stream(work, limits.timeout)
+        return self._worker.stream(work, limits.timeout, query.caller)
 
     def describe(self, request: Request) -> Job[AnswerRecord, None]:
         """The queued job of a description of each region: its items are the answers, in the order of the regions.
@@ -113,7 +113,7 @@ class Server:
                 places = self._places(chosen, (region,), arrival_ns, limits, raise_if_cancelled)
                 yield self._record(chosen, (region,), places, question, answer, arrival_ns)
 
-        return self._worker.stream(work, limits.timeout)
+        return self._worker.stream(work, limits.timeout, request.caller)
 
     def listing(self, stamp_ns: int) -> Listing:
         """The regions of the image of this stamp in nanoseconds; 0 for the newest image.
@@ -146,7 +146,7 @@ class Server:
             self._dialogues.add_turn(query.dialogue, conversation, record)
             return record
 
-        return self._worker.stream(work, limits.timeout)
+        return self._worker.stream(work, limits.timeout, query.caller)
 
     def _limits(self, request: Request) -> Limits:
         return limits_of(request, self._settings(), self._engine.manifest.tiles.max_tiles)

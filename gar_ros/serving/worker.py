@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -14,9 +13,13 @@ from typing import Any, Generic, TypeVar
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.steps import Steps
 from gar_ros.errors import ErrorCode, GarError, reason_of
+from gar_ros.serving.fair_queue import Caller, FairQueue
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+NODE = Caller("node", 0)
+"""Whoever asks for work that no request asked for."""
 
 
 class _End:
@@ -103,7 +106,7 @@ class Job(Generic[Item, T]):
 
 
 class Worker:
-    """Runs jobs one after another in its own thread, in the order in which they came. Thread-safe.
+    """Runs jobs one after another in its own thread; callers take turns, see FairQueue. Thread-safe.
 
     A job that fails doesn't affect other jobs. Takes no jobs before `accept`.
     """
@@ -114,47 +117,48 @@ class Worker:
         on_defect: Callable[[BaseException], object],
         on_success: Callable[[], object] = lambda: None,
     ) -> None:
-        """queue_size: number of jobs that may wait. on_defect: called in the worker's thread with an exception of a job
-        that is no GarError, so it is a defect of this program or of a library. on_success: called there after each job
-        that had a result."""
+        """queue_size: number of jobs that may wait at each door. on_defect: called in the worker's thread with an
+        exception of a job that is no GarError, so it is a defect of this program or of a library. on_success: called
+        there after each job that had a result."""
         self._queue_size = queue_size
         self._on_defect, self._on_success = on_defect, on_success
         self._changed = threading.Condition()
-        self._waiting: deque[Job[Any, Any]] = deque()
+        self._waiting: FairQueue[Job[Any, Any]] = FairQueue(queue_size)
         self._running: Job[Any, Any] | None = None
         self._accepting = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="gar_worker")
         self._thread.start()
 
-    def submit(self, work: Callable[[CancelCheck], T], timeout: float) -> Job[Any, T]:
-        """The queued job of work that yields no items and returns the result. timeout, errors: see `stream`."""
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float, caller: Caller = NODE) -> Job[Any, T]:
+        """The queued job of work that yields no items and returns the result. Otherwise see `stream`."""
 
         def without_items(raise_if_cancelled: CancelCheck) -> Generator[Any, None, T]:
             yield from ()
             return work(raise_if_cancelled)
 
-        return self.stream(without_items, timeout)
+        return self.stream(without_items, timeout, caller)
 
-    def stream(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> Job[Item, T]:
-        """The queued job of `work`. timeout: seconds from now after which the job has failed.
+    def stream(
+        self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float, caller: Caller = NODE
+    ) -> Job[Item, T]:
+        """The queued job of `work`. timeout: seconds from now after which the job has failed. caller: whose job it is.
 
-        Raises GarError QUEUE_FULL or NOT_ACTIVE at once.
+        Raises GarError QUEUE_FULL or NOT_ACTIVE at once. A job of a caller with many may be stopped with QUEUE_FULL
+        later, when one with few comes.
         """
         job = Job(work, timeout)
         with self._changed:
             if not self._accepting:
                 raise GarError(ErrorCode.NOT_ACTIVE, "the node is not active: activate it")
-            # Jobs that timed out while they waited don't count.
-            self._waiting = deque(waiting for waiting in self._waiting if not waiting.finished)
-            if len(self._waiting) >= self._queue_size:
-                raise GarError(
-                    ErrorCode.QUEUE_FULL,
-                    f"the queue is full ({len(self._waiting)} of {self._queue_size} waiting); retry later or raise "
-                    "request.queue_size",
-                )
-            self._waiting.append(job)
+            leaving = self._waiting.add(job, caller)
             self._changed.notify()
+        if leaving is not None:
+            size = self._queue_size
+            full = f"the queue is full ({size} of {size} waiting); retry later or raise request.queue_size"
+            if leaving is job:
+                raise GarError(ErrorCode.QUEUE_FULL, full)
+            leaving.stop(GarError(ErrorCode.QUEUE_FULL, full))
         return job
 
     @property
@@ -172,7 +176,7 @@ class Worker:
     def waiting(self) -> int:
         """Number of jobs that wait."""
         with self._changed:
-            return sum(not job.finished for job in self._waiting)
+            return len(list(self._waiting))
 
     def accept(self) -> None:
         """Accepts jobs from now on."""
@@ -212,10 +216,8 @@ class Worker:
         with self._changed:
             self._running = None
             while not self._closing:
-                while self._waiting:
-                    job = self._waiting.popleft()
-                    if not job.finished:
-                        self._running = job
-                        return job
+                self._running = self._waiting.pop()
+                if self._running is not None:
+                    return self._running
                 self._changed.wait()
         return None

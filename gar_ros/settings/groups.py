@@ -46,7 +46,11 @@ class RequestSettings:
         2.0, "age limit of the newest image where the request sets none", "s", (0.01, 1e5), changes=ANY_TIME
     )
     queue_size: int = parameter(
-        8, "number of requests that may wait for the model; further ones are refused", "", (1, 64), changes=AT_START
+        8,
+        "number of requests of services that may wait for the model, and of goals besides; further ones are refused",
+        "",
+        (1, 64),
+        changes=AT_START,
     )
 
 

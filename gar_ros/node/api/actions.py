@@ -8,21 +8,26 @@ from contextlib import ExitStack
 from functools import partial
 
 from rclpy.action.server import CancelResponse, GoalResponse, ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.answers import answer_message
+from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
+from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK
+from gar_ros.node.qos import REQUESTS
+from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.worker import Job
 
 _CANCELLED = "the goal was cancelled"
 _DESERTED = "nobody listens to the goal any more"
+RESULT_SECONDS = 10
+"""How long a result can be fetched; rclpy keeps every goal with its images until then and lists it in `status`."""
 _TRANSITION_SECONDS = 2.0
 """rclpy marks a goal as cancelled after the callback that accepts it."""
 
@@ -39,6 +44,8 @@ class Actions:
         self._refusing = False
         self._owed = OwedResults()
         self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
+        self._clients = Callers()
+        self._callers: dict[bytes, Caller] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
         action = TellingActionServer(
             node,
@@ -48,8 +55,15 @@ class Actions:
             goal_callback=self._decide,
             handle_accepted_callback=self._begin,
             cancel_callback=self._cancel,
-            callback_group=ReentrantCallbackGroup(),
+            callback_group=PacedGroup(
+                partial(node.count_clients, node.resolve_service_name(f"{ASK.name}/_action/send_goal"))
+            ),
             owed=self._owed,
+            goal_service_qos_profile=REQUESTS,
+            result_service_qos_profile=REQUESTS,
+            cancel_service_qos_profile=REQUESTS,
+            feedback_pub_qos_profile=REQUESTS,
+            result_timeout=RESULT_SECONDS,
         )
         lifetime.callback(action.destroy)
 
@@ -67,6 +81,7 @@ class Actions:
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(_key(goal))
+        self._callers[_key(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()))
         goal.execute()
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
@@ -86,11 +101,12 @@ class Actions:
                 _end(goal, error)
         finally:
             self._jobs.pop(_key(goal), None)
+            self._callers.pop(_key(goal), None)
             self._owed.ended(_key(goal))
         return result
 
     def _answer(self, goal: ServerGoalHandle, served: Served, result: AskRegions.Result) -> None:
-        job = served.server.begin(query_of(goal.request.question))
+        job = served.server.begin(query_of(goal.request.question, self._callers[_key(goal)]))
         self._jobs[_key(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
             job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))

@@ -19,6 +19,14 @@ from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
 from gar_ros.serving.statistics import RequestStatistics
 
+_NAMESAKES_CODES = {
+    ErrorCode.NOT_ACTIVE,
+    ErrorCode.NO_FRAME,
+    ErrorCode.UNKNOWN_REGION,
+    ErrorCode.UNKNOWN_DIALOGUE,
+}
+"""What a second node of the same name may know or be."""
+
 
 @dataclass(frozen=True)
 class Served:
@@ -35,9 +43,17 @@ class Served:
 class Gate:
     """Every request of services and action passes here and gets exactly one reply; while it is closed, a refusal."""
 
-    def __init__(self, statistics: RequestStatistics, trouble: Callable[[], str], logger: RcutilsLogger) -> None:
-        """statistics: told every reply. trouble: what is wrong with the input topics, empty when nothing is."""
+    def __init__(
+        self,
+        statistics: RequestStatistics,
+        trouble: Callable[[], str],
+        logger: RcutilsLogger,
+        namesakes: Callable[[], str] = str,
+    ) -> None:
+        """statistics: told every reply. trouble: what is wrong with the input topics, empty when nothing is. namesakes:
+        who else has this node's name and so might know what this one doesn't; empty when nobody does."""
         self._statistics, self._trouble, self._logger = statistics, trouble, logger
+        self._namesakes = namesakes
         self._served: Served | None = None
         self._refusal = not_active("it was not configured yet")
 
@@ -80,9 +96,13 @@ class Gate:
         return served
 
     def _explained(self, error: GarError) -> GarError:
-        """The error; where the image is missing or old, with what is wrong with the input topics."""
-        trouble = self._trouble() if error.code in (ErrorCode.NO_FRAME, ErrorCode.STALE_FRAME) else ""
-        return GarError(error.code, f"{error.message}: {trouble}") if trouble else error
+        """The error, with what is wrong with the input topics or with this node's name where that may be the cause."""
+        causes = [error.message]
+        if error.code in (ErrorCode.NO_FRAME, ErrorCode.STALE_FRAME):
+            causes.append(self._trouble())
+        if error.code in _NAMESAKES_CODES:
+            causes.append(self._namesakes())
+        return GarError(error.code, ": ".join(filter(None, causes)))
 
 
 def not_active(why: str) -> GarError:

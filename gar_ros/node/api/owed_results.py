@@ -11,6 +11,8 @@ from typing import Any
 
 from rclpy.action.server import ActionServer
 
+from gar_ros.node.api.callers import REQUEST_NUMBER
+
 ASKING_SECONDS = 2.0
 """How long a client may take to ask for the result of a goal that has ended; it usually asks when the goal begins."""
 
@@ -78,6 +80,9 @@ class TellingActionServer(ActionServer):
     async def execute(self, taken_data: Any) -> None:
         """See rclpy.waitable.Waitable."""
         with self._owed.taking():
+            if "goal" in taken_data:
+                header, _ = taken_data["goal"]
+                REQUEST_NUMBER.set(header.sequence_number)
             await super().execute(taken_data)
             if "result" in taken_data:
                 _, request = taken_data["result"]

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from gar_ros.frame import Frame
@@ -17,9 +16,13 @@ from gar_ros.messages.headers import duration_message, header_message, stamp_ns
 from gar_ros.messages.regions import region_message, region_of
 from gar_ros.msg import Question
 from gar_ros.msg import Region as RegionMessage
+from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
+from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY
+from gar_ros.node.qos import REQUESTS
 from gar_ros.region import Region
+from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.requests import Query, Request
 from gar_ros.serving.scene_graph import GraphRequest
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
@@ -34,15 +37,19 @@ class Services:
     def __init__(self, node: Node, gate: Gate, lifetime: ExitStack) -> None:
         """The services exist until `lifetime` ends."""
         self._gate = gate
-        group = ReentrantCallbackGroup()
+        self._callers = {kind: Callers() for kind in (QueryRegions, DescribeRegions, GetSceneGraph)}
         for endpoint, fill in (
             (QUERY, self._query),
             (DESCRIBE, self._describe),
-            (LIST, self._list),
             (GET_GRAPH, self._graph),
+            (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
             service = node.create_service(
-                endpoint.type, endpoint.name, partial(self._reply, fill, endpoint is not LIST), callback_group=group
+                endpoint.type,
+                endpoint.name,
+                partial(self._reply, fill, endpoint is not LIST),
+                qos_profile=REQUESTS,
+                callback_group=PacedGroup(partial(node.count_clients, node.resolve_service_name(endpoint.name))),
             )
             lifetime.callback(node.destroy_service, service)
 
@@ -51,12 +58,12 @@ class Services:
         return response
 
     def _query(self, request: QueryRegions.Request, served: Served, response: QueryRegions.Response) -> None:
-        answered = served.server.query(query_of(request.question))
+        answered = served.server.query(query_of(request.question, self._caller(QueryRegions)))
         served.on_answer(answered)
         response.answer = answer_message(answered)
 
     def _describe(self, request: DescribeRegions.Request, served: Served, response: DescribeRegions.Response) -> None:
-        wanted = Request(**_common(request), max_tokens=request.max_tokens)
+        wanted = Request(**_common(request, self._caller(DescribeRegions)), max_tokens=request.max_tokens)
         job = served.server.describe(wanted)
         answers = []  # a timeout doesn't take away the descriptions that are ready
         for record in job.items():
@@ -76,18 +83,24 @@ class Services:
 
     def _graph(self, request: GetSceneGraph.Request, served: Served, response: GetSceneGraph.Response) -> None:
         wanted = GraphRequest(
-            **_common(request),
+            **_common(request, self._caller(GetSceneGraph)),
             predicates=tuple(request.predicates),
             threshold=request.threshold,
             max_pairs=request.max_pairs,
         )
         response.graph = graph_message(served.grapher.graph(wanted))
 
+    def _caller(self, kind: type) -> Caller:
+        """Who sent the request of this service that the present callback is called for."""
+        # All services are one door, but each has clients of its own.
+        client = self._callers[kind].client_of(REQUEST_NUMBER.get())
+        return Caller("services", client * len(self._callers) + list(self._callers).index(kind))
 
-def query_of(question: Question) -> Query:
+
+def query_of(question: Question, caller: Caller) -> Query:
     """The query of a service's or an action's caller."""
     return Query(
-        **_common(question),
+        **_common(question, caller),
         max_tokens=question.max_tokens,
         question=question.text,
         ago=question.ago,
@@ -98,13 +111,14 @@ def query_of(question: Question) -> Query:
     )
 
 
-def _common(request: Question | DescribeRegions.Request | GetSceneGraph.Request) -> dict[str, Any]:
+def _common(request: Question | DescribeRegions.Request | GetSceneGraph.Request, caller: Caller) -> dict[str, Any]:
     """The fields of serving.Request that all three have."""
     return {
         "region_ids": tuple(request.region_ids),
         "stamp_ns": stamp_ns(request.stamp),
         "max_age": request.max_age,
         "timeout": request.timeout,
+        "caller": caller,
     }
 
 
