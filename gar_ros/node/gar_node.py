@@ -30,6 +30,7 @@ from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
+from gar_ros.node.memory import give_back, keep_small
 from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
@@ -185,6 +186,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _configure(self) -> None:
         self._refuse_while_leaving()
+        give_back()  # what callbacks still held at the end of the last cleanup
         with ExitStack() as made:
             self._declared.locked = True
             made.callback(self._unlock)
@@ -222,6 +224,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._deactivate()
         self._components = None
         self._configured.close()
+        give_back()
 
     def _unlock(self) -> None:
         self._declared.locked = False
@@ -233,6 +236,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
 def main() -> int:
     """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
+    keep_small()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -82,9 +82,7 @@ def test_a_model_that_is_damaged_while_it_is_used_answers_right_or_not_at_all(
 
 
 @pytest.mark.parametrize("graph", ["vision.onnx", "replay.onnx", "decoder.onnx"])
-def test_a_session_that_fails_costs_one_request_only(
-    robot: Robot, gar: GarStarter, tmp_path: Path, graph: str
-) -> None:
+def test_a_session_that_fails_costs_one_request_only(robot: Robot, gar: GarStarter, tmp_path: Path, graph: str) -> None:
     env = {"GAR_FAILS": str(tmp_path)}
     node = gar(env=env, module="tests.system.broken_sessions_gar", **{"diagnostics.rate": 5.0})
     doctor, reason = Doctor(robot), f"a node of {graph} could not be run"

@@ -48,15 +48,19 @@ class Replies:
     """Counts the replies to each request of some service clients, also those that rclpy drops as nobody waits."""
 
     def __init__(self, clients: list[Client]) -> None:
-        self.repeated = 0
-        """Number of replies beyond the first of their request."""
+        self.repeated = self.late = 0
+        """Numbers of replies beyond the first of their request, and of those that came when nobody waited any more."""
         for client in clients:
             client.get_pending_request = partial(self._count, client.get_pending_request, Counter())
 
     def _count(self, pending: Client, counts: Counter[int], sequence_number: int) -> Future:
         counts[sequence_number] += 1
         self.repeated += counts[sequence_number] > 1
-        return pending(sequence_number)
+        try:
+            return pending(sequence_number)
+        except KeyError:
+            self.late += counts[sequence_number] == 1
+            raise
 
 
 def _ask(client: RegionClient, journal: Journal, case: Case, seen: Seen, replies: Replies, bad: bool) -> None:
@@ -80,6 +84,7 @@ def _ask(client: RegionClient, journal: Journal, case: Case, seen: Seen, replies
         age=round(max(ages, default=0.0), 3),
         message=message[:300],
         repeated=replies.repeated,
+        late=replies.late,
     )
 
 
