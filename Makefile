@@ -6,6 +6,8 @@
 # make lint                  ruff and mypy; once torch is installed, mypy knows its types too
 # make docs                  the documentation as one site, in build/docs
 # make venv | export-venv    what the commands above install, alone
+# make test-oldest           the tests of what isn't ROS with the oldest versions that requirements/ allow
+# make licences | sbom | audit   what is installed: licences, bill of materials, known vulnerabilities (network)
 # make train-tiny            trains gar-tiny, in hours
 # make lock                  resolves requirements/ anew
 # make clean                 removes what is built, but not the venv
@@ -25,7 +27,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-rest test-all test-transformers5 lint docs venv dev-venv export-venv docs-venv train-tiny lock clean
+.PHONY: demo test test-rest test-all test-transformers5 test-oldest lint licences sbom audit docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -48,11 +50,33 @@ test-transformers5: dev-venv export-venv
 	$(BIN)/pip install --quiet --no-deps --target build/transformers5 --requirement requirements/transformers5.lock
 	PYTHONPATH=build/transformers5 $(BIN)/python -m pytest tests/export
 
+# The oldest version of each range lies before the locked one on the path.
+test-oldest: dev-venv
+	@rm -rf build/oldest
+	$(BIN)/pip install --quiet --no-deps --target build/oldest --requirement requirements/oldest.lock
+	PYTHONPATH=build/oldest $(BIN)/python -m pytest --part robot $(addprefix tests/,bag cli engine geometry memory messages serving view)
+
 # Without torch everything of its is Any to mypy, and what is ignored for its types' sake looks needless.
 lint: dev-venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(if $(wildcard $(DONE)/export),,--no-warn-unused-ignores --allow-untyped-decorators)
+
+licences: venv
+	$(BIN)/python -m tools.licences
+
+# Its tools bring dependencies of their own, which are none of what they list.
+$(DONE)/audit: requirements/audit.lock $(DONE)/machine
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --no-deps --requirement requirements/audit.lock
+	@touch $@
+
+sbom: venv $(DONE)/audit
+	build/audit/bin/cyclonedx-py environment $(VENV) --of JSON --output-file build/sbom.json
+	@echo "gar_ros: wrote build/sbom.json"
+
+audit: $(DONE)/audit
+	build/audit/bin/pip-audit --vulnerability-service osv --no-deps --disable-pip $(addprefix --requirement requirements/,runtime.lock ros.lock)
 
 docs: docs-venv
 	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
@@ -90,6 +114,8 @@ lock: $(DONE)/dev
 	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
 	for layer in ros runtime sim dev export docs; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
+	$(UV_COMPILE) requirements/audit.in --output-file requirements/audit.lock
+	$(UV_COMPILE) requirements/runtime.in --resolution lowest-direct --output-file requirements/oldest.lock
 	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \
 		--no-emit-package numpy
 

@@ -46,7 +46,10 @@ NEW_DIALOGUE = "new"
 """As in Question.msg: begins a conversation."""
 
 TIMEOUT = 30.0
-"""Seconds for a call that names no timeout."""
+"""Seconds for a question that names no timeout."""
+
+LIST_TIMEOUT = 5.0
+"""Seconds for a list of regions, which needs no model."""
 
 GRAPH_GRACE = 30.0
 """Seconds beyond its own timeout that a scene graph may take, since it can wait for the request before it."""
@@ -179,12 +182,13 @@ class RegionClient:
         return self._call(self._graph, request, request.timeout + GRAPH_GRACE).graph
 
     def list_regions(
-        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = 5.0
+        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = LIST_TIMEOUT
     ) -> ListRegions.Response:
         """The regions that can be asked about, with the header and age of their image."""
         masks = False if with_masks is None else checked_flag("with_masks", with_masks)
         request = filled(ListRegions.Request(with_masks=masks), {"stamp": stamp})
-        return self._call(self._list, request, 5.0 if timeout is None else checked_seconds("timeout", timeout))
+        seconds = LIST_TIMEOUT if timeout is None else checked_seconds("timeout", timeout)
+        return self._call(self._list, request, seconds)
 
     def wait_until_ready(self, timeout: float) -> ListRegions.Response:
         """The newest image's regions, as soon as the node serves and has a fresh image with regions.

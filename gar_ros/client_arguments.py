@@ -161,7 +161,7 @@ def _stamp(name: str, value: Any) -> Time:
 
 
 def _message(name: str, kind: type[Message], value: Any) -> Message:
-    """A checked copy of a message; long data is not copied."""
+    """A checked copy of a message."""
     if not isinstance(value, kind):
         raise _wrong_type(name, f"a {kind.__name__} message", value)
     copy: Any = kind()

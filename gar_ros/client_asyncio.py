@@ -16,7 +16,7 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-from gar_ros.client import DescribeOptions, GraphOptions, QuestionOptions, RegionClient
+from gar_ros.client import LIST_TIMEOUT, DescribeOptions, GraphOptions, QuestionOptions, RegionClient
 from gar_ros.client_waiting import executor_of, leave
 from gar_ros.msg import Answer, SceneGraph
 from gar_ros.srv import ListRegions
@@ -70,7 +70,7 @@ class AsyncRegionClient:
         return await self._in_thread(self._client.scene_graph, region_ids, predicates, **options)
 
     async def list_regions(
-        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = 5.0
+        self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = LIST_TIMEOUT
     ) -> ListRegions.Response:
         """The regions that can be asked about, with the header and age of their image."""
         return await self._in_thread(self._client.list_regions, stamp=stamp, with_masks=with_masks, timeout=timeout)
@@ -123,8 +123,7 @@ class _Spinner:
 
     def close(self) -> None:
         """Returns when the thread has ended, and leaves the node as it was found."""
-        self._stop.set()
-        self._executor.wake()
+        self._executor.create_task(self._stop.set)  # a task, since waking alone (rclpy 7.1) doesn't end `spin_once`
         self._thread.join()
         leave(self._node, self._executor)
         self._executor.shutdown()

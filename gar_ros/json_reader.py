@@ -62,11 +62,16 @@ def convert(value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _explained(str(error), value, kind) from error
+    except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, which is no character
+        raise JsonError("", f"expected Unicode texts, got one with {error.object[error.start]!r}") from error
 
 
 def shortened(value: Any) -> str:
     """A value of JSON for a message."""
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except ValueError:  # Python writes at most 4300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

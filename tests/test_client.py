@@ -4,24 +4,21 @@
 from __future__ import annotations
 
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import rclpy
 from builtin_interfaces.msg import Time
-from rclpy.action.server import ActionServer, ServerGoalHandle
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
 from gar_ros.client import TIMEOUT, DescribeOptions, GraphOptions, QuestionOptions, RegionClient
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.msg import Answer, Question, Region
+from gar_ros.msg import Question, Region
 from gar_ros.node.endpoints import ASK, DESCRIBE, GET_GRAPH, QUERY, Endpoint
 from gar_ros.srv import DescribeRegions, GetSceneGraph, QueryRegions
+from tests.recorder import Recorder, recording
 
 # Every keyword argument; numbers as a caller types them: whole ones are ints.
 QUESTION: QuestionOptions = {
@@ -39,49 +36,11 @@ DESCRIBE_ALL: DescribeOptions = {"stamp": None, "max_tokens": 5, "max_age": 4, "
 GRAPH: GraphOptions = {"threshold": 1, "max_pairs": 6, "stamp": Time(sec=7), "max_age": 4, "timeout": 9}
 
 
-class Recorder:
-    """A node named gar that keeps the requests it receives and replies to each with `reply`.
-
-    Goals get `feedback`, texts so far, and the result's `text`.
-    """
-
-    def __init__(self) -> None:
-        self.received: list[Any] = []
-        self.reply = ErrorCode.OK
-        self.feedback: Sequence[str] = ()
-        self.text = ""
-        self._node = rclpy.create_node("gar")
-        for endpoint in (QUERY, DESCRIBE, GET_GRAPH):
-            self._node.create_service(endpoint.type, endpoint.name, self._serve)
-        self._action = ActionServer(self._node, ASK.type, ASK.name, self._execute)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._executor.spin)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self._thread.join()
-        self._action.destroy()
-        self._node.destroy_node()
-
-    def _serve(self, request: Any, response: Any) -> Any:
-        self.received.append(request)
-        response.error_code, response.error_msg = int(self.reply), self.reply.name.lower()
-        return response
-
-    def _execute(self, goal: ServerGoalHandle) -> Any:
-        for text in self.feedback:
-            goal.publish_feedback(AskRegions.Feedback(text=text))
-        goal.succeed()
-        return self._serve(goal.request, AskRegions.Result(answer=Answer(text=self.text)))
-
-
 @pytest.fixture
 def gar(ros_node: Node) -> Iterator[Recorder]:
-    recorder = Recorder()
-    yield recorder
-    recorder.close()
+    """What the client asks."""
+    with recording() as recorder:
+        yield recorder
 
 
 def test_service_and_action_are_sent_the_same_question(ros_node: Node, gar: Recorder) -> None:
@@ -191,3 +150,29 @@ def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Reco
     with pytest.raises(GarError, match="queue_full") as caught:
         calls[endpoint](*("What?",) if endpoint in (QUERY, ASK) else ())
     assert caught.value.code is ErrorCode.QUEUE_FULL
+
+
+@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph"])
+def test_an_error_code_of_another_version_is_told_as_such(ros_node: Node, gar: Recorder, call: str) -> None:
+    gar.reply = 999
+    ask: Callable[..., object] = getattr(RegionClient(ros_node), call)
+    with pytest.raises(GarError, match="error code 999, which this client doesn't know") as caught:
+        ask(*("What?",) if call in ("query", "stream") else ())
+    assert caught.value.code is ErrorCode.INTERNAL_ERROR
+
+
+def test_what_on_token_raises_ends_the_stream_and_nothing_else(ros_node: Node, gar: Recorder) -> None:
+    gar.feedback, gar.text = ["a", "a mug"], "a mug"
+    client = RegionClient(ros_node)
+
+    def fail(part: str) -> None:
+        raise KeyError(part)
+
+    with pytest.raises(KeyError, match="a"):
+        client.stream("What?", on_token=fail)
+    assert client.stream("What?").text == "a mug"
+
+
+def test_a_timeout_of_0_is_the_usual_one(ros_node: Node, gar: Recorder) -> None:
+    RegionClient(ros_node).query("What?", timeout=0)
+    assert gar.received == [QueryRegions.Request(question=Question(text="What?", timeout=TIMEOUT))]

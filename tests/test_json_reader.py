@@ -87,3 +87,9 @@ def test_long_values_are_cut() -> None:
 def test_a_text_that_is_no_json(text: str | bytes) -> None:
     with pytest.raises(JsonError, match="is not JSON: "):
         read(text, Part)
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    """JSON can write it, Unicode has no such character."""
+    with pytest.raises(JsonError, match=r"expected Unicode texts, got one with '\\ud800'"):
+        read(r'{"\ud800": 1}', Whole)

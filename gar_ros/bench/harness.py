@@ -41,7 +41,10 @@ def manifest_of(model: Path) -> Manifest:
     """The manifest alone, before the model's files are read. Raises GarError BAD_MODEL."""
     if not (model / MANIFEST).is_file():
         return ModelDir.open(model).manifest  # says what is wrong with the folder
-    return Manifest.from_json((model / MANIFEST).read_text(encoding="utf-8"))
+    try:
+        return Manifest.from_json((model / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise GarError(ErrorCode.BAD_MODEL, f"'{model / MANIFEST}' can't be read: {error}") from error
 
 
 def run_settings(args: argparse.Namespace, data: Path, **more: Any) -> Record:

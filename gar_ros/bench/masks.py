@@ -22,6 +22,8 @@ class _Rle(msgspec.Struct):
     counts: str | list[int]
 
 
+_LONGEST_NUMBER = 35  # bits, more than of any run length in an image
+
 _RLE = Annotated[_Rle, msgspec.Meta(description="an RLE with 'size' and 'counts'")]
 _Polygon = Annotated[
     list[float], msgspec.Meta(min_length=6, description="a polygon of three or more points [x0, y0, x1, y1, ..]")
@@ -43,7 +45,7 @@ def check_rle(rle: Any, size: tuple[int, int], place: Place) -> None:
     if not counts or min(counts) < 0 or sum(counts) != width * height:
         raise place.error(
             f"expected 'counts' of {width * height} pixels, the image's, got {shortened(read.counts)}, "
-            f"which has {sum(counts)}"
+            f"which has {shortened(sum(counts))}"
         )
 
 
@@ -57,7 +59,7 @@ def run_lengths(counts: str) -> list[int]:
     number = shift = 0
     for character in counts:
         bits = ord(character) - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift > _LONGEST_NUMBER:
             return []
         number |= (bits & 31) << shift
         shift += 5
@@ -71,13 +73,21 @@ def run_lengths(counts: str) -> list[int]:
 
 
 def check_segmentation(segmentation: Any, size: tuple[int, int], place: Place) -> None:
-    """Refuses what is neither an RLE of this size nor a list of polygons [x0, y0, x1, y1, ..] in pixels."""
+    """Refuses what is neither an RLE of this size nor a list of polygons [x0, y0, x1, y1, ..] in pixels.
+
+    Polygons may leave the image, but not by more than its size: pycocotools walks along each edge pixel by pixel.
+    """
     if not isinstance(segmentation, list):
         check_rle(segmentation, size, place)
         return
     for polygon in place.read(segmentation, _Polygons):
         if len(polygon) % 2:
             raise place.error(f"expected two numbers for each point of a polygon, got {shortened(polygon)}")
+        for values, side in zip((polygon[::2], polygon[1::2]), size, strict=True):
+            if not all(-side <= value <= 2 * side for value in values):  # false for NaN
+                raise place.error(
+                    f"expected points in or near the image of {size[0]}x{size[1]} px, got {shortened(polygon)}"
+                )
 
 
 def decode(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -10,10 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gar_ros.cli.pictures import load_image, load_mask
+from gar_ros.cli.pictures import STORED, UPRIGHT, Picture, load_picture
 from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
@@ -40,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         metavar="FILE",
-        help="a region: a picture of the image's size, not black inside; masks and boxes are <Prompt0>, <Prompt1>.. in "
-        "the order given",
+        help="a region: a picture of the image's size, one shape bright on black or opaque on transparent; masks and "
+        "boxes are <Prompt0>, <Prompt1>.. in the order given",
     )
     parser.add_argument(
         "--box",
@@ -50,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_box,
         metavar="X0,Y0,X1,Y1",
         help="a region: a rectangle in pixels without its right column and lower row (from outside: --box=-5,..)",
+    )
+    parser.add_argument(
+        "--orientation",
+        dest="regions_of",
+        choices=(UPRIGHT, STORED),
+        default="",
+        help="for a photograph with an EXIF orientation that turns it: whether masks and boxes are of its pixels as "
+        "viewers show them, or as they are in the file (default: whichever size fits, refused where both do)",
     )
     parser.add_argument("--choices", metavar="A,B,..", help="answer with one of these, separated by commas")
     parser.add_argument("--describe", action="store_true", help="describe the one region instead of asking a question")
@@ -73,10 +78,11 @@ def run(args: argparse.Namespace) -> int:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one --mask or --box")
     if args.frames:
         _check_video(args)
-    images = [load_image(path) for path in args.frames or [args.image]]
+    pictures = [load_picture(path, args.regions_of) for path in args.frames or [args.image]]
+    images = [picture.pixels for picture in pictures]
     # Every region is of the one image, or of its own frame.
-    pictures = images if args.frames else images * len(args.regions)
-    regions = [_region(n, given, image) for n, (given, image) in enumerate(zip(args.regions, pictures, strict=True))]
+    owners = pictures if args.frames else pictures * len(args.regions)
+    regions = [_region(n, given, owner) for n, (given, owner) in enumerate(zip(args.regions, owners, strict=True))]
     choices = [] if args.choices is None else args.choices.split(",")
     start = time.perf_counter()
     engine = open_engine(args)
@@ -112,11 +118,11 @@ def _check_video(args: argparse.Namespace) -> None:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected --max-tiles with --image only: a --frame is one tile")
 
 
-def _region(number: int, given: Path | Box, image: NDArray[np.uint8]) -> Region:
-    """Region from the `number`th mask file or box, of an image (H, W, 3)."""
-    if isinstance(given, Path):
-        return Region.from_mask(f"mask {number}: {given}", load_mask(given))
-    return Region.from_box(f"box {number}", given, (image.shape[1], image.shape[0]))
+def _region(number: int, given: Path | Box, picture: Picture) -> Region:
+    """Region from the `number`th mask file or box, of a picture."""
+    if not isinstance(given, Path):
+        return picture.region_of_box(f"box {number}", given)
+    return picture.region_of_mask(f"mask {number}: {given}", given)
 
 
 def _as_text(answer: Answer, choices: list[str]) -> str:

@@ -28,14 +28,14 @@ _POLL = 0.01  # seconds
 _RECENT_NS = 1_000_000_000
 """Largest age, compared with the newest depth, of a measurement whose transformation may still come, and of the newest
 depth, compared with an image, at which the image's own may still come; nanoseconds."""
-_PAUSE = 10
+_PAUSE = 4
 """Waiting in vain is followed by so many times its length without waiting: it must not slow down every answer."""
 _SPARSE = 8  # pixels between those that are looked at to see whether anything was measured
 
 
 class _NoPlaceError(GarError):
     """Why a frame has no places. is_coming: what is missing may be on its way. is_trouble: there is something to mend,
-    which is not so where nobody sends depth."""
+    which is not so where nobody sends depth or it has just begun."""
 
     def __init__(self, message: str, is_coming: bool = False, is_trouble: bool = True) -> None:
         super().__init__(ErrorCode.NO_FRAME, message)
@@ -215,7 +215,8 @@ class DepthMemory:
         if min(apart) > 0:
             return _NoPlaceError(
                 f"the oldest depth that is kept is {min(apart) / 1e9:.3f} s newer than the image, but {slop}: raise "
-                "depth.images_kept for questions about older images, and else correct the stamps of depth"
+                "depth.images_kept for questions about older images, and else correct the stamps of depth",
+                is_trouble=len(self._newest) == self._newest.maxlen,  # else depth has only just begun to come
             )
         return _NoPlaceError(
             f"the nearest depth is {min(map(abs, apart)) / 1e9:.3f} s away from the image, but {slop}: depth must "

@@ -63,7 +63,7 @@ def picture_rgb(message: CompressedImage, picture: Picture) -> NDArray[np.uint8]
     try:
         pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
     except (cv2.error, MemoryError) as error:
-        raise bad_image(f"{what} can't be decoded: {error}") from error
+        raise bad_image(f"{what} can't be decoded: {' '.join(str(error).split())}") from error
     if pixels is None:
         raise bad_image(f"{what} can't be decoded")
     width, height = picture.size

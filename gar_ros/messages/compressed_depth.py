@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage
 
 from gar_ros.geometry.camera import Size
 from gar_ros.messages.depth_units import METRES, bad_depth, check_encoding, metres_of
+from gar_ros.messages.picture_head import BadPictureError, picture_head
 
 _HEADER = struct.Struct("<iff")
 """Before the picture: the number of the format, and two parameters of 32FC1's coding."""
@@ -81,6 +82,10 @@ def _format(text: str) -> tuple[str, str]:
 
 
 def _png(picture: bytes) -> NDArray[np.uint16]:
+    try:
+        picture_head(picture)
+    except BadPictureError as error:
+        raise bad_depth(f"the PNG of {len(picture)} bytes can't be decoded: {error}") from error
     try:
         values = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

@@ -108,6 +108,8 @@ def check_layout(message: Image) -> None:
     check_pixels(message.width, message.height)
     if encoding.subsampled and (message.width % 2 or message.height % 2):
         raise bad_image(f"expected an even width and height for {message.encoding}, got {size}")
+    if encoding.channels == 2 and message.width % 2:  # a pair of pixels shares its colour
+        raise bad_image(f"expected an even width for {message.encoding}, got {size}")
     row_bytes, rows = encoding.row_bytes(message.width), encoding.data_rows(message.height)
     if message.step < row_bytes:
         raise bad_image(

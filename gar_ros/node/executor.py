@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rclpy.executors import MultiThreadedExecutor, await_or_execute
@@ -46,14 +47,11 @@ class Executor(MultiThreadedExecutor):
             return not all(task.done() for task in self._created)
 
     def _take_service(self, srv: Any) -> Any:
-        """As rclpy's (7.1), but what can't be taken doesn't close the service, and the callback knows whose it is."""
+        """As rclpy's (7.1), and the callback knows whose the request is."""
         try:
             with srv.handle:
                 request, header = srv.handle.service_take_request(srv.srv_type.Request)
         except rclpy_implementation.InvalidHandle:
-            return None
-        except Exception as error:  # noqa: BLE001 rclpy would never look at the service again
-            self._on_defect(error)
             return None
 
         async def reply() -> None:
@@ -61,6 +59,21 @@ class Executor(MultiThreadedExecutor):
             srv.send_response(await await_or_execute(srv.callback, request, srv.srv_type.Response()), header)
 
         return None if header is None else reply
+
+    def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:
+        """What the executor is to do for an entity that is ready; nothing where that can't be read.
+
+        rclpy (7.1) would never look at the entity again, nor at others of its callback group.
+        """
+        try:
+            return take_from_wait_list(entity)
+        except Exception as error:  # noqa: BLE001 of one message
+            self._on_defect(error)
+            return None
+
+    def _make_handler(self, entity: Any, node: Any, take_from_wait_list: Callable[[Any], Any]) -> Task:
+        """As rclpy's."""
+        return super()._make_handler(entity, node, partial(self.read, take_from_wait_list))
 
     def spin(self) -> None:
         """Executes callbacks until `shutdown`. Raises what goes wrong again and again, so that nothing works."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -49,10 +50,10 @@ class Doors:
     def failed(self, name: str, error: BaseException) -> str:
         """The reason, for people. A GarError is the refusal of an input; all else is a defect."""
         reason = reason_of(error)
-        if self._is_news(name, reason):
-            if isinstance(error, GarError):
-                self._logger().warning(f"{name}: {reason}")
-            else:
+        if isinstance(error, GarError):
+            self.refused(name, reason)
+        elif self._is_news(name, reason):
+            with suppress(Exception):  # such as no memory left
                 trace = "".join(traceback.format_exception(error)).encode(errors="replace").decode()
                 self._logger().error(f"{name}: a defect that costs this call only: {reason}\n{trace}")
         return reason
@@ -127,7 +128,7 @@ class GuardedNode(Node):
 
     def create_subscription(self, msg_type: Any, topic: str, callback: Any, *rest: Any, **named: Any) -> Any:
         """As rclpy's."""
-        door = self.doors.guard(f"subscription {self.resolve_topic_name(topic)}", callback)
+        door = self.doors.guard(subscription_door(self.resolve_topic_name(topic)), callback)
         return super().create_subscription(msg_type, topic, door, *rest, **named)
 
     def create_service(self, srv_type: Any, srv_name: str, callback: Any, *rest: Any, **named: Any) -> Any:
@@ -184,6 +185,11 @@ class GuardedNode(Node):
         action.register_execute_callback(
             guard("execute_callback", lambda reason, goal: _told(action._action_type.Result(), reason))
         )
+
+
+def subscription_door(topic: str) -> str:
+    """The name of the door of a subscription. topic: the resolved name."""
+    return f"subscription {topic}"
 
 
 def name_of(callback: Callable[..., Any]) -> str:

@@ -43,8 +43,13 @@ _MOST_REASONS = 20
 """Different reasons that are told of one thing within that time."""
 
 
+def kind_of(reason: str) -> str:
+    """The same for reasons that differ in numbers and quoted words only."""
+    return re.sub(r"'[^']*'|[\d.]+", "_", reason)
+
+
 class Told:
-    """Which reasons the log has told already. Two that differ in numbers and quoted words are the same reason."""
+    """Which kinds of reasons the log has told already."""
 
     def __init__(self) -> None:
         self._told: dict[str, dict[str, float]] = {}
@@ -53,7 +58,7 @@ class Told:
         """Whether to log this reason now; it then counts as told. name: of what it is about."""
         now = time.monotonic()
         lately = {one: at for one, at in self._told.get(name, {}).items() if now - at < _FORGOTTEN_AFTER}
-        kind = re.sub(r"'[^']*'|\d+", "_", reason)
+        kind = kind_of(reason)
         is_news = kind not in lately and len(lately) < _MOST_REASONS
         if is_news or kind in lately:
             lately[kind] = now

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gar_ros.bench.files import Place
 from gar_ros.bench.masks import check_segmentation, decode, run_lengths
@@ -55,6 +57,10 @@ def test_decoding(segmentation: Any) -> None:
         ({"size": [4, 6], "counts": []}, "of 24 pixels"),
         ([], r"': expected an RLE or at least one polygon, got \[\]"),
         ([[1, 2, 3, 4]], r"\[0\]': expected a polygon of three or more points"),
+        ({"size": [4, 6], "counts": [9 * 10**4299] * 2}, "of 24 pixels, the image's, got .*, which has a number of"),
+        ([[1, 2, 3, 4, 1e9, 6]], "': expected points in or near the image of 6x4 px"),
+        ([[1, 2, 3, 4, 5, -1e308]], "': expected points in or near the image of 6x4 px"),
+        ([[1, 2, 3, 4, float("nan"), 6]], "': expected points in or near the image of 6x4 px"),
         ([[1, 2, 3, 4, 5, 6, 7]], "': expected two numbers for each point of a polygon"),
         ([[1, 2, 3, 4, 5, "6"]], r"\[0\]\[5\]': expected a number, got \"6\""),
         ([7], r"\[0\]': expected a polygon of three or more points \[x0, y0, x1, y1, \.\.\], got 7"),
@@ -87,6 +93,34 @@ def test_run_lengths_of_released_masks_fill_their_images(shared: Path) -> None:
 def test_run_lengths_that_do_not_fill_the_image_are_refused(counts: str) -> None:
     with pytest.raises(GarError, match=r"key 'mask_rles\[1\]': expected 'counts' of 24 pixels, the image's, got"):
         check_segmentation({"size": [4, 6], "counts": counts}, SIZE, PLACE)
+
+
+def test_a_number_without_end_is_refused_at_once() -> None:
+    with pytest.raises(GarError, match="expected 'counts' of 24 pixels"):
+        check_segmentation({"size": [4, 6], "counts": "o" * 1_000_000}, SIZE, PLACE)
+
+
+_RUNS = st.lists(st.integers(0, 12), max_size=9)
+_SEGMENTATIONS = st.one_of(
+    st.builds(lambda counts: {"size": [4, 6], "counts": counts}, st.text(st.characters(max_codepoint=130), max_size=9)),
+    st.builds(lambda counts: {"size": [4, 6], "counts": counts}, _RUNS),
+    _RUNS.filter(lambda runs: sum(runs) <= 24).map(lambda runs: {"size": [4, 6], "counts": [*runs, 24 - sum(runs)]}),
+    st.lists(st.lists(st.floats(-30, 30) | st.integers(), max_size=12), max_size=3),
+)
+
+
+@given(_SEGMENTATIONS)
+def test_any_segmentation_is_a_mask_of_the_image_or_refused(segmentation: Any) -> None:
+    try:
+        check_segmentation(segmentation, SIZE, PLACE)
+    except GarError:
+        return
+    mask = decode(segmentation, SIZE)
+    assert mask.shape == (4, 6)
+    if isinstance(segmentation, dict):
+        counts = segmentation["counts"]
+        runs = run_lengths(counts) if isinstance(counts, str) else counts
+        assert mask.T.ravel().tolist() == [number % 2 == 1 for number, run in enumerate(runs) for _ in range(run)]
 
 
 def test_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,19 @@ def test_a_box_is_the_same_region_as_its_mask(ask: Any, files: list[str]) -> Non
     assert mixed["probabilities"] == masks["probabilities"]
 
 
+def test_a_shape_in_alpha_or_on_a_black_that_is_1_is_the_same_region(
+    ask: Any, files: list[str], tmp_path: Path
+) -> None:
+    question = ["Is <Prompt0> red?", "--choices", "yes,no", "--json"]
+    plain = json.loads(ask(*files[:4], *question))
+    shape = np.asarray(Image.open(files[3])) > 0
+    masks = (np.dstack([np.full((30, 40, 3), 255), shape * 255]), np.where(shape, 255, 1)[..., None].repeat(3, 2))
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask.astype(np.uint8)).save(tmp_path / f"other{number}.png")
+        other = json.loads(ask(*files[:2], "--mask", str(tmp_path / f"other{number}.png"), *question))
+        assert other["probabilities"] == plain["probabilities"]
+
+
 def test_plain_output(ask: Any, files: list[str]) -> None:
     lines = ask(*files, "Is <Prompt0> red?", "--choices", "yes,no").splitlines()
     assert lines[0] in ("yes", "no")

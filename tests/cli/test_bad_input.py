@@ -100,6 +100,18 @@ def test_masks(refuse: Refuse, picture: str, mask: Callable[..., str]) -> None:
     assert "expected at least one --mask or --box" in refuse("--image", picture, "What?")
 
 
+def test_a_photograph_that_is_turned(refuse: Refuse, picture: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(picture) as file:
+        file.save(tmp_path / "turned.jpg", exif=exif)
+    line = refuse("--image", str(tmp_path / "turned.jpg"), *BOX, "What?")
+    assert "turned.jpg' is turned by its EXIF orientation (3), and the box 2,3,20,12 may be of both" in line
+    assert "--orientation upright" in line
+    options = ["--image", str(tmp_path / "turned.jpg"), *BOX]
+    assert "a region for <Prompt1>" in refuse(*options, "--orientation", "stored", "Is <Prompt1> red?")
+
+
 def test_frames(refuse: Refuse, picture: str, mask: Callable[..., str]) -> None:
     frame = ["--frame", picture, *BOX]
     assert "one --mask or --box for each --frame, got 1 for 2 frame(s)" in refuse(*frame, "--frame", picture, "What?")

@@ -23,7 +23,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path) -> Path:
-    Image.fromarray(np.full((6, 8), 255, np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(np.uint8(255) * np.eye(6, 8, dtype=np.uint8)).save(tmp_path / "mask.png")
     return tmp_path / "mask.png"
 
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from gar_ros.cli.pictures import load_image, load_mask
+from gar_ros.cli.pictures import STORED, UPRIGHT, load_image, load_mask, load_picture
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.region import Region
 
 RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
 
@@ -45,8 +47,9 @@ def test_grey_pictures_of_8_and_16_bits(tmp_path: Path, grey: np.ndarray) -> Non
 
 @pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
 def test_other_colour_spaces(tmp_path: Path, mode: str) -> None:
-    Image.new("RGB", (3, 2), (200, 60, 30)).convert(mode).save(tmp_path / "a.tif")
-    np.testing.assert_allclose(load_image(tmp_path / "a.tif").astype(int), np.full((2, 3, 3), (200, 60, 30)), atol=3)
+    name = "a.jpg" if mode == "YCbCr" else "a.tif"
+    Image.new("RGB", (3, 2), (200, 60, 30)).convert(mode).save(tmp_path / name)
+    np.testing.assert_allclose(load_image(tmp_path / name).astype(int), np.full((2, 3, 3), (200, 60, 30)), atol=3)
 
 
 def test_colour_of_16_bits(tmp_path: Path) -> None:
@@ -81,28 +84,109 @@ def test_a_large_photograph_is_read_in_silence_and_a_bomb_is_refused(
         load_image(tmp_path / "a.png")
 
 
-def test_a_rotated_photograph_is_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
-    Image.new("RGB", (20, 10), RED).save(tmp_path / "a.jpg", exif=exif)
-    assert load_image(tmp_path / "a.jpg").shape == (20, 10, 3)
+# From here on: photographs that EXIF turns or mirrors, and what belongs to them.
+
+PHOTOGRAPH = np.random.default_rng(0).integers(0, 256, (10, 20, 3), np.uint8)
+"""As stored."""
+SPOT = (3, 1, 8, 4)
+"""A box in it."""
 
 
-@pytest.mark.parametrize(
-    "mask",
-    [
-        Image.fromarray(np.array([[0, 1]], np.uint8)),
-        Image.fromarray(np.array([[0, 1]], np.uint16)),
-        Image.fromarray(np.array([[False, True]])),
-        two_pixels((*BLACK, 255), (*RED, 255), "RGBA"),
-    ],
-    ids=["grey", "16 bits", "1 bit", "RGBA"],
-)
-def test_a_mask_is_what_is_not_black(tmp_path: Path, mask: Image.Image) -> None:
-    mask.save(tmp_path / "a.png")
-    inside = load_mask(tmp_path / "a.png")
-    assert inside.dtype == np.bool_
-    np.testing.assert_array_equal(inside, [[False, True]])
+def exif(orientation: int) -> Image.Exif:
+    metadata = Image.Exif()
+    metadata[0x0112] = orientation
+    return metadata
+
+
+def photograph(folder: Path, orientation: int, pixels: np.ndarray = PHOTOGRAPH) -> Path:
+    Image.fromarray(pixels).save(folder / "a.png", exif=exif(orientation))
+    return folder / "a.png"
+
+
+def spot_mask(folder: Path, orientation: int, *, shown: bool, tagged: bool = False) -> Path:
+    """The mask of SPOT in PHOTOGRAPH. shown: as viewers show it. tagged: with the photograph's metadata."""
+    mask = Image.fromarray(np.zeros((10, 20), np.uint8))
+    mask.paste(255, SPOT)
+    if shown:
+        turned = Image.open(io.BytesIO(_png(mask, orientation)))
+        mask = ImageOps.exif_transpose(turned)
+    mask.save(folder / "mask.png", exif=exif(orientation if tagged else 1))
+    return folder / "mask.png"
+
+
+def _png(picture: Image.Image, orientation: int) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif(orientation))
+    return file.getvalue()
+
+
+def colours_of(region: Region, pixels: np.ndarray) -> set[tuple[int, ...]]:
+    return set(map(tuple, pixels[region.mask].tolist()))
+
+
+EXPECTED = set(map(tuple, PHOTOGRAPH[SPOT[1] : SPOT[3], SPOT[0] : SPOT[2]].reshape(-1, 3).tolist()))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_a_photograph_is_upright_as_pillow_turns_it(tmp_path: Path, orientation: int, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PHOTOGRAPH).save(path, exif=exif(orientation))
+    with Image.open(path) as file:
+        np.testing.assert_array_equal(load_image(path), np.asarray(ImageOps.exif_transpose(file)))
+    assert load_picture(path).stored_shape == (10, 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("shown", "regions_of"), [(True, UPRIGHT), (False, STORED)])
+def test_a_mask_or_box_is_of_the_pixels_that_the_user_says(
+    tmp_path: Path, orientation: int, shown: bool, regions_of: str
+) -> None:
+    picture = load_picture(photograph(tmp_path, orientation), regions_of)
+    region = picture.region_of_mask("a", spot_mask(tmp_path, orientation, shown=shown))
+    assert colours_of(region, picture.pixels) == EXPECTED
+    box = region.box if shown else SPOT
+    assert colours_of(picture.region_of_box("a", box), picture.pixels) == EXPECTED
+
+
+@pytest.mark.parametrize("orientation", range(5, 9))
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_mask_is_of_the_pixels_that_it_fits(tmp_path: Path, orientation: int, shown: bool) -> None:
+    picture = load_picture(photograph(tmp_path, orientation))
+    region = picture.region_of_mask("a", spot_mask(tmp_path, orientation, shown=shown))
+    assert colours_of(region, picture.pixels) == EXPECTED
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_that_is_turned_as_its_photograph_belongs_to_it(tmp_path: Path, orientation: int) -> None:
+    picture = load_picture(photograph(tmp_path, orientation))
+    region = picture.region_of_mask("a", spot_mask(tmp_path, orientation, shown=False, tagged=True))
+    assert colours_of(region, picture.pixels) == EXPECTED
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_what_may_be_of_both_is_refused_by_name(tmp_path: Path, orientation: int) -> None:
+    with pytest.raises(GarError, match=r"the box 3,1,8,4 may be of both: .*--orientation upright"):
+        load_picture(photograph(tmp_path, orientation)).region_of_box("a", SPOT)
+    square = load_picture(photograph(tmp_path, orientation, PHOTOGRAPH[:, :10]))
+    mask = tmp_path / "square.png"
+    Image.fromarray(np.eye(10, dtype=np.uint8)).save(mask)
+    with pytest.raises(GarError, match=r"EXIF orientation \(\d\), and '.*square.png' fits both: .*--orientation"):
+        square.region_of_mask("a", mask)
+
+
+def test_a_mask_of_any_other_size_is_left_to_be_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(9, 7, dtype=np.uint8)).save(tmp_path / "mask.png")
+    picture = load_picture(photograph(tmp_path, 6))
+    assert picture.region_of_mask("a", tmp_path / "mask.png").mask.shape == (9, 7)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_exif_does_not_know_turns_nothing(tmp_path: Path, orientation: int) -> None:
+    np.testing.assert_array_equal(load_image(photograph(tmp_path, orientation)), PHOTOGRAPH)
+
+
+# From here on: what is no picture.
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:

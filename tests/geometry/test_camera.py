@@ -149,7 +149,7 @@ def test_images_of_half_the_size_are_scaled_views() -> None:
 def test_images_of_another_shape_or_larger_than_the_window_are_refused(
     window: Window | None, size: tuple[int, int]
 ) -> None:
-    with pytest.raises(GarError, match="expected the camera of the depth image: .* set topic camera_info"):
+    with pytest.raises(GarError, match=r"expected the camera of the depth image: .* set topic camera_info"):
         camera(window=window).check_size(size)
 
 

@@ -162,6 +162,16 @@ def test_a_robot_without_depth_has_no_trouble() -> None:
     assert (depth.trouble, told.reasons) == ("", [])
 
 
+def test_depth_that_has_only_just_begun_is_no_trouble() -> None:
+    depth = DepthMemory(2, 0)
+    depth.add(plane(130 * MS, 1.0))
+    depth.extents(FRAME, [REGION])
+    assert depth.trouble == ""
+    depth.add(plane(140 * MS, 1.0))
+    depth.extents(FRAME, [REGION])
+    assert "raise depth.images_kept" in depth.trouble
+
+
 def test_depth_without_any_measurement_says_so() -> None:
     depth = DepthMemory(2, 0)
     depth.add(plane(100 * MS, math.nan))

@@ -50,7 +50,9 @@ def rvl(values: NDArray[np.generic]) -> bytes:
         left = left[zeros + others :]
     digits = [digit for number in numbers for digit in octal(number)]
     digits += [0] * (-len(digits) % 8)
-    words = [int("".join(f"{digit:x}" for digit in digits[start : start + 8]), 16) for start in range(0, len(digits), 8)]
+    words = [
+        int("".join(f"{digit:x}" for digit in digits[start : start + 8]), 16) for start in range(0, len(digits), 8)
+    ]
     return struct.pack(f"<II{len(words)}I", width, height, *words)
 
 

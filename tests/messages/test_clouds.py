@@ -105,7 +105,10 @@ def test_a_number_of_values_that_drivers_leave_out_is_one() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ([("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 4, 7, 1)], "expected x, y, z beside each other, .* got offsets 0, 4, 4"),
+        (
+            [("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 4, 7, 1)],
+            "expected x, y, z beside each other, .* got offsets 0, 4, 4",
+        ),
         ([("x", 0, 7, 1), ("y", 2, 7, 1), ("z", 8, 7, 1)], "got offsets 0, 2, 8"),
         ([("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 2**32 - 1, 7, 1)], "within the 16 bytes of a point, got .* 4294967295"),
         ([("x", 0, 7, 3), ("y", 12, 7, 1), ("z", 4, 7, 1)], "expected one number in each of x, y, z, got 3, 1, 1"),

@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
@@ -109,8 +111,30 @@ def test_a_picture_with_half_as_many_rows_of_colour_below(encoding: str, order: 
 
 
 def test_yuv_of_odd_width_is_refused() -> None:
-    with pytest.raises(GarError, match="3x2 px"):
+    with pytest.raises(GarError, match="even width for uyvy, got 3x2"):
         image_rgb(message("uyvy", np.zeros((2, 3, 2), np.uint8)))
+
+
+@given(
+    encoding=st.sampled_from(sorted(COLOURS)),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    padding=st.integers(0, 9),
+    bigendian=st.booleans(),
+)
+def test_neither_padding_nor_byte_order_changes_a_pixel(
+    encoding: str, size: tuple[int, int], padding: int, bigendian: bool
+) -> None:
+    """Sizes that an encoding can't have are refused, whatever the layout."""
+    if COLOURS[encoding].subsampled:
+        size = (size[0] * 2, size[1] * 2)
+    try:
+        plain = image_rgb(any_picture(encoding, size=size))
+    except GarError:
+        with pytest.raises(GarError):
+            image_rgb(any_picture(encoding, padding, bigendian, size))
+        return
+    assert plain.shape == (size[1], size[0], 3)
+    assert image_rgb(any_picture(encoding, padding, bigendian, size)).tolist() == plain.tolist()
 
 
 # From here on: which library does it.

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import cv2
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +40,8 @@ def test_no_picture_is_turned_by_its_metadata(suffix: str, orientation: int) -> 
     [
         file_of(SCENE.convert("CMYK"), "JPEG"),
         file_of(SCENE, "JPEG", progressive=True),
+        file_of(SCENE, "JPEG", keep_rgb=True),
+        file_of(SCENE, "JPEG", restart_marker_blocks=1),
         file_of(SCENE, "JPEG") + b"\0" * 100,
         file_of(SCENE.convert("RGBA"), "PNG"),
         file_of(SCENE.quantize(2), "PNG", bits=1),
@@ -46,7 +49,18 @@ def test_no_picture_is_turned_by_its_metadata(suffix: str, orientation: int) -> 
         file_of(SCENE, "PNG", transparency=RED),
         cv2.imencode(".png", scene()[..., ::-1].astype(np.uint16) * 257)[1].tobytes(),
     ],
-    ids=["CMYK", "progressive", "padded", "alpha", "palette", "transparent index", "transparent colour", "16 bits"],
+    ids=[
+        "CMYK",
+        "progressive",
+        "RGB",
+        "restarts",
+        "padded",
+        "alpha",
+        "palette",
+        "transparent index",
+        "transparent colour",
+        "16 bits",
+    ],
 )
 def test_kinds_of_pictures(data: bytes) -> None:
     assert is_scene(frame_of(message(data, "")).image)
@@ -172,6 +186,17 @@ def test_what_turns_out_damaged_when_it_is_decoded_is_refused_then(data: bytes) 
         _ = frame.image
 
 
+@pytest.mark.parametrize("error", [cv2.error("too\nlarge"), MemoryError("too\nlarge")])
+def test_what_the_decoder_raises_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    frame = frame_of(message(PNG, "png"))
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(GarError, match="can't be decoded: too large"):
+        _ = frame.image
+
+
 def test_a_picture_of_another_size_than_its_head_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = frame_of(message(PNG, "png"))
     monkeypatch.setattr(cv2, "imdecode", lambda *_: np.zeros((32, 24, 3), np.uint8))
@@ -194,3 +219,21 @@ def test_damaged_bytes_give_pixels_of_the_said_size_or_an_error(
     with suppress(GarError):
         frame = frame_of(message(bytes(damaged), format))
         assert frame.image.shape == (*frame.size[::-1], 3)
+
+
+@settings(max_examples=30)
+@given(
+    size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    grey=st.booleans(),
+    quality=st.integers(1, 95),
+    optimize=st.booleans(),
+    progressive=st.booleans(),
+    subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+)
+def test_no_black_picture_is_taken_for_a_damaged_one(size: tuple[int, int], grey: bool, **options: Any) -> None:
+    """They are the smallest of their size."""
+    black = PIL.Image.new("L" if grey else "RGB", size)
+    for data in (file_of(black, "JPEG", **options), file_of(black, "PNG"), file_of(black.convert("1"), "PNG")):
+        frame = frame_of(message(data, ""))
+        assert frame.size == size
+        assert frame.image.max() < 20

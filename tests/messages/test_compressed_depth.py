@@ -46,7 +46,9 @@ def test_rvl_of_any_picture_is_undone(seed: int) -> None:
     np.testing.assert_allclose(depth_metres(compressed_depth(picture, "rvl")), picture / 1000, rtol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["16UC1", "16UC1; compressedDepth", "16UC1; compressedDepth png", "mono16;compresseddepth png "])
+@pytest.mark.parametrize(
+    "text", ["16UC1", "16UC1; compressedDepth", "16UC1; compressedDepth png", "mono16;compresseddepth png "]
+)
 def test_what_does_not_name_its_codec_is_png(text: str) -> None:
     assert depth_metres(compressed_depth(MILLIMETRES, text=text))[0, 2] == 1
 
@@ -73,13 +75,22 @@ EIGHT_BITS = cv2.imencode(".png", np.zeros((2, 4), np.uint8))[1].tobytes()
         (with_data(bytes(PNG.data)[:-30], PNG.format), "can't be decoded|expected a picture"),
         (with_data(bytes(RVL.data)[:-4], RVL.format), "the RVL data end after|a run of"),
         (with_data(bytes(12) + struct.pack("<III", 4, 2, 0xFFFFFFFF), RVL.format), "the RVL data"),
-        (with_data(bytes(12) + struct.pack("<III", 4, 2, 0x90000000), RVL.format), "a run of 0 and 0 after 1 of 8 pixels"),
+        (
+            with_data(bytes(12) + struct.pack("<III", 4, 2, 0x90000000), RVL.format),
+            "a run of 0 and 0 after 1 of 8 pixels",
+        ),
         (with_data(bytes(12) + COLOURED, PNG.format), "expected a PNG of one channel of 16 bits, got uint8"),
-        (with_data(bytes(12) + EIGHT_BITS, PNG.format), r"expected a PNG of one channel of 16 bits, got uint8 \(2, 4\)"),
+        (
+            with_data(bytes(12) + EIGHT_BITS, PNG.format),
+            r"expected a PNG of one channel of 16 bits, got uint8 \(2, 4\)",
+        ),
     ],
 )
 def test_what_is_no_such_image_is_refused(message: CompressedImage, reason: str) -> None:
-    with pytest.raises(GarError, match=f"depth: .*({reason})") as raised:
+    def read() -> None:
         check_depth(message)
         depth_metres(message)
+
+    with pytest.raises(GarError, match=f"depth: .*({reason})") as raised:
+        read()
     assert raised.value.code is ErrorCode.INVALID_REQUEST

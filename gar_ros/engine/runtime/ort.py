@@ -44,9 +44,11 @@ class OrtRunner:
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
         """See Runner."""
         binding = self._session.io_binding()
+        bound = []  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
         for name, value in feeds.items():
             if isinstance(value, np.ndarray):
                 value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value, self._types[name]))
+            bound.append(value)
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
             binding.bind_output(name, self._device)

@@ -45,6 +45,8 @@ class Stream:
     """Monotonic seconds."""
     refused: str = ""
     """Why its last message can't be used; empty when it could."""
+    failing: str = ""
+    """What its last message made fail here; empty when nothing did."""
     incompatible: str = ""
     """The QoS policy in which a publisher and this subscription don't match."""
     mistyped: str = ""
@@ -75,8 +77,8 @@ class Stream:
 
     def trouble(self, now: float, quiet: float) -> str:
         """Why this topic has brought nothing for `quiet` seconds; empty when it has. now: monotonic seconds."""
-        if self.refused:
-            return f"messages on {self.topic} are refused: {self.refused}"
+        if reason := self.refused or self.failing:
+            return f"messages on {self.topic} are refused: {reason}"
         if now - self.last_arrival < quiet:
             return ""
         if self.mistyped:
@@ -108,7 +110,7 @@ def why_unpaired(image: Stream, detections: list[Stream], rules: Rules, now: flo
     if alive:
         return "; ".join(_why_apart(image, stream, rules, now) for stream in alive)
     # That nobody publishes a topic is only the reason where the other one isn't in use either.
-    in_use = [stream for stream in detections if stream.publishers or stream.refused] or detections
+    in_use = [stream for stream in detections if stream.publishers or stream.refused or stream.failing] or detections
     return "; ".join(stream.trouble(now, quiet) for stream in in_use)
 
 

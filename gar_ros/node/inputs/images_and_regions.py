@@ -20,10 +20,11 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import Arrival, FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
-from gar_ros.node.guard import GuardedNode
+from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.durations import Durations
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
+from gar_ros.node.log import kind_of
 from gar_ros.node.timers import every
 from gar_ros.settings import Settings
 
@@ -76,8 +77,10 @@ class Inputs:
         now = time.monotonic()
         if self._last_pair is not None and now - self._last_pair < quiet:
             return self._untracked
+        failing = self._node.doors.failing()
         for kind, stream in self._streams.items():
             stream.publishers = self._publishers(kind)
+            stream.failing = failing.get(subscription_door(stream.topic), "")
         self._streams[Input.IMAGE].elsewhere = self._image_elsewhere()
         return why_unpaired(self._streams[Input.IMAGE], self._detections(), self._rules, now, quiet)
 
@@ -184,6 +187,6 @@ class Inputs:
                     "first count, and ids of different detectors get mixed"
                 )
         trouble = self.trouble(self._settings.input.check_period)
-        if trouble and trouble != self._warned:
+        if trouble and kind_of(trouble) != self._warned:
             self._node.get_logger().warning(f"no images with regions: {trouble}")
-        self._warned = trouble
+        self._warned = kind_of(trouble)

@@ -117,6 +117,18 @@ def test_an_image_whose_regions_can_t_be_tracked_is_there_without_them(
     assert memory.node.doors.failing() == {}
 
 
+def test_what_fails_in_the_node_itself_is_told_as_long_as_it_does(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory.frames, "add", FailsAt(memory.frames.add, 1, PanicError("panicked")))
+    memory.image(1)
+    assert memory.inputs.trouble() == "messages on /image are refused: PanicError: panicked"
+    for add in (memory.image, memory.labels):
+        add(2)
+    assert memory.inputs.trouble() == ""
+    assert memory.numbers(with_regions=True) == [2]
+
+
 @pytest.mark.parametrize("image_first", [True, False])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_regions_that_can_t_be_built_cost_no_image(
