@@ -47,6 +47,8 @@ class Actions:
         self._clients = Callers()
         self._callers: dict[bytes, Caller] = {}
         self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
+        goal_service = node.resolve_service_name(f"{ASK.name}/_action/send_goal")
+        self._paced = PacedGroup(partial(node.count_clients, goal_service))
         action = TellingActionServer(
             node,
             ASK.type,
@@ -55,9 +57,7 @@ class Actions:
             goal_callback=self._decide,
             handle_accepted_callback=self._begin,
             cancel_callback=self._cancel,
-            callback_group=PacedGroup(
-                partial(node.count_clients, node.resolve_service_name(f"{ASK.name}/_action/send_goal"))
-            ),
+            callback_group=self._paced,
             owed=self._owed,
             goal_service_qos_profile=REQUESTS,
             result_service_qos_profile=REQUESTS,
@@ -98,6 +98,7 @@ class Actions:
             if error is None:
                 goal.succeed()
             else:
+                self._paced.refused()
                 _end(goal, error)
         finally:
             self._jobs.pop(_key(goal), None)

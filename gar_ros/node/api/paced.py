@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pace at which requests are taken, so that no client loses its reply among those to others."""
+"""The pace at which requests are refused, so that no client loses its reply among those to others."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 AT_ONCE = 4
-"""Requests that are taken without a pause after a quiet time; clients keep 10 replies by default until they look."""
+"""Refusals without a pause after a quiet time."""
 
-SECONDS = 0.005
+SECONDS = 0.01
 SECONDS_PER_CLIENT = 0.001
-"""Between two requests of a burst. A client that is written in Python needs as long for a reply, whoever it is for."""
-
 MOST_SECONDS = 0.025
+"""Of the pause after a refusal. A client in Python needs a millisecond for every reply, whoever it is for."""
 
 
 class PacedGroup(ReentrantCallbackGroup):
-    """The callback group of one service or action, which spreads a burst of requests over time.
+    """The callback group of one service or action, in which a burst of refusals is spread over time.
 
-    Over DDS every client of a service receives the replies to all of them, and keeps 10 by default until it looks. A
-    burst of refusals would push its own reply out. Requests that wait do so in DDS and occupy no thread.
+    Over DDS every client of a service receives the replies to all of them, and keeps 10 by default until it looks.
+    Refusals take no time, and a burst of them would push a client's own reply out. So after some of them the next
+    request is taken a little later; those that wait do so in DDS and occupy no thread. Answers have the model's pace.
     """
 
     def __init__(self, clients: Callable[[], int]) -> None:
@@ -34,20 +34,24 @@ class PacedGroup(ReentrantCallbackGroup):
         self._clients = clients
         self._lock = threading.Lock()
         self._paced_until = 0.0
-        """Monotonic seconds; as far ahead of now as the requests taken were faster than the pace."""
+        """Monotonic seconds; as far ahead of now as refusals were faster than their pace."""
+
+    def refused(self) -> None:
+        """A request was refused."""
+        with self._lock:
+            self._paced_until = max(self._paced_until, time.monotonic()) + self._pause()
 
     def beginning_execution(self, entity: Any) -> bool:
         """Called by the executor in the thread that is about to take a request; waits there."""
-        pause = min(SECONDS + self._count() * SECONDS_PER_CLIENT, MOST_SECONDS)
         with self._lock:
-            now = time.monotonic()
-            self._paced_until = max(self._paced_until, now) + pause
-            ahead = self._paced_until - now - AT_ONCE * pause
-        time.sleep(max(ahead, 0.0))
+            ahead = self._paced_until - time.monotonic()
+            allowed = AT_ONCE * self._pause() if ahead > 0.0 else 0.0
+        time.sleep(max(ahead - allowed, 0.0))
         return super().beginning_execution(entity)
 
-    def _count(self) -> int:
+    def _pause(self) -> float:
         try:
-            return self._clients()
+            clients = self._clients()
         except rclpy_implementation.InvalidHandle:  # the node is being destroyed
-            return 0
+            clients = 0
+        return min(SECONDS + clients * SECONDS_PER_CLIENT, MOST_SECONDS)

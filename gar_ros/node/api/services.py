@@ -44,17 +44,23 @@ class Services:
             (GET_GRAPH, self._graph),
             (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
+            group = PacedGroup(partial(node.count_clients, node.resolve_service_name(endpoint.name)))
+            reply = partial(self._reply, fill, endpoint is not LIST, group)
             service = node.create_service(
-                endpoint.type,
-                endpoint.name,
-                partial(self._reply, fill, endpoint is not LIST),
-                qos_profile=REQUESTS,
-                callback_group=PacedGroup(partial(node.count_clients, node.resolve_service_name(endpoint.name))),
+                endpoint.type, endpoint.name, reply, qos_profile=REQUESTS, callback_group=group
             )
             lifetime.callback(node.destroy_service, service)
 
-    def _reply(self, fill: Callable[[Any, Served, Any], None], counted: bool, request: Any, response: Any) -> Any:
-        self._gate.reply(partial(fill, request), response, counted)
+    def _reply(
+        self,
+        fill: Callable[[Any, Served, Any], None],
+        counted: bool,
+        group: PacedGroup,
+        request: Any,
+        response: Any,
+    ) -> Any:
+        if self._gate.reply(partial(fill, request), response, counted) is not None:
+            group.refused()
         return response
 
     def _query(self, request: QueryRegions.Request, served: Served, response: QueryRegions.Response) -> None:
