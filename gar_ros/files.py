@@ -53,11 +53,12 @@ def delete_unfinished(folder: Path, endings: set[str]) -> None:
     """Deletes what writers that were killed have left of files with these endings (without dot). Raises OSError."""
     for path in folder.iterdir():
         unfinished = _UNFINISHED.fullmatch(path.name)
-        if unfinished and unfinished[1] in endings and not _is_running(int(unfinished[2])):
+        if unfinished and unfinished[1] in endings and not is_running(int(unfinished[2])):
             path.unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

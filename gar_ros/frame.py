@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +65,11 @@ class Frame:
         image = self.load_image()
         image.setflags(write=False)
         return image
+
+    @cached_property
+    def pixels_hash(self) -> bytes:
+        """Tells images of one stamp apart: stamps come again when a bag loops, and may stand still."""
+        return hashlib.blake2b(np.ascontiguousarray(self.image).data, digest_size=16).digest()
 
 
 def askable(frame: Frame) -> list[Region]:

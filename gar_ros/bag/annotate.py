@@ -10,56 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
 
 from gar_ros.bag.files import BagReader, BagWriter, Recorded
+from gar_ros.bag.inputs import Inputs
+from gar_ros.bag.pending import Pending, pending_in
+from gar_ros.bag.plan import Pair, Plan
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Question
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError
 from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 from gar_ros.messages.answers import answer_message
-from gar_ros.messages.detections import OWN, message_type
 from gar_ros.messages.headers import header_message
-from gar_ros.messages.images import image_message
-from gar_ros.messages.pairing import FramePairing, Input
+from gar_ros.messages.images import frame_of, image_message
+from gar_ros.messages.pairing import Arrival, FrameRegions, Input
+from gar_ros.messages.stamp_clock import CLOCK_JUMP_NS
 from gar_ros.msg import AnswerArray
 from gar_ros.region import Region
-from gar_ros.settings.groups import REGIONS_TYPES, InputSettings, SyncSettings
 from gar_ros.view.overlay import draw_overlay
 
 ANSWERS, OVERLAY = "/gar/answers", "/gar/overlay"
-IMAGE_TYPES: dict[str, Any] = {"sensor_msgs/Image": Image, "sensor_msgs/CompressedImage": CompressedImage}
-
-
-@dataclass(frozen=True)
-class Topics:
-    """What to read: topic names in the bag. regions or instances may be empty, and both when the bag has only one
-    that fits; both together: the detections' masks are in the label image."""
-
-    image: str
-    regions: str = ""
-    instances: str = ""
-
-    def resolved(self, types: dict[str, str]) -> Topics:
-        """With the usual names where none is given. Raises GarError INVALID_REQUEST naming what the bag has."""
-        regions, instances = self.regions, self.instances
-        if not regions and not instances:
-            regions, instances = ("/regions" if "/regions" in types else ""), ""
-            if not regions:
-                instances = "/instances"
-        wanted = {self.image: tuple(IMAGE_TYPES)}
-        wanted |= {regions: REGIONS_TYPES} if regions else {}
-        wanted |= {instances: ("sensor_msgs/Image",)} if instances else {}
-        for topic, kinds in wanted.items():
-            if types.get(topic) not in kinds:
-                there = ", ".join(f"{name} ({kind})" for name, kind in sorted(types.items()))
-                raise GarError(
-                    ErrorCode.INVALID_REQUEST,
-                    f"expected {' or '.join(kinds)} on topic {topic}; the bag has {there or 'no messages'}",
-                )
-        return Topics(self.image, regions, instances)
 
 
 @dataclass(frozen=True)
@@ -82,12 +53,15 @@ class Asking:
 
 @dataclass
 class Count:
-    """What came of it. images: that had regions. skipped: messages that could not be used, how many for which
-    reason."""
+    """What came of it. images: that were answered about. skipped: messages that could not be used, how many for which
+    reason. bare: images in which no region has a pixel. between: images left out because one less than `every_ns` away
+    was answered."""
 
     images: int = 0
     answers: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    bare: int = 0
+    between: int = 0
 
 
 class Annotator:
@@ -97,58 +71,94 @@ class Annotator:
         self,
         engine: GarEngine,
         writer: BagWriter,
-        topics: Topics,
-        types: dict[str, str],
+        inputs: Inputs,
+        plan: Plan,
+        pending: Pending,
         asking: Asking,
         questions: Sequence[Question],
         progress: Callable[[int], None] = lambda stamp: None,
     ) -> None:
         self._engine, self._writer, self._asking, self._progress = engine, writer, asking, progress
-        self._questions = questions
+        self._inputs, self._plan, self._pending, self._questions = inputs, plan, pending, questions
         self.count = Count()
-        detections = types.get(topics.regions, OWN)
-        masks = "instances" if topics.regions and topics.instances else "own"
-        self._classes: dict[str, Any] = {topics.image: IMAGE_TYPES[types[topics.image]]}
-        self._kinds = {topics.image: Input.IMAGE}
-        if topics.regions:
-            self._classes[topics.regions], self._kinds[topics.regions] = message_type(detections), Input.REGIONS
-        if topics.instances:
-            self._classes[topics.instances], self._kinds[topics.instances] = Image, Input.INSTANCES
-        inputs = InputSettings(regions_type=detections, regions_masks=masks)
-        self._pairing = FramePairing(inputs, SyncSettings(), lambda kind: kind in self._kinds.values())
+        self._regions = FrameRegions(inputs.settings)
+        self._topics = {kind: topic for topic, kind in inputs.kinds.items()}
+        self._number = 0
         self._last_ns: int | None = None
-        self._logged_ns = 0
+        self._logged_ns = self._fed_ns = 0
+        self._done: set[int] = set()  # numbers of images that are dealt with
+        self._broken: set[int] = set()  # numbers of messages that can't be used
+        self._bare: set[int] = set()  # numbers of images in which no region has a pixel
 
     def take(self, message: Recorded) -> None:
         """A message of any topic; answers are written when an image has its regions."""
-        if message.topic not in self._kinds:
+        if message.topic not in self._inputs.kinds:
             return
-        self._logged_ns = message.logged_ns
+        number, self._logged_ns = self._number, message.logged_ns
+        self._number += 1
+        if number not in self._plan.last_use:
+            return
+        self._pending.put(number, message.data)
+        due, told = self._plan.due.get(number, []), self.count.skipped.total()
+        for pair in due:
+            self._take_pair(pair)
+        handled = not due or due[0].image in self._done or due[0].image in self._bare
+        if self._inputs.together and not handled and told == self.count.skipped.total():
+            self.count.skipped["the detections and the label image of one image have different stamps"] += 1
+        for used in {number for pair in due for number in (pair.image, pair.found)}:
+            if self._plan.last_use[used] == number:
+                self._pending.drop(used)
+
+    def _take_pair(self, pair: Pair) -> None:
+        image, found = self._decoded(Input.IMAGE, pair.image), self._decoded(pair.kind, pair.found)
+        if image is None or found is None:
+            return
+        arrival = Arrival()
         try:
-            decoded = deserialize_message(message.data, self._classes[message.topic])
-        except RuntimeError:  # Fast CDR's: the bytes are no such message
-            self.count.skipped[f"a message on {message.topic} can't be decoded"] += 1
-            return
-        arrival = self._pairing.add(self._kinds[message.topic], decoded)
-        if arrival.restarted:
-            self._last_ns = None
-        self.count.skipped.update(reason for reason in arrival.verdicts.values() if reason)
+            frame = frame_of(image)
+            if frame.stamp_ns < self._fed_ns - CLOCK_JUMP_NS:
+                self._regions.clear()
+            self._fed_ns = frame.stamp_ns
+        except LEAVING:
+            raise
+        except BaseException as error:  # noqa: BLE001 whatever a message does to a library, the next one is another
+            self._broken.add(pair.image)
+            arrival.refuse(Input.IMAGE, error)
+        else:
+            self._regions.add(pair.kind, frame, found, arrival)
+        self.count.skipped.update(f"{self._topics[kind]}: {why}" for kind, why in arrival.verdicts.items() if why)
         for frame in arrival.pairs:
+            if pair.image in self._done:
+                continue
             try:
-                self._take_frame(frame)
+                (self._done if self._take_frame(frame) else self._bare).add(pair.image)
+                self.count.bare = len(self._bare - self._done)
             except GarError as error:
                 self.count.skipped[error.message] += 1
 
-    def _take_frame(self, frame: Frame) -> None:
-        """Raises GarError for a frame that can't be answered about."""
+    def _decoded(self, kind: Input, number: int) -> Any:
+        """The message, None where it can't be decoded."""
+        if number in self._broken:
+            return None
+        try:
+            return deserialize_message(self._pending.get(number), self._inputs.classes[kind])
+        except (RuntimeError, MemoryError, ValueError):  # Fast CDR's and rclpy's: the bytes are no such message
+            self._broken.add(number)
+            self.count.skipped[f"a message on {self._topics[kind]} can't be decoded"] += 1
+            return None
+
+    def _take_frame(self, frame: Frame) -> bool:
+        """Whether the image has regions. Raises GarError for a frame that can't be answered about."""
         stamp = frame.stamp_ns
-        # At least one: detections and label image of one image may both make a frame of it.
-        if self._last_ns is not None and 0 <= stamp - self._last_ns < max(self._asking.every_ns, 1):
-            return
+        if self._last_ns is not None and abs(stamp - self._last_ns) < self._asking.every_ns:
+            self.count.between += 1
+            return True
         regions = askable(frame)
-        if regions:
-            self._answer(frame, regions)
-            self._last_ns = stamp
+        if not regions:
+            return False
+        self._answer(frame, regions)
+        self._last_ns = stamp
+        return True
 
     def _answer(self, frame: Frame, regions: list[Region]) -> None:
         answers = AnswerMemory(len(regions) * len(self._questions))
@@ -194,20 +204,22 @@ def annotate(
     reader: BagReader,
     writer: BagWriter,
     engine: GarEngine,
-    topics: Topics,
+    inputs: Inputs,
+    plan: Plan,
     asking: Asking,
     questions: Sequence[Question],
     with_input: bool,
     progress: Callable[[int], None] = lambda stamp: None,
 ) -> Count:
-    """Answers about all images of `reader`. topics: resolved. questions: of `asking`, parsed. with_input: the bag's
-    messages are copied.
+    """Answers about all images of `reader`. plan: of the same topics; it is used up. questions: of `asking`, parsed.
+    with_input: the bag's messages are copied, besides answers of an earlier run.
 
     Raises GarError INVALID_REQUEST.
     """
-    annotator = Annotator(engine, writer, topics, reader.types(), asking, questions, progress)
-    for message in reader.messages():
-        if with_input:
-            writer.copy(message)
-        annotator.take(message)
+    with pending_in(writer.folder) as pending:
+        annotator = Annotator(engine, writer, inputs, plan, pending, asking, questions, progress)
+        for message in reader.messages(None if with_input else inputs.kinds):
+            if with_input and message.topic not in (ANSWERS, OVERLAY):
+                writer.copy(message)
+            annotator.take(message)
     return annotator.count

@@ -3,21 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import os
+import re
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from rclpy.serialization import serialize_message
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
+from gar_ros.bag.definitions import carried, full_name, installed
+from gar_ros.bag.libraries import zstd
+from gar_ros.bag.recover import McapScan, SqliteScan, why_incomplete
+from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.files import shipped
+from gar_ros.files import is_running
 
 _VERSION: Literal[8, 9] = 9
 """Of the bag's metadata: what ROS 2 Iron and later write; Humble's player reads it too."""
+_RECOVER = "with --recover what can be read is answered"
 
 
 class Recorded(NamedTuple):
@@ -30,17 +42,24 @@ class Recorded(NamedTuple):
 
 
 class BagReader:
-    """A rosbag2 bag, folder or single MCAP or SQLite file."""
+    """A rosbag2 bag: a folder, or a single MCAP or SQLite file, with or without compression."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises GarError INVALID_REQUEST."""
-        if not path.exists():
-            raise GarError(ErrorCode.INVALID_REQUEST, f"expected a rosbag2 bag, got '{path}', which does not exist")
-        try:
-            self._reader = Reader(path)
-            self._reader.open()
-        except (ReaderError, OSError, ValueError) as error:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"expected a rosbag2 bag, got '{path}': {error}") from error
+    def __init__(self, path: Path, recover: bool = False) -> None:
+        """recover: reads what can be read of damaged files. Raises GarError INVALID_REQUEST."""
+        self._path, self._recover = path, recover
+        self._files: list[tuple[Path, Reader | McapScan | SqliteScan]] = []
+        self.damage: dict[str, str] = {}
+        """Of each file that can't be read to its end, why; complete once all messages were read."""
+        with ExitStack() as stack:
+            try:
+                scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gar_ros-")))
+                for file in storage_files(path, scratch):
+                    opened = self._opened(file, scratch)
+                    stack.callback(opened.close)
+                    self._files.append((file.path, opened))
+            except OSError as error:
+                raise bad_bag(path, error.strerror or error) from error
+            self._lifetime = stack.pop_all()
 
     def __enter__(self) -> BagReader:
         return self
@@ -48,37 +67,96 @@ class BagReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._reader.close()
+        self._lifetime.close()
 
     def types(self) -> dict[str, str]:
-        """Message type, as gar_ros/RegionArray, of every topic."""
-        return {one.topic: one.msgtype.replace("/msg/", "/") for one in self._reader.connections}
+        """Message type, as gar_ros/RegionArray, of every topic; of a topic of several types all, separated by |."""
+        kinds: dict[str, set[str]] = {}
+        for _, opened in self._files:
+            for one in opened.connections:
+                encoding = "" if encoding_of(one) == "cdr" else f" as {encoding_of(one)}"
+                kinds.setdefault(one.topic, set()).add(full_name(one.msgtype).replace("/msg/", "/") + encoding)
+        return {topic: "|".join(sorted(names)) for topic, names in kinds.items()}
 
-    def messages(self) -> Iterator[Recorded]:
-        """All, in the order of recording. Raises GarError INVALID_REQUEST where the file breaks off."""
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """In the order of recording. topics: only these; None: all. Raises GarError INVALID_REQUEST where a file is
+        damaged."""
+        for file, opened in self._files:
+            read = 0
+            wanted = [one for one in opened.connections if topics is None or one.topic in topics]
+            if not wanted:
+                continue
+            messages = opened.messages(wanted)
+            while True:
+                try:
+                    connection, logged_ns, data = next(messages)
+                    if data[:4] == ZSTD_MAGIC:  # compression_mode message; no message of ROS begins like this
+                        data = zstd.decompress(data)
+                    recorded = Recorded(connection.topic, logged_ns, bytes(data), connection)
+                except StopIteration:
+                    break
+                except Exception as error:  # noqa: BLE001, rosbags and decompressors raise whatever damage leads to
+                    self._tell_damage(file, f"{type(error).__name__}: {error}", read)
+                    break
+                read += 1
+                yield recorded
+            if not isinstance(opened, Reader) and opened.damage:
+                self._tell_damage(file, opened.damage, read)
+
+    def _opened(self, file: StorageFile, scratch: Path) -> Reader | McapScan | SqliteScan:
+        """Raises GarError INVALID_REQUEST, OSError."""
         try:
-            for connection, logged_ns, data in self._reader.messages():
-                yield Recorded(connection.topic, logged_ns, bytes(data), connection)
-        except (ReaderError, ValueError, IndexError) as error:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"the bag can't be read to its end: {error}") from error
+            if self._recover:
+                return McapScan(file.readable) if file.is_mcap else SqliteScan(file.readable, scratch)
+            if not file.is_mcap and (why := why_incomplete(file.readable)):
+                raise bad_bag(file.path, f"{why}; {_RECOVER}")
+            reader = Reader(file.readable)
+            reader.open()
+        except (GarError, OSError):
+            raise
+        except Exception as error:  # of rosbags' readers, which meet damaged files with exceptions of all kinds
+            advice = "" if self._recover else f"; {_RECOVER}"
+            try:  # it may be whole, though not as rosbags wants it
+                scan = McapScan(file.readable) if file.is_mcap else SqliteScan(file.readable, scratch)
+            except sqlite3.Error:
+                raise bad_bag(file.path, f"it is damaged ({error}){advice}") from error
+            if scan.damage:
+                raise bad_bag(file.path, f"it is damaged ({scan.damage}){advice}") from error
+            return scan
+        return reader
+
+    def _tell_damage(self, file: Path, why: str, read: int) -> None:
+        """Raises GarError INVALID_REQUEST unless what can be read is enough."""
+        why = " ".join(why.split())
+        if not self._recover:
+            what = f"the bag can't be read to its end: '{file}' is damaged after {read} messages ({why}); {_RECOVER}"
+            raise GarError(ErrorCode.INVALID_REQUEST, what)
+        self.damage[str(file)] = f"{read} messages could be read ({why})"
 
 
 class BagWriter:
-    """A new bag folder with one MCAP file; complete when the context is left."""
+    """A new bag folder with one MCAP file; it is there, complete, when the context is left without an error."""
 
     def __init__(self, path: Path) -> None:
         """Raises GarError INVALID_REQUEST when there is something at `path`."""
-        if path.exists():
-            raise GarError(ErrorCode.INVALID_REQUEST, f"expected a new folder for the bag, got '{path}', which exists")
+        check_new(path)
+        self._path = path = path.absolute()
+        self.folder = path.with_name(f".{path.name}.{os.getpid()}.part")
+        """What is unfinished is here, on the same disk; the folder is gone when the context is left."""
+        self.not_copied: Counter[str] = Counter()
+        """Messages of the other bag that could not be copied, by the reason."""
         try:
-            self._writer = Writer(path, version=_VERSION, storage_plugin=StoragePlugin.MCAP)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _delete_unfinished(path)
+            self.folder.mkdir()
+            # The file in the bag is called like the folder.
+            self._writer = Writer(self.folder / path.name, version=_VERSION, storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
         except (WriterError, OSError) as error:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"can't write a bag to '{path}': {error}") from error
-        self._types = get_typestore(Stores.ROS2_JAZZY)
-        self._types.register(_own_types())
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise self._failed(error) from error
         self._own: dict[str, Connection] = {}
-        self._copied: dict[int, Connection] = {}
+        self._copied: dict[tuple[str, str], Connection | None] = {}
 
     def __enter__(self) -> BagWriter:
         return self
@@ -86,36 +164,88 @@ class BagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        try:
+            if kind is not None:
+                return
+            self._writer.close()
+            if self._path.exists():
+                raise FileExistsError(errno.EEXIST, "something else has been put there")
+            (self.folder / self._path.name).rename(self._path)
+        except OSError as failure:
+            raise self._failed(failure) from failure
+        finally:
+            with suppress(Exception):  # flushes once more, to a disk that may be full
+                self._writer.abort()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def copy(self, message: Recorded) -> None:
-        """Writes a message of another bag as it is, with its definition and QoS."""
-        source = message.connection
-        if source.id not in self._copied:
-            self._copied[source.id] = self._writer.add_connection(
-                source.topic,
-                source.msgtype,
-                msgdef=source.msgdef.data,
-                rihs01=source.digest,
-                serialization_format=source.ext.serialization_format,  # type: ignore[union-attr]
-                offered_qos_profiles=source.ext.offered_qos_profiles,  # type: ignore[union-attr]
-            )
-        self._writer.write(self._copied[source.id], message.logged_ns, message.data)
+        """Writes a message of another bag as it is, with its definition and QoS. Raises GarError INVALID_REQUEST."""
+        key = (message.topic, message.connection.msgtype)
+        if key not in self._copied:
+            self._copied[key] = self._counterpart(message.connection)
+        connection = self._copied[key]
+        if connection is None:
+            encoding = encoding_of(message.connection)
+            what = f"expected encoding cdr, got {encoding}"
+            if encoding == "cdr":
+                what = f"the bag has no definition of {key[1]}, and it is not installed"
+            self.not_copied[f"{message.topic}: {what}"] += 1
+            return
+        self._write(connection, message.logged_ns, message.data)
 
     def write(self, topic: str, message: Any, logged_ns: int) -> None:
-        """Writes a message of sensor_msgs or of this package."""
+        """Writes a message of sensor_msgs or of this package. Raises GarError INVALID_REQUEST."""
         if topic not in self._own:
-            package, kind = type(message).__module__.split(".")[0], type(message).__name__
-            self._own[topic] = self._writer.add_connection(topic, f"{package}/msg/{kind}", typestore=self._types)
-        self._writer.write(self._own[topic], logged_ns, serialize_message(message))
+            kind = f"{type(message).__module__.split('.')[0]}/msg/{type(message).__name__}"
+            definition = installed(kind)
+            if definition is None:
+                raise GarError(ErrorCode.INTERNAL_ERROR, f"the definition of {kind} is not installed")
+            self._own[topic] = self._writer.add_connection(
+                topic, kind, msgdef=definition.text, rihs01=definition.digest
+            )
+        self._write(self._own[topic], logged_ns, serialize_message(message))
+
+    def _counterpart(self, source: Connection) -> Connection | None:
+        """The topic in this bag, None where nothing defines its type."""
+        definition = carried(source) or installed(source.msgtype)
+        if definition is None or encoding_of(source) != "cdr":
+            return None
+        return self._writer.add_connection(
+            source.topic,
+            full_name(source.msgtype),
+            msgdef=definition.text,
+            rihs01=definition.digest,
+            offered_qos_profiles=source.ext.offered_qos_profiles,  # type: ignore[union-attr]
+        )
+
+    def _write(self, connection: Connection, logged_ns: int, data: bytes) -> None:
+        try:
+            self._writer.write(connection, logged_ns, data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> GarError:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return GarError(ErrorCode.INVALID_REQUEST, f"can't write a bag to '{self._path}': {why}")
 
 
-def _own_types() -> dict[str, Any]:
-    """Definitions of this package's messages, from the files it ships."""
-    folder = shipped("msg")
-    if folder is None:
-        raise GarError(ErrorCode.INTERNAL_ERROR, "the package's msg folder is not installed")
-    types: dict[str, Any] = {}
-    for file in sorted(folder.glob("*.msg")):
-        types |= get_types_from_msg(file.read_text(encoding="utf-8"), f"gar_ros/msg/{file.stem}")
-    return types
+def encoding_of(connection: Connection) -> str:
+    """How the messages of a topic are encoded; `cdr` in ROS 2."""
+    return str(connection.ext.serialization_format)  # type: ignore[union-attr]
+
+
+def check_new(path: Path) -> None:
+    """Raises GarError INVALID_REQUEST when there is something at `path`, where a bag is to be written."""
+    if path.exists() or path.is_symlink():
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected a new folder for the bag, got '{path}', which exists")
+
+
+def _delete_unfinished(path: Path) -> None:
+    """Deletes what runs that were killed have left of this bag. Raises OSError."""
+    unfinished = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
+    for folder in path.parent.iterdir():
+        found = unfinished.fullmatch(folder.name)
+        if found is None or folder.is_symlink() or not folder.is_dir() or is_running(int(found[1])):
+            continue
+        if {one.name for one in folder.iterdir()} <= {path.name}:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -52,6 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="<Prompt0>, then <Prompt1>..; without, every region is asked about alone",
     )
     add("--every", type=float, default=1.0, metavar="SECONDS", help="between images; 0: all (default: %(default)s)")
+    add(
+        "--slop",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="pair images with the nearest regions whose stamps differ by less; 0: stamps must be equal (default: 0)",
+    )
+    add("--recover", action="store_true", help="answer what can be read of a damaged bag, or of one never closed")
     add("--without-input", action="store_true", help="don't copy the bag's own messages")
     add("--max-tiles", type=int, metavar="N", help="tiles of an image besides its thumbnail")
     add("--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)")
@@ -61,15 +69,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the bag and says what is in it. Raises GarError."""
     try:
-        from gar_ros.bag.annotate import Asking, Topics, annotate
-        from gar_ros.bag.files import BagReader, BagWriter
+        from gar_ros.bag.annotate import Asking, annotate
+        from gar_ros.bag.files import BagReader, BagWriter, check_new
+        from gar_ros.bag.inputs import Inputs, Topics
+        from gar_ros.bag.plan import make_plan
+        from gar_ros.bag.summary import why_alone
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
         what = f"gar annotate needs the Python package {error.name}, which is not installed"
         raise GarError(ErrorCode.INVALID_REQUEST, what) from error
-    if not 0 <= args.every < float("inf"):
-        raise GarError(ErrorCode.INVALID_REQUEST, f"expected --every of 0 seconds or more, got {args.every}")
+    for option, seconds in (("--every", args.every), ("--slop", args.slop)):
+        if not 0 <= seconds < 1e9:
+            raise GarError(ErrorCode.INVALID_REQUEST, f"expected {option} of 0 seconds or more, got {seconds}")
     if args.choices is not None and not args.questions:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected a --question to go with --choices")
     asking = Asking(
@@ -80,24 +92,39 @@ def run(args: argparse.Namespace) -> int:
         max_tokens=args.max_tokens,
         max_tiles=args.max_tiles,
     )
-    with BagReader(args.bag) as reader:
-        topics = Topics(args.image, args.regions, args.instances).resolved(reader.types())
+    slop_ns = round(args.slop * 1e9) or None
+    with BagReader(args.bag, args.recover) as reader:
+        types = reader.types()
+        inputs = Inputs(Topics(args.image, args.regions, args.instances).resolved(types), types)
         engine = open_engine(args)
-        questions = asking.parse(engine)  # before there is a bag
+        questions = asking.parse(engine)
+        check_new(args.out)
+        # All that will be copied is read now: damage should show before hours of answers are lost to it.
+        read = reader.messages(inputs.kinds if args.without_input else None)
+        plan = make_plan(read, inputs.kinds, slop_ns, inputs.together, _progress("{} messages read"))
+        told = [*why_alone(plan, inputs, slop_ns), *(f"'{file}': {why}" for file, why in reader.damage.items())]
+        if not plan.due:
+            _tell([*told, f"no image on {args.image} can be answered about; '{args.out}' is not written"])
+            return 1
         with BagWriter(args.out) as writer:
-            done = annotate(reader, writer, engine, topics, asking, questions, not args.without_input, _progress())
-    for reason, times in done.skipped.items():
-        print(f"gar: {times} message(s) left out: {reason}", file=sys.stderr)
+            progress = _progress("{} images")
+            done = annotate(reader, writer, engine, inputs, plan, asking, questions, not args.without_input, progress)
+    told += [f"{times} message(s) left out: {reason}" for reason, times in done.skipped.items()]
+    told += [f"{times} message(s) not copied: {reason}" for reason, times in writer.not_copied.items()]
+    if done.bare:
+        told.append(f"in {done.bare} images no region has a pixel")
+    if done.between:
+        told.append(f"{done.between} images left out: less than {args.every:g} s from an answered one; see --every")
+    _tell(told)
     print(f"{done.answers} answers about {done.images} images in {args.out}")
-    if done.images == 0 and not done.skipped:
-        print(f"gar: no image on {args.image} has regions of the same stamp", file=sys.stderr)
-    return 0 if done.images else 1
+    return 0 if done.images and not reader.damage else 1
 
 
-def _progress() -> Callable[[int], None]:
-    show, images = now_and_then(), count(1)
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"gar: {sentence}", file=sys.stderr)
 
-    def tell(stamp_ns: int) -> None:
-        show(f"{next(images)} images, at {stamp_ns / 1e9:.2f} s")
 
-    return tell
+def _progress(text: str) -> Callable[[int], None]:
+    show, times = now_and_then(), count(1)
+    return lambda _: show(text.format(next(times)))

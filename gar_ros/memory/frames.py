@@ -61,7 +61,7 @@ class FrameMemory:
     def history(self) -> list[Frame]:
         """All kept pairs, oldest first."""
         with self._lock:
-            frames = {frame.stamp_ns: frame for frame in self._kept(with_regions=True)}
+            frames = {frame.stamp_ns: frame for frame in reversed(self._kept(with_regions=True))}
         return [frames[stamp] for stamp in sorted(frames)]
 
     def past(self) -> list[Frame]:

@@ -54,6 +54,13 @@ def test_the_same_regions_of_the_same_frame_are_encoded_once() -> None:
     assert get(memory, frame_at(1), region("a", 0), region("b", 1)) == first
 
 
+def test_another_picture_under_the_same_stamp_is_encoded_anew() -> None:
+    """A simulator that was reset repeats its stamps."""
+    memory = memory_of(2)
+    other = Frame(1, "camera", (4, 4), lambda: np.full((4, 4, 3), 9, np.uint8))
+    assert get(memory, frame_at(1), region("a", 0)) != get(memory, other, region("a", 0))
+
+
 def test_ids_do_not_matter_but_pixels_order_stamp_camera_and_tiles_do() -> None:
     memory = memory_of(10)
     first = get(memory, frame_at(1), region("a", 0), region("b", 1))

@@ -97,6 +97,8 @@ def test_other_images_regions_and_masks_are_not_found() -> None:
     assert find(memory, 1, "c") is None
     assert memory.find(frame(1), [moved], 4) is None
     assert memory.find(frame(1), regions("a"), 2) is None
+    same_stamp = Frame(SECOND, "camera", (8, 4), lambda: np.ones((4, 8, 3), np.uint8))
+    assert memory.find(same_stamp, regions("a"), 4) is None
 
 
 def test_each_region_keeps_its_most_asked_and_its_last_features() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -59,6 +60,7 @@ class Inputs:
         self._last_pair: float | None = None
         self._untracked = ""
         self._crowded: set[Input] = set()
+        self._jumps_told: dict[tuple[Input, str], float] = {}  # when, monotonic seconds
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""
@@ -103,6 +105,8 @@ class Inputs:
         """One at a time: memory and tracks must hear of images in their order."""
         with self._handling:
             arrival, now = self._pairing.add(kind, message), time.monotonic()
+            if arrival.jump_ns:
+                self._tell_jump(kind, arrival.jump_ns)
             if arrival.restarted:
                 self._forget()
             if arrival.stamp_ns is not None:
@@ -161,10 +165,18 @@ class Inputs:
             self._node.doors.worked(f"messages on {stream.topic} come too late")
         self._node.get_logger().debug(f"image {frame.stamp_ns} ns has its regions")
 
+    def _tell_jump(self, kind: Input, jump_ns: int) -> None:
+        """At most every five seconds of one topic and direction: two clocks on one topic jump all the time."""
+        way, now = "ahead" if jump_ns > 0 else "back", time.monotonic()
+        if now - self._jumps_told.get((kind, way), -math.inf) < 5.0:
+            return
+        self._jumps_told[kind, way] = now
+        self._node.get_logger().warning(
+            f"stamps on {self._streams[kind].topic} went {way} in time: starting over ({abs(jump_ns) / 1e9:.3f} s)"
+        )
+
     def _forget(self) -> None:
         """Stamps have started anew."""
-        topic = self._streams[Input.IMAGE].topic
-        self._node.get_logger().warning(f"stamps on {topic} went back in time: starting over")
         self._frames.clear()
         self._depth.clear()
         self._tracks.clear()
