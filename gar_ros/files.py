@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import sys
 from pathlib import Path
-
-from platformdirs import user_cache_path
 
 _UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the name's ending, the writer's process
 
@@ -25,9 +24,21 @@ def shipped(name: str) -> Path | None:
     return next(filter(Path.exists, shipped_paths(name)), None)
 
 
-def user_cache_folder() -> Path:
-    """`gar_ros` in the user's cache folder (XDG base directories). Raises RuntimeError for a user without a home."""
-    return user_cache_path("gar_ros")
+def user_cache_folder() -> Path | None:
+    """`gar_ros` in the user's cache folder (XDG base directories); None for a user who has no home folder.
+
+    Paths that are not absolute don't count, as that standard says. Nothing is made, and it may be unwritable.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():
+        return Path(given) / "gar_ros"
+    home = os.environ.get("HOME", "")
+    if not Path(home).is_absolute():
+        try:
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:  # `docker run --user 1234`
+            return None
+    return Path(home) / ".cache" / "gar_ros" if Path(home).is_absolute() else None
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:

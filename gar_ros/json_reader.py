@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -12,7 +14,7 @@ import msgspec
 
 T = TypeVar("T")
 
-Positive = Annotated[int, msgspec.Meta(ge=1, description="a whole number above 0")]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="a whole number above 0")]
 
 _PLAIN = (int, float, str, bool)
 _WORDS = {
@@ -26,15 +28,15 @@ _WORDS = {
 }
 _PATH = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(?P<field>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
-_MISSING = re.compile(r"Object missing required field `(.*)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 class JsonError(ValueError):
     """A value that is not as declared. where: its way from the document, such as "sizes.tile"; "" for all of it."""
 
     def __init__(self, where: str, message: str) -> None:
-        super().__init__(f"'{where}': {message}" if where else message)
+        super().__init__(printable(f"'{where}': {message}" if where else message))
         self.where = where
         self.message = message
 
@@ -45,11 +47,32 @@ def read(text: str | bytes, kind: type[T]) -> T:
 
 
 def load(text: str | bytes) -> Any:
-    """The value of a JSON document of any kind. Raises JsonError, naming line and column, for a text that is none."""
+    """The value of a JSON document of any kind.
+
+    Raises JsonError, naming line and column, for a text that is none; also for a name that an object has twice, and for
+    numbers that JSON doesn't have: NaN, infinity and those too large for a float.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+    except JsonError:
+        raise
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError among them
         raise JsonError("", f"is not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise JsonError("", f"expected each name once in an object, got {shortened(twice)} twice")
+    return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise JsonError("", f"expected numbers that are finite, got {text[:40]}")
+    return value
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -64,15 +87,24 @@ def convert(value: Any, kind: type[T]) -> T:
         raise _explained(str(error), value, kind) from error
     except UnicodeEncodeError as error:  # JSON can write half a surrogate pair, which is no character
         raise JsonError("", f"expected Unicode texts, got one with {error.object[error.start]!r}") from error
+    except (RecursionError, OverflowError) as error:
+        raise JsonError("", f"expected what is declared here, got a value that can't be read: {error}") from error
 
 
 def shortened(value: Any) -> str:
-    """A value of JSON for a message."""
+    """A value of JSON for a message, in printable characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except ValueError:  # Python writes at most 4300 digits
         return "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    except RecursionError:
+        return f"a {type(value).__name__} of thousands of others in each other"
+    return printable(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal or a log should not get: line ends, control characters, surrogates."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _explained(message: str, value: Any, kind: Any) -> JsonError:

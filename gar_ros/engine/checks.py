@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,17 @@ from numpy.typing import NDArray
 from gar_ros.engine.model_dir.manifest import Sizes
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
+
+OUT_OF_MEMORY = "out of memory; use fewer tiles (request.max_tiles) or regions, or set request.max_memory"
+
+
+@contextmanager
+def out_of_memory_is_told() -> Iterator[None]:
+    """Raises GarError INTERNAL_ERROR where its body runs out of memory: the model and what is kept stay usable."""
+    try:
+        yield
+    except MemoryError as error:
+        raise GarError(ErrorCode.INTERNAL_ERROR, f"{OUT_OF_MEMORY} ({error or 'MemoryError'})") from error
 
 
 def check_image(image: NDArray[np.uint8], regions: Sequence[Region], max_regions: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.model_dir.embeddings import Embeddings
 from gar_ros.engine.model_dir.manifest import Sizes
-from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, nbytes_of
 
 CHUNK = 1024
 """Number of tokens in one run of prefill. It bounds the memory of the attention scores and the time until a
@@ -35,6 +36,11 @@ class KvCache:
 
     length: int
     values: Mapping[str, NDArray[np.float32] | DeviceTensor]  # of the graph's own type once they come from it
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Size of all arrays in bytes."""
+        return sum(map(nbytes_of, self.values.values()))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -13,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
-from gar_ros.engine.checks import check_max_tokens, check_room
+from gar_ros.engine.checks import check_max_tokens, check_room, out_of_memory_is_told
 from gar_ros.engine.decoder import KvCache, Logits
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
-from gar_ros.engine.runtime.protocol import DeviceTensor, Rows
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, nbytes_of
 from gar_ros.engine.steps import Steps, run_to_end
 from gar_ros.region import Region
 
@@ -86,6 +87,27 @@ class EncodedFrame:
         self._seconds = seconds
         self._prefixes: dict[Form, KvCache] = {}
 
+    @property
+    def features(self) -> Rows:
+        """Features (T, g * g, H), which other frames of the same image may share."""
+        return self._features
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about."""
+        prefixes = sum(cache.nbytes for cache in self._prefixes.values())
+        return nbytes_of(self._features) + nbytes_of(self._replay) + prefixes
+
+    def without_image(self) -> EncodedFrame:
+        """What continues a conversation that this frame has begun: that needs nothing but the conversation's KV cache.
+
+        It can answer nothing else.
+        """
+        bare = copy(self)
+        bare.regions, bare._prefixes = (), {}
+        bare._features = bare._replay = np.empty((0, 0, 0), np.float32)
+        return bare
+
     def ask(
         self,
         question: str | Question,
@@ -128,6 +150,12 @@ class EncodedFrame:
         if question.count != self._prompts:
             raise ValueError(f"expected a question about {self._prompts} region(s), got one about {question.count}")
         check_max_tokens(max_tokens)
+        with out_of_memory_is_told():
+            return (yield from self._stream(question, max_tokens, raise_if_cancelled, after))
+
+    def _stream(
+        self, question: Question, max_tokens: int, raise_if_cancelled: CancelCheck, after: Conversation | None
+    ) -> Generator[str, None, Conversation]:
         seconds = dict(self._seconds)
         max_answer = max(map(len, question.choice_ids), default=max_tokens)
         ids = question.ids if after is None else (*after.answer.token_ids, *question.ids)

@@ -19,7 +19,9 @@ from gar_ros.engine.checks import (
     check_image,
     check_max_tiles,
     check_max_tokens,
+    out_of_memory_is_told,
 )
+from gar_ros.engine.cost import MemoryLimit
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoded_frame import EncodedFrame, Timings, stage
 from gar_ros.engine.encoder import TileEncoder
@@ -56,20 +58,24 @@ class EncodedImage:
 class GarEngine:
     """One model that is loaded. Not thread-safe: `parse` may be called from any thread, all else by one."""
 
-    def __init__(self, model: ModelDir, runtime: Runtime, tile_cache_bytes: int = _TILE_CACHE_BYTES) -> None:
+    def __init__(
+        self, model: ModelDir, runtime: Runtime, tile_cache_bytes: int = _TILE_CACHE_BYTES, max_memory: int = 0
+    ) -> None:
         """model: the exported folder; see also `open`. runtime: what runs its graphs. tile_cache_bytes: size of the
-        cache of tile features. Raises GarError BAD_MODEL for a file that can't be used."""
+        cache of tile features. max_memory: bytes that a request may take, 0 for what is available. Raises GarError
+        BAD_MODEL for a file that can't be used."""
         self.manifest: Manifest = model.manifest
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
         per_run = 1 if runtime.provider == "cpu" else min(_DEVICE_BATCH, most_tiles(model.manifest))
+        self._memory, self._tiles_per_run = MemoryLimit(max_memory, runtime.provider == "cpu"), per_run
         self.encoder = TileEncoder(
-            runtime.load(model.file(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
+            runtime.load(model.graph(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
         )
-        self.replayer: Runner = runtime.load(model.file(REPLAY))
+        self.replayer: Runner = runtime.load(model.graph(REPLAY))
         self.language = Language(
             prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
-            decoder=Decoder(runtime.load(model.file(DECODER)), Embeddings(model), sizes, tokens.eos),
+            decoder=Decoder(runtime.load(model.graph(DECODER)), Embeddings(model), sizes, tokens.eos),
             sizes=sizes,
             tokens=tokens,
             join=runtime.join,
@@ -84,15 +90,17 @@ class GarEngine:
         threads: int = 0,
         allow_fallback: bool = False,
         engines: Engines = DEFAULT_ENGINES,
+        max_memory: int = 0,
     ) -> GarEngine:
         """The engine of an exported model folder, checked and loaded.
 
-        provider, threads, allow_fallback, engines: as `runtime.select.open_runtime` takes them.
+        provider, threads, allow_fallback, engines: as `runtime.select.open_runtime` takes them. max_memory: bytes that
+        a request may take besides the model; 0 for what is available.
         Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
-        engine = cls(model, open_runtime(model, provider, threads, allow_fallback, engines))
+        engine = cls(model, open_runtime(model, provider, threads, allow_fallback, engines), max_memory=max_memory)
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
 
@@ -129,13 +137,14 @@ class GarEngine:
 
         max_tiles: largest number of tiles; None for the model's. raise_if_cancelled: called between steps, raises
         GarError to stop.
-        Raises GarError INVALID_REQUEST, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
+        Raises GarError INVALID_REQUEST, also when it would take too much memory, TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check_image(image, regions, self.prompts.max_regions)
         encoded = self.encode_image(image, regions, max_tiles, raise_if_cancelled)
         check_context(len(encoded.features), len(regions), self.manifest.sizes)
         return EncodedFrame(self.language, tuple(regions), encoded.features, encoded.replay, encoded.seconds)
 
+    @out_of_memory_is_told()
     def encode_image(
         self,
         image: NDArray[np.uint8],
@@ -154,9 +163,11 @@ class GarEngine:
         seconds: Timings = {}
         with stage(seconds, "tile"):
             grid = tile_grid(width, height, max_tiles or rule.max_tiles, sizes.tile)
+            tiles = grid[0] * grid[1] + rule.thumbnail
+            check_context(tiles, 1, sizes)
+            self._memory.check(self.manifest, tiles, len(regions), self._tiles_per_run)
             pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
             inside = prompted([region.mask for region in regions], grid, sizes.tile, rule.thumbnail)
-        check_context(len(pixels), 1, sizes)
         with stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)
         raise_if_cancelled()
@@ -164,6 +175,7 @@ class GarEngine:
             replay = self._replay(features[1:] if rule.thumbnail else features, regions, grid)
         return EncodedImage(features, replay, seconds)
 
+    @out_of_memory_is_told()
     def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
         """The encoded frame of some regions of an `EncodedImage`, without another vision pass.
 
@@ -172,8 +184,10 @@ class GarEngine:
         """
         check_count(len(regions), self.prompts.max_regions)
         check_context(len(features), len(regions), self.manifest.sizes)
+        self._memory.check(self.manifest, len(features), len(regions), tiles_per_run=0)
         return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {})
 
+    @out_of_memory_is_told()
     def encode_video(
         self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
     ) -> EncodedFrame:
@@ -188,6 +202,7 @@ class GarEngine:
         for image, region in frames:
             check_image(image, [region], 1)
         check_context(len(frames), len(frames), self.manifest.sizes)
+        self._memory.check(self.manifest, len(frames), len(frames), self._tiles_per_run)
         side, grid = self.manifest.sizes.tile, (1, 1)
         seconds: Timings = {}
         with stage(seconds, "tile"):

@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from gar_ros.engine.runtime.protocol import nbytes_of
 from gar_ros.frame import Frame, askable
+from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.fingerprint import fingerprint
 from gar_ros.memory.keyframes import KeyframeMemory
 from gar_ros.region import Region
@@ -25,9 +27,21 @@ class EncodedMemory:
     Not thread-safe: only the thread that uses the engine may call it.
     """
 
-    def __init__(self, engine: GarEngine, capacity: int, keyframes: KeyframeMemory | None = None) -> None:
+    def __init__(
+        self,
+        engine: GarEngine,
+        capacity: int,
+        keyframes: KeyframeMemory | None = None,
+        budget: MemoryBudget | None = None,
+    ) -> None:
         """capacity: number of encoded frames kept. keyframes: where frames are looked up, and added when missing, so
-        that all regions of a frame share one vision pass; None: each choice of regions is encoded by itself."""
+        that all regions of a frame share one vision pass; None: each choice of regions is encoded by itself. budget:
+        where frames and keyframes are counted; None: nowhere."""
+        self.budget = budget
+        if budget is not None:
+            budget.add(self)
+            if keyframes is not None:
+                budget.add(keyframes)
         self._engine = engine
         self._capacity = capacity
         self._keyframes = keyframes
@@ -53,7 +67,25 @@ class EncodedMemory:
                 frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
             )
         self._kept.move_to_end(key)
+        if self.budget is not None:
+            self.budget.enforce()
         return self._kept[key]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes of what the frames hold and no keyframe does."""
+        of_keyframes = self._keyframes.images() if self._keyframes is not None else set()
+        return sum(
+            frame.nbytes - (nbytes_of(frame.features) if id(frame.features) in of_keyframes else 0)
+            for frame in self._kept.values()
+        )
+
+    def forget_one(self) -> bool:
+        """Forgets the frame used least recently, unless it is the only one."""
+        if len(self._kept) < 2:
+            return False
+        self._kept.popitem(last=False)
+        return True
 
     def _shared(
         self,

@@ -115,6 +115,23 @@ class KeyframeMemory:
         self._keyframes = []
         self._count()
 
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes of all features and replay tokens."""
+        return self.usage.bytes
+
+    def images(self) -> set[int]:
+        """The `id` of each keyframe's features, by which those that a frame shares are known."""
+        return {id(keyframe.image) for keyframe in self._keyframes}
+
+    def forget_one(self) -> bool:
+        """Forgets the least useful features of a region that has others, else the oldest keyframe but the newest."""
+        if len(self._keyframes) < 2:
+            return False
+        self._forget_least_useful()
+        self._count()
+        return True
+
     def _encoded_frame(self, keyframe: _Keyframe, regions: Sequence[Region]) -> EncodedFrame | None:
         features = []
         for region in regions:
@@ -135,12 +152,15 @@ class KeyframeMemory:
             while len(self._of(region_id)) > self._bounds.per_track:
                 self._forget(*min(self._spare(region_id), key=_usefulness))
         while sum(kept.nbytes for kept in self._keyframes) > self._bounds.total_bytes and len(self._keyframes) > 1:
-            spare = [pair for region_id in self._ids() for pair in self._spare(region_id)]
-            if spare:
-                self._forget(*min(spare, key=_usefulness))
-            else:
-                del self._keyframes[0]
+            self._forget_least_useful()
         self._count()
+
+    def _forget_least_useful(self) -> None:
+        spare = [pair for region_id in self._ids() for pair in self._spare(region_id)]
+        if spare:
+            self._forget(*min(spare, key=_usefulness))
+        else:
+            del self._keyframes[0]
 
     def _ids(self) -> set[str]:
         return {region_id for keyframe in self._keyframes for region_id in keyframe.features}

@@ -11,6 +11,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
@@ -48,7 +49,10 @@ class Components:
         self.settings = now = settings()
         engines = Engines(Path(now.runtime.engines) if now.runtime.engines else None, now.runtime.build_engines)
         model = now.model or default_model_dir()
-        engine = GarEngine.open(model, now.runtime.provider, now.runtime.threads, now.runtime.allow_fallback, engines)
+        runtime, max_memory = now.runtime, now.request.max_memory * 2**20
+        engine = GarEngine.open(
+            model, runtime.provider, runtime.threads, runtime.allow_fallback, engines, max_memory=max_memory
+        )
         self.model_name, self.provider = engine.manifest.name, engine.provider
         self.notice = engine.manifest.notice
         clock = node.get_clock()
@@ -73,7 +77,8 @@ class Components:
         stand_in = self.keyframer.instead_of if self.keyframer else None
         choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
         keyframes = self.keyframer.keyframes if self.keyframer else None
-        encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes)
+        self.budget = MemoryBudget(now.memory.max_memory * 2**20)
+        encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes, self.budget)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
@@ -101,6 +106,7 @@ class Components:
             "model": self.model_name,
             "provider": self.provider,
             "requests waiting": str(self.worker.waiting),
+            "encoded memory (MiB)": f"{self.budget.used / 2**20:.1f} of {self.budget.limit >> 20}",
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
         }
         if self.notice:

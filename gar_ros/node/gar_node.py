@@ -30,6 +30,7 @@ from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
+from gar_ros.node.log_folder import ensure_log_folder
 from gar_ros.node.memory import give_back, keep_small
 from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
@@ -222,9 +223,10 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _free(self) -> None:
         self._deactivate()
-        self._components = None
+        had_model, self._components = self._components is not None, None
         self._configured.close()
-        give_back()
+        if had_model:
+            give_back()
 
     def _unlock(self) -> None:
         self._declared.locked = False
@@ -240,9 +242,12 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    log_trouble = ensure_log_folder()
     # With rclpy's own handlers the context would be gone before the last replies are sent.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = GarNode()
+    if log_trouble:
+        node.get_logger().warning(log_trouble)
     logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.DEBUG)  # the ROS logger's level decides what is shown
     executor = Executor(int(node.get_parameter("request.queue_size").value), partial(node.doors.failed, "executor"))

@@ -63,6 +63,9 @@ class Server:
         self._engine, self._choice, self._encoded = engine, choice, encoded
         self._depth, self._worker, self._settings = depth, worker, settings
         self._dialogues = DialogueMemory(settings().dialogue.dialogues_kept, settings().dialogue.expire_after)
+        self._budget = encoded.budget
+        if self._budget is not None:
+            self._budget.add(self._dialogues)
 
     def query(self, query: Query) -> AnswerRecord:
         """The answer to a question; waits for it. Raises GarError as `begin` does, or what stopped the model."""
@@ -91,7 +94,10 @@ class Server:
             conversation = yield from encoded.stream(question, limits.max_tokens, raise_if_cancelled)
             places = self._places(chosen, chosen.regions, arrival_ns, limits, raise_if_cancelled)
             record = self._record(chosen, chosen.regions, places, question, conversation.answer, arrival_ns)
-            return self._dialogues.begin(encoded, conversation, record, count) if query.dialogue else record
+            if query.dialogue:
+                record = self._dialogues.begin(encoded.without_image(), conversation, record, count)
+            self._keep_within_budget()
+            return record
 
         return self._worker.stream(work, limits.timeout, query.caller)
 
@@ -144,9 +150,14 @@ class Server:
                 latency_ns=time.monotonic_ns() - arrival_ns,
             )
             self._dialogues.add_turn(query.dialogue, conversation, record)
+            self._keep_within_budget()
             return record
 
         return self._worker.stream(work, limits.timeout, query.caller)
+
+    def _keep_within_budget(self) -> None:
+        if self._budget is not None:
+            self._budget.enforce()
 
     def _limits(self, request: Request) -> Limits:
         return limits_of(request, self._settings(), self._engine.manifest.tiles.max_tiles)

@@ -45,6 +45,13 @@ class RequestSettings:
     max_age: float = parameter(
         2.0, "age limit of the newest image where the request sets none", "s", (0.01, 1e5), changes=ANY_TIME
     )
+    max_memory: int = parameter(
+        0,
+        "memory that a request may take besides the model, estimated from the model's sizes; one that needs more is "
+        "refused before it is computed; 0: what is available on the CPU, no limit on a GPU",
+        "MiB",
+        (0, 1048576),
+    )
     queue_size: int = parameter(
         8,
         "number of requests of services that may wait for the model, and of goals besides; further ones are refused",
@@ -63,6 +70,13 @@ class MemorySettings:
     )
     encoded_kept: int = parameter(
         2, "number of encoded choices of image and regions kept, each with its KV cache", limits=(1, 100)
+    )
+    max_memory: int = parameter(
+        2048,
+        "memory limit of all that the model has computed and that is kept: encoded images, keyframes and the KV caches "
+        "of dialogues; the newest of each always stays, images go before dialogues",
+        "MiB",
+        (1, 1048576),
     )
     answers_kept: int = parameter(32, "number of newest answers kept for ~/answers and ~/overlay", limits=(1, 1000))
 

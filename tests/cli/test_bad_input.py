@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_a_model_folder_without_a_file(
     folder.mkdir()
     for file in model_dir.iterdir():
         if file.name != absent:
-            (folder / file.name).symlink_to(file)
+            shutil.copyfile(file, folder / file.name)
     line = refuse("--image", picture, *BOX, "What?", model=folder)
     assert absent in line
     assert "it has no" in line or "is missing" in line

@@ -95,6 +95,9 @@ class FakeEncoded:
                 raise_if_cancelled()
         return self._answer(max_tokens)
 
+    def without_image(self) -> FakeEncoded:
+        return self
+
     def _answer(self, max_tokens: int) -> Answer:
         return Answer(f"{self.number} {' '.join(self.ids)}", (), -1, (), 1.0, True, 0, max_tokens, {})
 

@@ -28,6 +28,8 @@ _NOTICE_LENGTH = 500
 NOTICE_FORM = f"one line of at most {_NOTICE_LENGTH} printable characters"
 """What `is_showable` expects."""
 
+_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="a SHA-256 of 64 hexadecimal digits")]
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, description="a number of bytes")]
 _Deviation = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
 
 
@@ -86,8 +88,8 @@ class PromptFormat(_Part, frozen=True):
 class FileEntry(_Part, frozen=True):
     """A file of the model folder."""
 
-    sha256: str
-    bytes: int
+    sha256: _Sha256
+    bytes: _Bytes
 
 
 def is_showable(notice: str) -> bool:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from gar_ros.engine.checks import OUT_OF_MEMORY
 from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
+from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import printable
 
 EXECUTION_PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -30,19 +35,32 @@ _HOST_TYPES = {
     "tensor(int64)": np.int64,
 }
 _ERRORS_ONLY = 3
+_OUT_OF_MEMORY = re.compile("out of memory|bad_alloc|failed to allocate|unable to allocate|alloc_failed", re.IGNORECASE)
+
+_SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ONNX Runtime's sources
+
+_log = logging.getLogger(__name__)
 
 
 class OrtRunner:
     """One graph in an InferenceSession; outputs stay on the session's device."""
 
-    def __init__(self, session: ort.InferenceSession, device: str) -> None:
+    def __init__(self, session: ort.InferenceSession, device: str, graph: str = "the graph") -> None:
+        """graph: its name in errors. Raises KeyError for an input of a type that no exported graph has."""
         self._session = session
         self._device = device
+        self._graph = graph
         self._types = {value.name: _HOST_TYPES[value.type] for value in session.get_inputs()}
         self._outputs = [value.name for value in session.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
-        """See Runner."""
+        """See Runner. Raises GarError INTERNAL_ERROR with ONNX Runtime's reason; the session stays usable."""
+        try:
+            return self._run(feeds)
+        except Exception as error:  # its exception types have no common base
+            raise session_error(self._graph, error) from error
+
+    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
         binding = self._session.io_binding()
         bound = []  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
         for name, value in feeds.items():
@@ -59,13 +77,21 @@ class OrtRunner:
 class OrtRuntime:
     """Loads graphs with one execution provider."""
 
-    def __init__(self, provider: str, threads: int, options_of: Callable[[str], ProviderOptions] | None = None) -> None:
+    def __init__(
+        self,
+        provider: str,
+        threads: int,
+        options_of: Callable[[str], ProviderOptions] | None = None,
+        profiles: Mapping[str, Sequence[Profile]] | None = None,
+    ) -> None:
         """provider: a key of EXECUTION_PROVIDERS. threads: of one operator; 0 for all cores.
 
-        options_of: gives the wanted execution provider's options for a graph file.
+        options_of: gives the wanted execution provider's options for a graph file. profiles: what each graph file must
+        take, as its manifest says; None: whatever it takes.
         """
         self._provider = provider
         self._options_of = options_of
+        self._profiles = profiles or {}
         self._options = ort.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
@@ -85,15 +111,52 @@ class OrtRuntime:
             options = self._options_of(graph.name) if self._options_of else {}
             providers = [(wanted[0], options), *wanted[1:]]
             session = ort.InferenceSession(str(graph), self._options, providers=providers)
+            runner = OrtRunner(session, "cpu" if self._provider == "cpu" else "cuda", graph.name)
         except Exception as error:  # its exception types have no common base
-            reason = str(error).strip().splitlines()[0]
-            raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: {reason}") from error
+            raise GarError(
+                ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: {first_line(error)}"
+            ) from error
         if session.get_providers()[0] != wanted[0]:
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: no such device works here"
             )
-        return OrtRunner(session, "cpu" if self._provider == "cpu" else "cuda")
+        if misfit := _misfit(session, self._profiles.get(graph.name, ())):
+            raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {misfit}")
+        return runner
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+
+def session_error(graph: str, error: Exception) -> GarError:
+    """The error of a request whose graph could not be run, which the log tells, too."""
+    reason = _SOURCE.sub("", first_line(error))
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
+        reason = f"{OUT_OF_MEMORY} ({reason})"
+    message = f"ONNX Runtime could not run {graph}: {reason}"
+    _log.error("%s", message)
+    return GarError(ErrorCode.INTERNAL_ERROR, message)
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line that is not empty."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0]) if lines else type(error).__name__
+
+
+def _misfit(session: ort.InferenceSession, profiles: Sequence[Profile]) -> str:
+    """What of a graph's inputs is not as the profiles say; empty where all fits, or nothing is said."""
+    if not profiles:
+        return ""
+    expected = enclosing(tuple(profiles))
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    if shapes.keys() != expected.keys():
+        names = sorted(shapes.keys() ^ expected.keys())
+        return f"expected {len(expected)} inputs, got {len(shapes)}; {names[0]} is not in both"
+    for name, ranges in expected.items():
+        bounds = list(zip(ranges.smallest, ranges.largest, strict=True))
+        fixed = [(size, *bound) for size, bound in zip(shapes[name], bounds, strict=False) if isinstance(size, int)]
+        if len(shapes[name]) != len(bounds) or not all(low <= size <= high for size, low, high in fixed):
+            return f"expected {name} of {ranges.smallest} to {ranges.largest}, got {tuple(shapes[name])}"
+    return ""

@@ -58,6 +58,15 @@ class Runtime(Protocol):
         """A copy of all parts one after another along their first axis, where its graphs want it; one or more parts."""
 
 
+def nbytes_of(tensor: NDArray[Any] | DeviceTensor) -> int:
+    """Size in bytes of a tensor, wherever it is; nothing is copied where its type tells it."""
+    size = getattr(tensor, "nbytes", None)
+    if size is None:
+        of_onnx = getattr(tensor, "tensor_size_in_bytes", None)  # ONNX Runtime's OrtValue
+        size = of_onnx() if of_onnx is not None else tensor.numpy().nbytes
+    return int(size)
+
+
 def on_host(rows: NDArray[Any] | DeviceTensor) -> NDArray[Any]:
     """The values, taken from the device if they are there."""
     return rows if isinstance(rows, np.ndarray) else rows.numpy()

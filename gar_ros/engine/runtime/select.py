@@ -18,6 +18,7 @@ from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_fol
 from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
 from gar_ros.engine.runtime.tensorrt.engines import EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt
+from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRuntime
 from gar_ros.errors import ErrorCode, GarError
 
@@ -90,7 +91,7 @@ def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tu
         options = None
         if candidate == TENSORRT_ORT:
             options = tensorrt_options(model.manifest, engines.folder or default_cache_folder())
-        runtime = OrtRuntime(candidate, threads, options)
+        runtime = OrtRuntime(candidate, threads, options, graph_profiles(model.manifest))
         name = f"ONNX Runtime {ort.__version__} on {candidate}"
-    runtime.load(model.file(REPLAY))
+    runtime.load(model.graph(REPLAY))
     return runtime, name

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +50,25 @@ def build_engine(
     """The serialised engine of an ONNX file; types are the graph's own. All that TensorRT says goes to the file `log`.
 
     Takes minutes; Ctrl-C ends it within a step of the builder. Raises GarError BAD_MODEL with the builder's words, or
-    INVALID_REQUEST when a file can't be written.
+    INVALID_REQUEST when the log can't be made.
     """
     try:
-        with log.open("w", encoding="utf-8") as file:
-            logger = _make_logger(tensorrt.module, file.write)
-
-            def build(stop: threading.Event) -> memoryview:
-                return _build(tensorrt, graph, profiles, options, logger, progress, stop)
-
-            return interruptible(build)
+        file = log.open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected to write '{log}': {error}") from error
+
+    def write(line: str) -> None:
+        with suppress(OSError):  # a disk that is full is no reason to lose minutes of building
+            file.write(line)
+
+    def build(stop: threading.Event) -> memoryview:
+        return _build(tensorrt, graph, profiles, options, _make_logger(tensorrt.module, write), progress, stop)
+
+    try:
+        return interruptible(build)
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _build(
@@ -96,7 +104,7 @@ def _build(
     if engine is None:
         raise GarError(ErrorCode.BAD_MODEL, f"TensorRT built no engine of '{graph}': {_last(logger)}")
     if options.timing_cache is not None:
-        _keep_timing_cache(config, options.timing_cache)
+        _keep_timing_cache(config, options.timing_cache, progress)
     return memoryview(engine)
 
 
@@ -121,16 +129,24 @@ def _make_profile(builder: Any, network: Any, profile: Profile, graph: Path) -> 
 
 
 def _use_timing_cache(config: Any, path: Path) -> None:
-    content = path.read_bytes() if path.is_file() else b""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected a timing cache that can be read: {error}") from error
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):  # of another version or GPU: starts empty
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
-def _keep_timing_cache(config: Any, path: Path) -> None:
+def _keep_timing_cache(config: Any, path: Path, progress: Progress) -> None:
+    """The engine is there already: where the timings can't be kept, the next build takes longer."""
     cache = config.get_timing_cache()
-    if cache is not None:
+    if cache is None:
+        return
+    try:
         write_atomically(path, memoryview(cache.serialize()))
+    except OSError as error:
+        progress(f"the kernel timings can't be kept in '{path}': {error}")
 
 
 def _make_logger(trt: Any, write: Callable[[str], object]) -> Any:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from gar_ros.engine.model_dir.hash_cache import file_sha256
+from gar_ros.engine.model_dir.hash_cache import verified_sha256
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import delete_unfinished, user_cache_folder, write_atomically
 from gar_ros.json_reader import JsonError, read
@@ -65,7 +65,11 @@ class EngineCache:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).expanduser()
+        """Raises GarError INVALID_REQUEST for a folder below the home of a user who has none."""
+        try:
+            self.folder = Path(folder).expanduser()
+        except RuntimeError as error:
+            raise _unwritable(Path(folder), str(error)) from error
 
     def find(self, key: EngineKey) -> Found:
         """The engine of this key, checked as the model's files are; else the reason: none built, or what is damaged."""
@@ -79,7 +83,7 @@ class EngineCache:
             size = path.stat().st_size
             if size != record.bytes:
                 return Found(None, f"'{path}' is damaged: expected {record.bytes} bytes, got {size}")
-            if file_sha256(path) != record.sha256:
+            if verified_sha256(path, record.sha256) != record.sha256:
                 return Found(None, f"'{path}' is damaged: its SHA-256 is not the one of its record")
         except JsonError as error:
             return Found(None, f"'{_record_path(path)}' is not the record of an engine: {error}")
@@ -119,11 +123,14 @@ class EngineCache:
 def default_cache_folder() -> Path:
     """`gar_ros/engines` in the user's cache folder: models may be read-only, are moved and exported again, and their
     engines are of this machine alone. Raises GarError INVALID_REQUEST for a user without a home."""
-    try:
-        return user_cache_folder() / "engines"
-    except RuntimeError as error:
-        what = f"expected a folder for engines, but this user has no cache folder: {error}"
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+    cache = user_cache_folder()
+    if cache is None:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST,
+            "expected a folder for engines, but this user has no home folder: set HOME or XDG_CACHE_HOME, or name a "
+            "folder with parameter runtime.engines (--engines, --cache)",
+        )
+    return cache / "engines"
 
 
 def _record_path(engine: Path) -> Path:

@@ -66,7 +66,7 @@ class EngineSource:
         options = self.options
         if options.timing_cache is None and not self.tensorrt.target:  # nothing is timed without the GPU
             options = replace(options, timing_cache=self.cache.folder / _timing_cache_name(self.tensorrt))
-        content = build_engine(self.tensorrt, self.model.file(graph), profiles, options, log, progress)
+        content = build_engine(self.tensorrt, self.model.graph(graph), profiles, options, log, progress)
         path = self.cache.store(key, content)
         progress(f"{graph}: built in {time.monotonic() - start:.1f} s, {content.nbytes / 1e6:.1f} MB: '{path}'")
         return path

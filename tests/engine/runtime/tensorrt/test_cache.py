@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -147,6 +148,30 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         assert caught.value.code == ErrorCode.INVALID_REQUEST
 
 
+@pytest.mark.parametrize("full_at", [1, 2])
+def test_a_full_disk_leaves_no_engine_that_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int
+) -> None:
+    """While the engine is written, and while its record is."""
+    written = iter(range(1, 10))
+
+    def sync(file: int) -> None:
+        if next(written) == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache, key = EngineCache(tmp_path), KEY
+    cache.store(key, b"first")
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(GarError, match=r"has room, but .*No space left on device") as caught:
+        cache.store(key, b"other")
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
+    assert cache.find(key).path is None
+    assert not list(tmp_path.glob(".*"))
+    monkeypatch.undo()
+    assert cache.find(key).path is None
+    assert cache.store(key, b"other").read_bytes() == b"other"
+
+
 def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache_folder() == tmp_path / "gar_ros/engines"
@@ -156,6 +181,6 @@ def test_the_default_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_user_without_a_home_must_name_the_folder(without_a_home: None) -> None:
-    with pytest.raises(GarError, match="expected a folder for engines, but this user has no cache folder") as caught:
+    with pytest.raises(GarError, match="expected a folder for engines, but this user has no home folder") as caught:
         default_cache_folder()
     assert caught.value.code == ErrorCode.INVALID_REQUEST
