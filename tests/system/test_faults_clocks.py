@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
-import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -54,13 +54,8 @@ def newest(robot: Robot) -> int:
         return 0
 
 
-@pytest.mark.parametrize("offset", [HOUR, -HOUR], ids=["ahead", "back"])
-@pytest.mark.parametrize("of", [BOTH, IMAGES, REGIONS], ids=["both", "images", "regions"])
-@pytest.mark.parametrize("policy", ["exact", "approximate"])
-def test_after_a_jump_two_seconds_of_right_stamps_suffice(
-    robot: Robot, gar: GarStarter, offset: int, of: tuple[str, ...], policy: str
-) -> None:
-    node = gar(**{"request.max_age": 1e5, "sync.policy": policy})
+def test_after_any_jump_two_seconds_of_right_stamps_suffice(robot: Robot, gar: GarStarter) -> None:
+    node = gar(**{"request.max_age": 1e5})
     stamper = Stamper(robot)
     robot.wait_for_state("active")
 
@@ -68,8 +63,8 @@ def test_after_a_jump_two_seconds_of_right_stamps_suffice(
         return stamper.publish(1)[0] > 0 and newest(robot) > 0
 
     wait_until(is_paired)
-    for _ in range(2):  # it recovers as well the second time
+    for offset, of in itertools.product((HOUR, -HOUR), (BOTH, IMAGES, REGIONS)):
         stamper.publish(WRONG, offset, of)
         first, last = stamper.publish(RIGHT)
-        wait_until(lambda: first <= newest(robot) <= last, lambda: f"{first} <= {newest(robot)} <= {last}")  # noqa: B023
+        wait_until(lambda: first <= newest(robot) <= last, lambda: f"{of} by {offset}: {newest(robot) - first}")  # noqa: B023
     assert "Traceback" not in node.log

@@ -97,3 +97,14 @@ def test_a_session_that_fails_costs_one_request_only(robot: Robot, gar: GarStart
         assert ask(robot) == 3
         doctor.wait_for(DiagnosticStatus.OK)
     assert reason in node.log
+
+
+def test_a_request_too_large_for_memory_is_refused_before_it_is_computed(robot: Robot, gar: GarStarter) -> None:
+    node = gar(**{"request.max_memory": 4})
+    with robot.publishing(labelled_scene):
+        robot.client.wait_until_ready(PATIENCE)
+        code, message = refusal(lambda: ask(robot))
+        assert code is ErrorCode.INVALID_REQUEST
+        assert "MiB of memory, but 4 MiB request.max_memory allows" in message
+        assert [region.id for region in robot.client.list_regions().regions] == ["1", "7"], "the node serves on"
+    assert "Traceback" not in node.log

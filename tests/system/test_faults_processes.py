@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from lifecycle_msgs.msg import Transition
 
-from gar_ros.errors import GarError
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, detected_scene
@@ -30,18 +28,6 @@ MOST_GROWTH = 16 * 2**20
 """Bytes: of an allocator that doesn't give everything back, not of a model (31 MB) or an image (0.2 MB) each time."""
 
 
-AT_ONCE = ("2", "NO_FRAME", "NOT_ACTIVE")
-"""An answer, or that the node is not so far yet, but no waiting in vain."""
-
-
-def outcome(call: Callable[[], object]) -> str:
-    """What a request returns, or the name of its refusal's code."""
-    try:
-        return str(call())
-    except GarError as error:
-        return error.code.name
-
-
 def ask(robot: Robot) -> int:
     return int(robot.client.query("<Prompt0>?", ["left"], max_tokens=2, timeout=PATIENCE).generated_tokens)
 
@@ -58,18 +44,6 @@ def test_planners_killed_mid_action_leave_the_model_free(
             planner.kill()
         assert ask(robot) == 2
     assert "Traceback" not in node.log
-
-
-def test_the_first_request_after_a_killed_node_came_back_gets_its_reply(robot: Robot, gar: GarStarter) -> None:
-    with robot.publishing(detected_scene):
-        for _ in range(2):
-            node = gar()
-            robot.client.wait_until_ready(PATIENCE)
-            assert ask(robot) == 2
-            node.kill()
-        back = gar()
-        back.wait_for_log("activate: done", PATIENCE)
-        assert outcome(lambda: ask(robot)) in AT_ONCE
 
 
 def test_memory_returns_when_the_lifecycle_turns(robot: Robot, gar: GarStarter) -> None:

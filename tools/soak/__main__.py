@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     findings = run(options, stop)
+    results = Journal(options.out / "checks.jsonl")
+    for check in findings.checks():
+        results.write(**check._asdict())
     write_atomically(options.out / "soak.png", drawn(findings))
     text = table(findings)
     write_atomically(options.out / "soak.md", text.encode())
