@@ -27,7 +27,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
-	action cmake config export gar_ros launch models msg rviz srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
+	action cmake config export gar_ros launch models msg rviz security srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
 .PHONY: demo test test-rest test-all soak test-transformers5 test-oldest lint licences sbom audit docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo

@@ -167,7 +167,7 @@ def _message(name: str, kind: type[Message], value: Any) -> Message:
     copy: Any = kind()
     for field, field_type in copy.get_fields_and_field_types().items():
         setattr(copy, field, _field(f"{name}.{field}", field_type, getattr(value, field), getattr(copy, field)))
-    return copy  # type: ignore[no-any-return]
+    return copy
 
 
 def _field(name: str, kind: str, value: Any, default: Any) -> Any:

@@ -86,7 +86,7 @@ class Calls:
         name = client.service_name
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
-            servers = self._reach(client.service_is_ready, f"service {name}", timeout)
+            servers = self._reach(client.service_is_ready, f"no service {name}: is the gar node running?", timeout)
             deadline = time.monotonic() + timeout + GRACE
             proof = self._waiting.prove_spun()
             future = client.call_async(request)
@@ -114,7 +114,7 @@ class Calls:
         name = "ask_regions"
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
-            servers = self._reach(client.server_is_ready, f"action {name}", timeout)
+            servers = self._reach(client.server_is_ready, f"no action {name}: is the gar node running?", timeout)
             deadline = time.monotonic() + timeout + GRACE
             proof = self._waiting.prove_spun()
             while True:
@@ -152,11 +152,11 @@ class Calls:
                 if new := self._begun_since(servers, lost_by_restart, "ask_regions", deadline):
                     return new
 
-    def _reach(self, is_ready: Callable[[], bool], what: str, timeout: float) -> Servers:
-        """The nodes that serve, at least one of which replies. Raises GarError NOT_ACTIVE or TIMED_OUT."""
+    def _reach(self, is_ready: Callable[[], bool], missing: str, timeout: float) -> Servers:
+        """The nodes that serve, at least one of which replies. Raises GarError NOT_ACTIVE (`missing`) or TIMED_OUT."""
         deadline = time.monotonic() + timeout
         if not self._wait_for(is_ready, timeout):
-            raise GarError(ErrorCode.NOT_ACTIVE, f"no {what}: is the gar node running?")
+            raise GarError(ErrorCode.NOT_ACTIVE, missing)
         servers = self._servers()
         if self._replied is not None and servers <= self._replied:
             return servers

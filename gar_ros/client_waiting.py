@@ -132,7 +132,7 @@ def leave(node: Node, executor: Executor) -> None:
     """Takes the node out of the executor, also for those who ask the node."""
     executor.remove_node(node)
     if node.executor is executor:
-        node.executor = None
+        node.executor = None  # type: ignore[assignment]  # rclpy takes None, its types don't say so
 
 
 def refuse_blocked_loop(waiting: Waiting) -> None:

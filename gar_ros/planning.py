@@ -37,6 +37,7 @@ def pick_order(
     holds_down: predicates whose subject is picked before its object. Where relations contradict each other (A on B on
     A), the least probable one of the cycle is dropped. Relations with other regions are ignored.
     """
+    region_ids, holds_down = _texts("region_ids", region_ids), _texts("holds_down", holds_down)
     before: dict[tuple[str, str], float] = {}  # (picked first, picked later)
     for one in relations:
         if one.predicate in holds_down and {one.subject, one.object} <= set(region_ids):
@@ -55,13 +56,23 @@ def pddl_facts(region_ids: Sequence[str], relations: Iterable[Relation], kind: s
 
     Raises ValueError when two ids or predicates would get the same PDDL name.
     """
-    facts = list(relations)
+    region_ids, facts = _texts("region_ids", region_ids), list(relations)
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", kind) is None:
+        raise ValueError(f"kind: expected a PDDL name, got {kind!r}")
     objects = _names([*region_ids, *(end for one in facts for end in (one.subject, one.object))], f"{kind}_")
     predicates = _names([one.predicate for one in facts], "")
     lines = [f"({predicates[one.predicate]} {objects[one.subject]} {objects[one.object]})" for one in facts]
     return "\n".join(
         [f"(:objects {' '.join([*objects.values(), '-', kind])})", "(:init", *(f"  {line}" for line in lines), ")"]
     )
+
+
+def _texts(name: str, value: Collection[str]) -> list[str]:
+    """The texts. A str is no collection of texts: its letters would be. Raises TypeError."""
+    texts = [] if isinstance(value, str | bytes) else list(value)
+    if isinstance(value, str | bytes) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name}: expected a sequence of texts, got {value!r}")
+    return texts
 
 
 def _sorted(region_ids: Sequence[str], before: Collection[tuple[str, str]]) -> list[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -46,3 +46,21 @@ def test_the_graph_becomes_pddl() -> None:
 def test_ids_that_pddl_cannot_tell_apart_are_refused() -> None:
     with pytest.raises(ValueError, match=r"differ as PDDL names, got \['a 1', 'a/1'\]"):
         pddl_facts(["a/1", "a 1"], [])
+
+
+@pytest.mark.parametrize("wrong", ["17", b"17", [17], ["1", None]])
+def test_a_text_or_numbers_are_no_list_of_ids(wrong: Any) -> None:
+    for call in (pick_order, pddl_facts):
+        with pytest.raises(TypeError, match="region_ids: expected a sequence of texts"):
+            call(wrong, [])
+
+
+def test_one_predicate_is_no_list_of_predicates() -> None:
+    with pytest.raises(TypeError, match="holds_down"):
+        pick_order(["1"], [], "on top of")
+
+
+@pytest.mark.parametrize("kind", ["", "two words", "(", "1"])
+def test_a_type_is_a_pddl_name(kind: str) -> None:
+    with pytest.raises(ValueError, match="kind: expected a PDDL name"):
+        pddl_facts(["1"], [], kind)

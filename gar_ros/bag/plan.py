@@ -11,20 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gar_ros.bag.files import Recorded
+from gar_ros.bag.rounds import Noted, by_round
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.pairing import Input, checked_stamp_ns
-from gar_ros.messages.stream_pairing import StreamPairing
-
-_QUEUE = 1000
-"""Messages that wait where stamps are repeated and need not be equal: the nearest must be looked for among them."""
-
-
-class Noted(NamedTuple):
-    """What pairing needs of a message. number: among the messages of the topics that are read, in their order."""
-
-    number: int
-    stamp_ns: int
-    logged_ns: int
 
 
 class Pair(NamedTuple):
@@ -78,13 +67,10 @@ def make_plan(
         plan.images += kind is Input.IMAGE
         number += 1
         progress(number)
-    topics = {kind: topic for topic, kind in kinds.items()}
     images = noted.pop(Input.IMAGE)
     pairs: dict[int, list[Pair]] = {}
     for kind, found in noted.items():
-        made, odd = _pairs(kind, images, found, slop_ns)
-        for other, reason in odd:
-            plan.unusable[f"{topics[other]}: {reason}"] += 1
+        made = _pairs(kind, images, found, slop_ns)
         for pair in made:
             pairs.setdefault(pair.image, []).append(pair)
         paired = {pair.found for pair in made}
@@ -114,30 +100,12 @@ def _schedule(plan: Plan, pairs: Mapping[int, list[Pair]], together: bool) -> No
         plan.last_use[image] = whole
 
 
-def _pairs(
-    kind: Input, images: list[Noted], found: list[Noted], slop_ns: int | None
-) -> tuple[list[Pair], list[tuple[Input, str]]]:
-    """The pairs, and messages of which input have stamps that don't fit, with the reason.
-
-    Where no stamp is repeated, stamps alone say what belongs together, however late and in whichever order it was
-    recorded. Repeated stamps, as after a simulator was reset, are paired in the order of recording, as by the node.
-    """
-    if _differ(images) and _differ(found):
-        nearest = _equal if slop_ns is None else _mutually_nearest
-        return [Pair(kind, image, other) for image, other in nearest(images, found, slop_ns or 0)], []
-    streams = StreamPairing(None if slop_ns is None else _QUEUE, slop_ns)
-    odd: dict[Noted, tuple[Input, str]] = {}
-    pairs = []
-    both = [(Input.IMAGE, one) for one in images] + [(kind, one) for one in found]
-    for other, one in sorted(both, key=lambda pair: pair[1].number):
-        step = streams.add(other, one.stamp_ns, one, one.logged_ns)
-        if step.odd:
-            odd[one] = (other, step.odd)
-        for _, image, partner in step.pairs:
-            odd.pop(image, None)
-            odd.pop(partner, None)
-            pairs.append(Pair(kind, image.number, partner.number))
-    return pairs, list(odd.values())
+def _pairs(kind: Input, images: list[Noted], found: list[Noted], slop_ns: int | None) -> list[Pair]:
+    """Where no stamp is repeated, stamps alone say what belongs together, however late and in whichever order it was
+    recorded. Repeated stamps, as after a simulator was reset, belong together within a round."""
+    nearest = _equal if slop_ns is None else _mutually_nearest
+    rounds = [(images, found)] if _differ(images) and _differ(found) else by_round(images, found)
+    return [Pair(kind, *pair) for part in rounds for pair in nearest(*part, slop_ns or 0)]
 
 
 def _differ(noted: list[Noted]) -> bool:

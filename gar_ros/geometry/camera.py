@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class CameraModel:
             f"has {size[0]}x{size[1]} px; set topic camera_info to the one that is published with the depth image"
         )
 
-    def rays(self, columns: NDArray[np.integer], rows: NDArray[np.integer], size: Size) -> NDArray[np.float64]:
+    def rays(self, columns: NDArray[Any], rows: NDArray[Any], size: Size) -> NDArray[np.float64]:
         """Directions (N, 2), x / z and y / z in the optical frame, of pixels with these columns and rows, (N,) each.
 
         NaN where the distortion can't be undone. size: (width, height) in pixels of their image. Raises GarError as

@@ -12,15 +12,15 @@ AHEAD_NS = 1_000_000_000
 class StampPairing:
     """Two queues of items; an item leaves with the nearest one of the other queue.
 
-    queue_size: items that wait in each queue; None: no limit. slop_ns: stamps must differ by less, nanoseconds; None:
-    they must be equal. Same rules as message_filters' TimeSynchronizer and ApproximateTimeSynchronizer of two topics,
+    queue_size: items that wait in each queue. slop_ns: stamps must differ by less, nanoseconds; None: they must be
+    equal. Same rules as message_filters' TimeSynchronizer and ApproximateTimeSynchronizer of two topics,
     which a test compares with; written out here because bags and machines without ROS's own packages pair too.
 
     Of a full queue the oldest stamp goes first, as there. But where stamps lie more than AHEAD_NS ahead of the new
     one, the first of those that came goes: a few stamps from the future would else keep all others out for good.
     """
 
-    def __init__(self, queue_size: int | None, slop_ns: int | None) -> None:
+    def __init__(self, queue_size: int, slop_ns: int | None) -> None:
         self._queue_size, self._slop_ns = queue_size, slop_ns
         self._queues: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
 
@@ -28,7 +28,7 @@ class StampPairing:
         """The pair (of stream 0, of stream 1) that this item completes. stream: 0 or 1."""
         mine, others = self._queues[stream], self._queues[1 - stream]
         mine[stamp_ns] = item
-        while self._queue_size is not None and len(mine) > self._queue_size:
+        while len(mine) > self._queue_size:
             del mine[next((other for other in mine if other > stamp_ns + AHEAD_NS), min(mine))]
         partner = self._partner(stamp_ns, others)
         if partner is None or stamp_ns not in mine:

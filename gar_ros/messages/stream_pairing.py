@@ -45,7 +45,7 @@ class StreamPairing:
     """
 
     def __init__(
-        self, queue_size: int | None, slop_ns: int | None, awaited: Callable[[Input], bool] = lambda kind: True
+        self, queue_size: int, slop_ns: int | None, awaited: Callable[[Input], bool] = lambda kind: True
     ) -> None:
         """queue_size, slop_ns: as for StampPairing. awaited: whether messages of an input may come; images don't wait
         for those that won't."""

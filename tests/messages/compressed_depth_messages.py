@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ def parameters(nearest: float, farthest: float) -> tuple[float, float]:
     return factor, 1 - factor / farthest
 
 
-def compressed_depth(depth: NDArray[np.generic], codec: str = "png", text: str | None = None) -> CompressedImage:
+def compressed_depth(depth: NDArray[Any], codec: str = "png", text: str | None = None) -> CompressedImage:
     """depth: (H, W), uint16 in millimetres or float32 in metres. text: the message's format, None for the usual one."""
     factor, offset = parameters(*QUANTISATION) if depth.dtype == np.float32 else (0.0, 0.0)
     encoding, values = "16UC1", depth
@@ -35,7 +36,7 @@ def compressed_depth(depth: NDArray[np.generic], codec: str = "png", text: str |
     return CompressedImage(format=usual if text is None else text, data=as_bytes(np.frombuffer(data, np.uint8)))
 
 
-def rvl(values: NDArray[np.generic]) -> bytes:
+def rvl(values: NDArray[Any]) -> bytes:
     """Size and code of (H, W) uint16, one number after the other."""
     height, width = values.shape
     left = [int(value) for value in values.ravel()]

@@ -15,7 +15,7 @@ from gar_ros.messages.arrays import as_bytes
 from gar_ros.messages.depth import check_depth, depth_metres
 from tests.messages.compressed_depth_messages import compressed_depth
 
-NAN = np.float32("nan")
+NAN = float("nan")
 MILLIMETRES = np.array([[0, 0, 1000, 1001], [65535, 990, 0, 4]], np.uint16)
 
 

@@ -29,17 +29,17 @@ def test_a_task_that_fails_is_told_and_the_next_one_runs(defects: list[Exception
     executor, done = Executor(1, defects.append), threading.Event()
     spinner = threading.Thread(target=executor.spin)
     spinner.start()
-    for _ in range(3):
-        executor.create_task(lambda: {}["odd"])
+    for number in range(3):
+        executor.create_task({}.__getitem__, number)
     executor.create_task(done.set)
     assert done.wait(PATIENCE)
     deadline = time.monotonic() + PATIENCE
-    while len(defects) < 3 and time.monotonic() < deadline:
+    while len(set(map(str, defects))) < 3 and time.monotonic() < deadline:
         executor.create_task(lambda: None)  # rclpy looks at those that are done when it has another one
         time.sleep(0.01)
     executor.shutdown()
     spinner.join()
-    assert [repr(defect) for defect in defects] == ["KeyError('odd')"] * 3
+    assert {repr(defect) for defect in defects} == {"KeyError(0)", "KeyError(1)", "KeyError(2)"}
 
 
 def test_an_executor_that_can_only_fail_ends(defects: list[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +58,9 @@ def test_an_executor_that_can_only_fail_ends(defects: list[Exception], monkeypat
 def test_a_message_that_can_t_be_read_costs_only_itself(
     defects: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node, executor, numbers = rclpy.create_node("reader"), Executor(1, defects.append), []
-    node.create_subscription(Int32, "numbers", lambda message: numbers.append(message.data), 10)
+    node, executor = rclpy.create_node("reader"), Executor(1, defects.append)
+    numbers: list[Any] = []
+    node.create_subscription(Int32, "numbers", numbers.append, 10)
     publisher = node.create_publisher(Int32, "numbers", 10)
     take, unreadable = Executor.read, iter([True, True])
 
@@ -82,5 +83,5 @@ def test_a_message_that_can_t_be_read_costs_only_itself(
     executor.shutdown()
     spinner.join()
     node.destroy_node()
-    assert numbers[0] == 3
+    assert numbers[0].data == 3
     assert [type(defect) for defect in defects] == [UnicodeDecodeError] * 2

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -41,6 +42,14 @@ Scene = Callable[[Header], list[tuple[str, Any]]]
 """Messages to publish for one header, as (topic, message)."""
 
 
+class _Executor(SingleThreadedExecutor):
+    """One that goes on when a publisher is destroyed while rclpy (7.1) builds its wait set."""
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        with suppress(rclpy_implementation.InvalidHandle):
+            super().spin_once(timeout_sec)
+
+
 class Robot:
     """Publishes and asks while a `gar` node runs beside it."""
 
@@ -49,7 +58,7 @@ class Robot:
         self.client = RegionClient(node)
         services = {"change_state": ChangeState, "get_state": GetState, "set_parameters": SetParameters}
         self._clients = {name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()}
-        self._executor = SingleThreadedExecutor()
+        self._executor = _Executor()
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin)
         self._thread.start()

@@ -47,7 +47,7 @@ def test_the_node_speaks_dds_and_leaves_on_ctrl_c(start_process: StartProcess, r
 
 def test_shared_files(checkout: Path) -> None:
     share = PREFIX / "share/gar_ros"
-    for folder in ("config", "launch", "models", "rviz"):
+    for folder in ("config", "launch", "models", "rviz", "security"):
         sources = files_below(checkout, folder)
         assert sources, f"nothing in {folder}/ to install"
         assert files_below(share, folder) == sources

@@ -45,7 +45,7 @@ def test_the_policy_allows_what_nodes_have_and_nothing_else(gar: GarStarter, ros
         wait_until(lambda: "gar" in ros_node.get_node_names(), lambda: str(ros_node.get_node_names()))
         # What belongs to the node is heard of bit by bit: until all but the optional has been seen once.
         last = {"/clock", "/points"} if parameters else {"/camera_info", "/depth"}
-        wait_until(lambda: last <= used(ros_node)["topics", "subscribe"], lambda: str(used(ros_node)))
+        wait_until(lambda last=last: last <= used(ros_node)["topics", "subscribe"], lambda: str(used(ros_node)))
         wait_until(lambda: bool(used(ros_node)["actions", "execute"]), lambda: str(used(ros_node)))
         for way, names in used(ros_node).items():
             assert names <= allowed.get(way, set()), way

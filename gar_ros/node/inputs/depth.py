@@ -101,11 +101,18 @@ class DepthInputs:
         except GarError:
             self._camera = None  # what an earlier message said may not hold any more
             raise
-        if self._names_differ and not self._camera.is_like(camera_model(message)):
+        if self._names_differ and not self._is_same_unrectified(message):
             self._warn_once(
                 "one of the topics image and depth is rectified by its name and the other one is not: P of "
-                f"{CAMERA_INFO.name} is used for both; set parameter depth.rectified to yes or no"
+                "camera_info is used for both; set parameter depth.rectified to yes or no"
             )
+
+    def _is_same_unrectified(self, message: CameraInfo) -> bool:
+        """Whether K and D give the same directions as P."""
+        try:
+            return self._camera is not None and self._camera.is_like(camera_model(message))
+        except GarError:
+            return False
 
     def _on_depth(self, message: Image | CompressedImage) -> None:
         size = check_depth(message)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,9 +14,10 @@ from rclpy.context import Context
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError, reason_of
+from gar_ros.frame import Sighting
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.tracks import DetectorIds, TrackMemory
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.headers import stamp_message
 from gar_ros.messages.images import image_message
 from gar_ros.messages.region_builder import RegionBuilder
@@ -32,6 +33,19 @@ class PanicError(BaseException):
     """As the PanicException of libraries written in Rust, which is no Exception."""
 
 
+class SameIds:
+    """A tracker that calls everything as the detector does."""
+
+    needs_boxes = False
+    known = 0
+
+    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
+        return [sighting.detector_id for sighting in sightings]
+
+    def clear(self) -> None:
+        pass
+
+
 class Memory:
     """What a node of its own remembers of the messages that its callbacks are given."""
 
@@ -39,7 +53,7 @@ class Memory:
         self.node = GuardedNode("gar", context=context)
         lifetime.callback(self.node.destroy_node)
         self.frames = FrameMemory(100)
-        self.tracks = TrackMemory(DetectorIds(2 * SECOND), 1, 2 * SECOND, 200, 5)
+        self.tracks = TrackMemory(SameIds(), 1, 2 * SECOND, 200, 5)
         depth = DepthMemory(10, 0, lambda frame_id, stamp_ns: None)
         self.inputs = Inputs(self.node, Settings.of(settings), self.frames, depth, self.tracks, lifetime)
         self._callbacks = {one.topic_name: one.callback for one in self.node.subscriptions}

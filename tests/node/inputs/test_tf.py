@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -75,6 +76,31 @@ def test_poses_come_from_tf2_at_the_surface_s_time(monkeypatch: pytest.MonkeyPat
         poses.find("lens", 0)
     lifetime.close()
     assert listeners == []
+
+
+@pytest.mark.parametrize(
+    ("rotation", "translation"),
+    [((0, 0, 0, 0), (1, 2, 3)), ((0, 0, math.nan, 1), (1, 2, 3)), ((0, 0, 0, 1), (1, math.inf, 3))],
+)
+def test_numbers_that_are_no_transformation_are_refused(
+    monkeypatch: pytest.MonkeyPatch, rotation: tuple[float, ...], translation: tuple[float, ...]
+) -> None:
+    made = SimpleNamespace(
+        rotation=SimpleNamespace(**dict(zip("xyzw", rotation, strict=True))),
+        translation=SimpleNamespace(**dict(zip("xyz", translation, strict=True))),
+    )
+    monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf2)
+    monkeypatch.setattr(FakeTf2.Buffer, "lookup_transform", lambda *_: SimpleNamespace(transform=made))
+    with pytest.raises(
+        GarError, match=r"depth\.target_frame 'base': expected a rotation and finite numbers from 'lens'"
+    ):
+        make_poses([], "base", ExitStack()).find("lens", 0)  # type: ignore[arg-type]
+
+
+def test_a_stamp_before_1970_has_no_transformation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf2)
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base'.*raise depth\.timeout"):
+        make_poses([], "base", ExitStack()).find("lens", -1)  # type: ignore[arg-type]
 
 
 def test_the_real_tf2_gives_the_pose_at_the_surface_s_time(ros_node: Node) -> None:
