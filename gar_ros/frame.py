@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,18 +13,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import GarError
 from gar_ros.region import Box, Region
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """What a detector says about one region. score: 0..1, NaN for none. box: None when it was not asked for."""
+    """What a detector says about one region. detector_id: empty where it gave none. score: 0..1, NaN for none. box:
+    None when it was not asked for. key: the id by which the source knows the region; empty: the detector's."""
 
     detector_id: str
     label: str = ""
     score: float = float("nan")
     box: Box | None = None
+    key: str = ""
 
 
 class RegionSource(Protocol):
@@ -34,13 +37,14 @@ class RegionSource(Protocol):
         ...
 
     def region(self, region_id: str) -> Region:
-        """The region of one of these ids. Raises GarError EMPTY_MASK for a region without a pixel."""
+        """The region of one of these ids. Raises GarError EMPTY_MASK for a region without a pixel, and INVALID_REQUEST
+        for another one that can't be asked about."""
         ...
 
     def sightings(self, boxes: bool) -> list[Sighting]:
         """What the detector says about all regions.
 
-        boxes: whether sightings have boxes; then regions without a pixel are left out.
+        boxes: whether sightings have boxes; then regions that can't be asked about are left out.
         """
         ...
 
@@ -73,14 +77,11 @@ class Frame:
 
 
 def askable(frame: Frame) -> list[Region]:
-    """The regions of a frame that can be asked about, which are those with a pixel."""
+    """The regions of a frame that can be asked about."""
     if frame.regions is None:
         return []
     regions = []
     for region_id in frame.regions.ids():
-        try:
+        with suppress(GarError):  # whoever asks about it by its id is told why
             regions.append(frame.regions.region(region_id))
-        except GarError as error:
-            if error.code is not ErrorCode.EMPTY_MASK:
-                raise
     return regions

@@ -55,56 +55,38 @@ class Tracker(Protocol):
         """Ends all tracks after the clock jumped back; issued ids are never reused."""
         ...
 
-
-class DetectorIds:
-    """Track ids for detectors that track: the ids are the detector's. See Tracker.
-
-    A detector that was restarted counts from the beginning again. So an id that comes back after `lost_ns`, or with
-    another label, is another object, called "3#2", "3#3", ..
-    """
-
-    needs_boxes = False
-
-    def __init__(self, lost_ns: int) -> None:
-        """lost_ns: nanoseconds without a sighting, by stamps, after which an id stands for another object."""
-        self._lost_ns = lost_ns
-        self._known: dict[str, tuple[int, str, int]] = {}  # detector's id -> count of its objects, label, last stamp
-
-    def track_ids(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[str]:
-        """See Tracker."""
-        return [self._track_id(stamp_ns, sighting) for sighting in sightings]
-
-    def clear(self) -> None:
-        """See Tracker: the next sighting of every id is another object."""
-        self._known = {key: (use, label, -(2**62)) for key, (use, label, _) in self._known.items()}
-
-    def _track_id(self, stamp_ns: int, sighting: Sighting) -> str:
-        detector_id = sighting.detector_id
-        use, label, last_ns = self._known.get(detector_id, (1, sighting.label, stamp_ns))
-        if stamp_ns - last_ns > self._lost_ns or (label and sighting.label and label != sighting.label):
-            use, label = use + 1, sighting.label
-        self._known[detector_id] = (use, label or sighting.label, max(stamp_ns, last_ns))
-        return detector_id if use == 1 else f"{detector_id}#{use}"
+    @property
+    def known(self) -> int:
+        """Number of objects that may get the same id when they are seen again."""
+        ...
 
 
 class RenamedRegions:
     """The regions of a frame under their track ids. See RegionSource."""
 
-    def __init__(self, source: RegionSource, detector_ids: Mapping[str, str]) -> None:
-        """source: the regions under the detector's ids. detector_ids: the detector's id by track id."""
-        self._source, self._detector_ids = source, dict(detector_ids)
+    def __init__(self, source: RegionSource, keys: Mapping[str, str]) -> None:
+        """source: the regions under its own ids. keys: the id in `source` by track id."""
+        self._source, self._keys = source, dict(keys)
 
     def ids(self) -> tuple[str, ...]:
         """See RegionSource."""
-        return tuple(self._detector_ids)
+        return tuple(self._keys)
 
     def region(self, region_id: str) -> Region:
         """See RegionSource."""
-        return replace(self._source.region(self._detector_ids[region_id]), id=region_id)
+        return replace(self._source.region(self._keys[region_id]), id=region_id)
 
     def sightings(self, boxes: bool) -> list[Sighting]:
         """See RegionSource."""
         return self._source.sightings(boxes)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is kept, in numbers. ids: see Tracker.known."""
+
+    tracks: int
+    ids: int
 
 
 class TrackMemory:
@@ -131,15 +113,20 @@ class TrackMemory:
         sightings = source.sightings(self._tracker.needs_boxes)
         with self._lock:
             track_ids = self._tracker.track_ids(frame.stamp_ns, sightings)
-            detector_ids = [sighting.detector_id for sighting in sightings]
-            if track_ids != detector_ids:
-                mapping = dict(zip(track_ids, detector_ids, strict=True))
-                frame = replace(frame, regions=RenamedRegions(source, mapping))
+            keys = [sighting.key or sighting.detector_id for sighting in sightings]
+            if track_ids != keys or source.ids() != tuple(keys):
+                frame = replace(frame, regions=RenamedRegions(source, dict(zip(track_ids, keys, strict=True))))
             for track_id, sighting in zip(track_ids, sightings, strict=True):
                 self._update(track_id, sighting, frame)
             self._newest = frame
-            self._forget()
+            self._forget(len(sightings))
         return frame
+
+    @property
+    def usage(self) -> Usage:
+        """What is kept now."""
+        with self._lock:
+            return Usage(len(self._tracks), self._tracker.known)
 
     def tracks(self) -> list[tuple[Track, TrackState]]:
         """All tracks that are remembered with their states, those in the newest frame first."""
@@ -182,9 +169,10 @@ class TrackMemory:
             return TrackState.TENTATIVE
         return TrackState.CONFIRMED if track.last_ns == newest_ns else TrackState.COASTING
 
-    def _forget(self) -> None:
-        """Forgets the tracks and past images beyond their numbers, those unseen for longest first."""
-        while len(self._tracks) > self._capacity:
+    def _forget(self, in_view: int) -> None:
+        """Forgets the tracks and past images beyond their numbers, those unseen for longest first; never one of the
+        `in_view` tracks of the newest image."""
+        while len(self._tracks) > max(self._capacity, in_view):
             del self._tracks[next(iter(self._tracks))]  # `_update` moves each to the end
         held = sorted({track.last_ns for track in self._tracks.values() if track.frame is not None}, reverse=True)
         oldest = held[: self._images + 1][-1] if held else 0  # a scene may be empty from its first image on

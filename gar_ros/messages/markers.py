@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Vector3
@@ -23,6 +25,10 @@ BOXES, LABELS = "boxes", "labels"
 ARROWS, PREDICATES = "arrows", "predicates"
 _LINE = 0.003  # metres
 _HEAD = 0.012  # metres, of an arrow
+_MARKER_IDS = 2**31
+"""Numbers from 0 that fit into Marker.id."""
+_GONE_KEPT = 1000
+"""Regions, and pairs of them, out of view that get the same number when they are seen again."""
 _EDGES = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 6), (5, 7), (6, 7))
 
 
@@ -35,6 +41,36 @@ class Placed:
     extent: Extent
 
 
+Key = TypeVar("Key", bound=Hashable)
+
+
+class _Numbers(Generic[Key]):
+    """Marker numbers: a key keeps its number while it is shown, and for some time after. None is given out again before
+    all others were."""
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[Key, int] = OrderedDict()
+        self._next = 0
+
+    def __getitem__(self, key: Key) -> int:
+        return self._numbers[key]
+
+    def show(self, keys: Iterable[Key]) -> None:
+        """Gives each key a number that has none."""
+        for key in keys:
+            if key not in self._numbers:
+                self._numbers[key], self._next = self._next, (self._next + 1) % _MARKER_IDS
+            self._numbers.move_to_end(key)
+
+    def forget(self, shown: int) -> None:
+        """Forgets those that were not shown for longest. shown: number of keys that are."""
+        while len(self._numbers) > shown + _GONE_KEPT:
+            self._numbers.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
 class Markers:
     """Keeps a marker number for each region id, and what is shown."""
 
@@ -42,9 +78,9 @@ class Markers:
         """lifetime: seconds after which rviz drops a marker that isn't renewed. z_up: else y points down (optical)."""
         self._lifetime = Duration(sec=int(lifetime), nanosec=round(lifetime % 1 * 1e9))
         self._texts = MarkerTexts(z_up)
-        self._numbers: dict[str, int] = {}
+        self._numbers: _Numbers[str] = _Numbers()
         self._shown: dict[str, Header] = {}
-        self._arrow_numbers: dict[Pair, int] = {}
+        self._arrow_numbers: _Numbers[Pair] = _Numbers()
         self._arrows: dict[Pair, Header] = {}
 
     def update(self, placed: Iterable[Placed], relations: Iterable[Relation] = ()) -> MarkerArray:
@@ -52,10 +88,8 @@ class Markers:
         before and not any more."""
         known = {one.id: one for one in placed if one.extent.known}
         related = relation_texts(one for one in relations if {one.subject, one.object} <= set(known))
-        for region_id in known:
-            self._numbers.setdefault(region_id, len(self._numbers))
-        for pair in related:
-            self._arrow_numbers.setdefault(pair, len(self._arrow_numbers))
+        self._numbers.show(known)
+        self._arrow_numbers.show(related)
         # Those known longest first: what comes later makes room.
         labels, predicates = self._texts.write(
             {one: (known[one].caption, known[one].extent) for one in sorted(known, key=self._numbers.__getitem__)},
@@ -66,7 +100,10 @@ class Markers:
         self._shown = {one.id: header_message(one.extent.frame_id, one.extent.stamp_ns) for one in known.values()}
         for one in known.values():
             markers += [self._box(one), self._label(one.id, labels[one.id])]
-        return MarkerArray(markers=markers + self._relate(known, predicates))
+        markers += self._relate(known, predicates)
+        self._numbers.forget(len(known))
+        self._arrow_numbers.forget(len(predicates))
+        return MarkerArray(markers=markers)
 
     def _relate(self, known: Mapping[str, Placed], predicates: Mapping[Pair, Written]) -> list[Marker]:
         """One arrow and text for each two related regions, in that order, however many predicates hold."""

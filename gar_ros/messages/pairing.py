@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
-from gar_ros.frame import Frame, RegionSource
+from gar_ros.frame import Frame
 from gar_ros.messages.images import Size, frame_of
+from gar_ros.messages.lazy_regions import LazyRegions
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.messages.stamp_pairing import StampPairing
 from gar_ros.messages.stream_pairing import Input, StreamPairing
@@ -30,7 +31,8 @@ class Arrival:
     or back, nanoseconds; 0 where they go on. restarted: the images' did, so what came before is void. frame: the
     image, still without regions, where the message was one. pairs: frames whose regions are now there. paired: an
     image and its regions met, also where others count instead. verdicts: of each input of which a message was looked
-    at, why it can't be used; empty where it can.
+    at, why it can't be used; empty where it can. odd: of each input of which a message was used, what is odd about
+    some of its detections, a sentence for each reason; empty where nothing is.
     """
 
     stamp_ns: int | None = None
@@ -40,6 +42,7 @@ class Arrival:
     pairs: list[Frame] = field(default_factory=list)
     paired: bool = False
     verdicts: dict[Input, str] = field(default_factory=dict)
+    odd: dict[Input, tuple[str, ...]] = field(default_factory=dict)
     defects: dict[Input, BaseException] = field(default_factory=dict)
     """What was raised instead of a GarError, where a verdict is no refusal but a defect."""
 
@@ -55,7 +58,7 @@ class FrameRegions:
 
     def __init__(self, inputs: InputSettings) -> None:
         self._builder = RegionBuilder(inputs.regions_type, inputs.regions_masks)
-        self._builds: dict[Input, Callable[[Any, Size], RegionSource | None]] = {
+        self._builds: dict[Input, Callable[[Any, Size], LazyRegions[Any] | None]] = {
             Input.REGIONS: self._builder.of_detections,
             Input.INSTANCES: self._builder.of_labels,
         }
@@ -79,6 +82,7 @@ class FrameRegions:
         if regions is None:
             return
         arrival.paired = True
+        arrival.odd[kind] = regions.odd
         if not self._is_outdone(kind, frame.stamp_ns):
             arrival.pairs.append(replace(frame, regions=regions))
 

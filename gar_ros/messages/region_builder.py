@@ -7,11 +7,12 @@ from collections import OrderedDict
 from typing import Any
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import RegionSource
 from gar_ros.messages.detections import OWN, READERS, DetectedRegions, Found
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size
-from gar_ros.messages.regions import LabelRegions, MessageRegions
+from gar_ros.messages.label_regions import LabelRegions
+from gar_ros.messages.lazy_regions import LazyRegions, check_number
+from gar_ros.messages.regions import MessageRegions
 
 _WAITING = 10
 """Images whose detections or label image wait for the other."""
@@ -28,12 +29,13 @@ class RegionBuilder:
         self._labels: OrderedDict[int, LabelRegions] = OrderedDict()
         self._found: OrderedDict[int, list[Found]] = OrderedDict()
 
-    def of_detections(self, message: Any, size: Size) -> RegionSource | None:
+    def of_detections(self, message: Any, size: Size) -> LazyRegions[Any] | None:
         """Of a message on topic `regions` for an image of `size`; None while its label image is awaited. Raises
         GarError INVALID_REQUEST."""
         if self._type == OWN:
             _check_size((message.width, message.height), size)
             return MessageRegions(message)
+        check_number(len(message.detections))
         stamp = stamp_ns(message.header.stamp)
         found = READERS[self._type](message)
         if not self.joins:
@@ -41,7 +43,7 @@ class RegionBuilder:
         self._found[stamp] = found
         return self._joined(stamp, size)
 
-    def of_labels(self, message: Any, size: Size) -> RegionSource | None:
+    def of_labels(self, message: Any, size: Size) -> LazyRegions[Any] | None:
         """Of a label image on topic `instances`; the rest as in `of_detections`."""
         _check_size((message.width, message.height), size)
         labels = LabelRegions(message)
@@ -56,7 +58,7 @@ class RegionBuilder:
         self._labels.clear()
         self._found.clear()
 
-    def _joined(self, stamp: int, size: Size) -> RegionSource | None:
+    def _joined(self, stamp: int, size: Size) -> LazyRegions[Any] | None:
         """Detections and label image of one stamp, which were published for the same image."""
         for waiting in (self._labels, self._found):
             while len(waiting) > _WAITING:

@@ -3,23 +3,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
-from weakref import WeakValueDictionary
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.frame import Sighting
 from gar_ros.geometry.extent import Extent, Vec3
-from gar_ros.messages.encodings import LABEL_ENCODINGS, check_layout, checked_array
+from gar_ros.messages.encodings import check_layout, checked_array
 from gar_ros.messages.headers import header_message, stamp_ns
 from gar_ros.messages.images import Size, image_message
+from gar_ros.messages.lazy_regions import LazyRegions, checked_score, no_pixel
+from gar_ros.messages.region_ids import name_all, quoted
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray, RegionGeometry
 from gar_ros.region import Box, Region
@@ -32,24 +31,41 @@ def region_of(message: RegionMessage, size: Size, stamp: int) -> Region:
 
     stamp: of that image, nanoseconds. Raises GarError INVALID_REQUEST or EMPTY_MASK.
     """
-    check_mask(message, size)
+    try:
+        check_mask(message, size)
+    except GarError as error:
+        raise GarError(error.code, f"region {quoted(message.id)}: {error.message}") from error
     return _checked_region(message, size, stamp)
 
 
 def _checked_region(message: RegionMessage, size: Size, stamp: int) -> Region:
     """As `region_of`, of a message that `check_mask` accepted. Raises GarError EMPTY_MASK."""
-    box, score, (width, height) = message.box, float(message.score), size
-    x0, y0 = int(box.x_offset), int(box.y_offset)
+    box, score = message.box, float(message.score)
     if not message.mask.data:
+        x0, y0 = int(box.x_offset), int(box.y_offset)
         corners = (x0, y0, x0 + int(box.width), y0 + int(box.height))
         return Region.from_box(message.id, corners, size, message.label, score, stamp)
-    pixels = checked_array(message.mask)
-    if pixels.shape == (height, width):
-        return Region.from_mask(message.id, pixels, message.label, score, stamp)
-    full = np.zeros((height, width), bool)
-    target = full[y0 : y0 + pixels.shape[0], x0 : x0 + pixels.shape[1]]
-    target[:] = pixels[: target.shape[0], : target.shape[1]] != 0  # a box may reach beyond the image's edge
+    pixels, (x0, y0) = _placed(message, size)
+    full = np.zeros(size[::-1], bool)
+    full[y0 : y0 + pixels.shape[0], x0 : x0 + pixels.shape[1]] = pixels
     return Region.from_mask(message.id, full, message.label, score, stamp)
+
+
+def _placed(message: RegionMessage, size: Size) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """The part of a mask that lies in the image (h, w), and the pixel x, y of its first corner."""
+    pixels, (width, height) = checked_array(message.mask) != 0, size
+    if pixels.shape == (height, width):
+        return pixels, (0, 0)
+    x0, y0 = int(message.box.x_offset), int(message.box.y_offset)
+    return pixels[: max(height - y0, 0), : max(width - x0, 0)], (x0, y0)
+
+
+def _clipped_box(message: RegionMessage, size: Size) -> Box | None:
+    """The part of the box that lies in the image, None without one."""
+    box = message.box
+    x0, y0 = int(box.x_offset), int(box.y_offset)
+    x1, y1 = min(x0 + int(box.width), size[0]), min(y0 + int(box.height), size[1])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def check_mask(message: RegionMessage, size: Size) -> None:
@@ -58,15 +74,15 @@ def check_mask(message: RegionMessage, size: Size) -> None:
     if not mask.data:
         return
     if mask.encoding not in _MASK_ENCODINGS:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"region '{message.id}': expected a mono8 mask, got {mask.encoding}")
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected a mono8 mask, got {quoted(mask.encoding)}")
     try:
         check_layout(mask)
     except GarError as error:
-        raise GarError(error.code, f"region '{message.id}': mask: {error.message}") from error
+        raise GarError(error.code, f"mask: {error.message}") from error
     if (mask.width, mask.height) not in (size, (box.width, box.height)):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            f"region '{message.id}': expected a mask as large as the image ({size[0]}x{size[1]} px) or its box "
+            f"expected a mask as large as the image ({size[0]}x{size[1]} px) or its box "
             f"({box.width}x{box.height} px), got {mask.width}x{mask.height} px",
         )
 
@@ -103,119 +119,33 @@ def _point(place: Vec3) -> Point:
     return Point(**dict(zip("xyz", place, strict=True)))
 
 
-class LazyRegions(ABC):
-    """Regions of one image that are built when they are asked for, each once as long as somebody holds it.
-
-    Not for as long as the image is kept: masks are large (see gar_ros.frame.RegionSource).
-    """
-
-    def __init__(self) -> None:
-        self._built: WeakValueDictionary[str, Region] = WeakValueDictionary()
-
-    def region(self, region_id: str) -> Region:
-        """The region of one of the ids. Raises GarError EMPTY_MASK."""
-        region = self._built.get(region_id)
-        if region is None:
-            region = self._built[region_id] = self._build(region_id)
-        return region
-
-    @abstractmethod
-    def _build(self, region_id: str) -> Region:
-        """Raises GarError EMPTY_MASK."""
-
-
-class MessageRegions(LazyRegions):
+class MessageRegions(LazyRegions[RegionMessage]):
     """The regions of a RegionArray."""
 
     def __init__(self, message: RegionArray) -> None:
-        """Raises GarError INVALID_REQUEST for missing or repeated ids and malformed masks; looks at no pixel."""
-        super().__init__()
+        """Raises GarError INVALID_REQUEST for too many regions."""
+        super().__init__(name_all([region.id for region in message.regions]), message.regions)
         self._size = (int(message.width), int(message.height))
         self._stamp_ns = stamp_ns(message.header.stamp)
-        self._regions = {region.id: region for region in message.regions}
-        if "" in self._regions:
-            raise GarError(ErrorCode.INVALID_REQUEST, "expected an id in every region, got an empty one")
-        if len(self._regions) != len(message.regions):
-            raise GarError(ErrorCode.INVALID_REQUEST, f"region ids must differ, got {[r.id for r in message.regions]}")
-        for region in message.regions:
-            check_mask(region, self._size)
+        self._check_all()
 
-    def ids(self) -> tuple[str, ...]:
-        """In the detector's order."""
-        return tuple(self._regions)
+    def _check(self, detection: RegionMessage) -> None:
+        check_mask(detection, self._size)
+        if not detection.mask.data:
+            if _clipped_box(detection, self._size) is None:
+                raise no_pixel("box", self._size)
+            return
+        pixels, _ = _placed(detection, self._size)
+        if not pixels.any():
+            raise no_pixel("mask", self._size)
 
-    def _build(self, region_id: str) -> Region:
-        return _checked_region(self._regions[region_id], self._size, self._stamp_ns)
+    def _said(self, detection: RegionMessage) -> tuple[str, float]:
+        return detection.label, float(detection.score)
 
-    def sightings(self, boxes: bool) -> list[Sighting]:
-        """In the detector's order; boxes as the detector gives them, or of the mask where it gives none."""
-        found = []
-        for region in self._regions.values():
-            box = None
-            if boxes:
-                try:
-                    box = self._box(region)
-                except GarError:  # no pixel
-                    continue
-            found.append(Sighting(region.id, region.label, float(region.score), box))
-        return found
+    def _box(self, key: str, detection: RegionMessage) -> Box:
+        """As the detector gives it, or of the mask where it gives none."""
+        return _clipped_box(detection, self._size) or self.region(key).box
 
-    def _box(self, region: RegionMessage) -> Box:
-        x0, y0 = int(region.box.x_offset), int(region.box.y_offset)
-        if region.box.width and region.box.height:
-            return x0, y0, x0 + int(region.box.width), y0 + int(region.box.height)
-        return self.region(region.id).box
-
-
-class LabelRegions(LazyRegions):
-    """The regions of a label image: every value above 0 is one, named by its number."""
-
-    def __init__(self, message: Image) -> None:
-        """Raises GarError INVALID_REQUEST for a message that is no label image."""
-        super().__init__()
-        if message.encoding not in LABEL_ENCODINGS:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST,
-                f"expected a label image of encoding {', '.join(LABEL_ENCODINGS)}, got '{message.encoding}'",
-            )
-        check_layout(message)
-        self._message = message
-
-    @cached_property
-    def _labels(self) -> NDArray[np.integer]:
-        return checked_array(self._message)
-
-    @cached_property
-    def _values(self) -> dict[str, int]:
-        """Sorting only where the label changes along the rows is 10 times faster than sorting all pixels."""
-        flat = self._labels.ravel()
-        changes = flat[np.flatnonzero(flat[1:] != flat[:-1]) + 1]
-        return {str(value): int(value) for value in np.unique(np.append(changes, flat[0])) if value > 0}
-
-    def ids(self) -> tuple[str, ...]:
-        """In ascending order of the labels."""
-        return tuple(self._values)
-
-    def _build(self, region_id: str) -> Region:
-        stamp = stamp_ns(self._message.header.stamp)
-        return Region.from_mask(region_id, self._labels == self._values[region_id], stamp_ns=stamp)
-
-    def sightings(self, boxes: bool) -> list[Sighting]:
-        """In ascending order of the labels; boxes within two pixels."""
-        if not boxes:
-            return [Sighting(region_id) for region_id in self.ids()]
-        return [Sighting(str(value), box=box) for value, box in label_boxes(self._labels).items()]
-
-
-def label_boxes(labels: NDArray[np.integer]) -> dict[int, Box]:
-    """Boxes of all labels above 0 of (H, W), by label, from every second pixel of both axes."""
-    coarse = labels[::2, ::2]
-    rows, columns = np.nonzero(coarse > 0)
-    values, place = np.unique(coarse[rows, columns], return_inverse=True)
-    low = np.full((len(values), 2), np.iinfo(np.int64).max)
-    high = np.full((len(values), 2), -1)
-    for axis, at in enumerate((columns, rows)):
-        np.minimum.at(low[:, axis], place, at)
-        np.maximum.at(high[:, axis], place, at)
-    corners = np.concatenate([2 * low, 2 * high + 2], 1).tolist()
-    return {int(value): (x0, y0, x1, y1) for value, (x0, y0, x1, y1) in zip(values, corners, strict=True)}
+    def _build(self, key: str, detection: RegionMessage) -> Region:
+        region = _checked_region(detection, self._size, self._stamp_ns)
+        return replace(region, id=key, score=checked_score(region.score))

@@ -13,10 +13,11 @@ from gar_ros.engine.runtime.select import Engines
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.depth import DepthMemory
+from gar_ros.memory.detector_ids import DetectorIds
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
-from gar_ros.memory.tracks import DetectorIds, Tracker, TrackMemory
+from gar_ros.memory.tracks import Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.bond import make_bond
 from gar_ros.node.endpoints import ANSWERS
@@ -108,6 +109,8 @@ class Components:
             "requests waiting": str(self.worker.waiting),
             "encoded memory (MiB)": f"{self.budget.used / 2**20:.1f} of {self.budget.limit >> 20}",
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
+            "tracks kept": f"{self.tracks.usage.tracks} of at most {self.settings.tracking.tracks_kept}",
+            "track ids known": str(self.tracks.usage.ids),
         }
         if self.notice:
             values["about the model"] = self.notice
@@ -158,7 +161,7 @@ class Activity:
 def _tracker(settings: Settings) -> Tracker:
     """Raises GarError INVALID_REQUEST when the tracking library is not installed."""
     if settings.tracking.method == "detector":
-        return DetectorIds(round(settings.tracking.lost_after * 1e9))
+        return DetectorIds(round(settings.tracking.lost_after * 1e9), settings.tracking.tracks_kept)
     try:
         from gar_ros.memory.similari import AssociatedIds  # only here: most detectors track by themselves
     except ImportError as error:

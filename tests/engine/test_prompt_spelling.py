@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -124,5 +125,5 @@ def test_any_mixture_of_these_faults_is_seen(data: st.DataObject) -> None:
 @given(st.text(st.characters(), max_size=200), st.integers(0, 10**12))
 def test_any_text_is_passed_or_refused_in_one_printable_line(text: str, number: int) -> None:
     for around in (text, f"{text}<Prompt{number}>{text}", f"<{text}>", f"<prompt{text}1>"):
-        error = refusal_of(lambda around=around: check_spelling(around))
+        error = refusal_of(partial(check_spelling, around))
         assert error is None or (error.code, error.message.isprintable()) == (ErrorCode.INVALID_REQUEST, True)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gar_ros.frame import Frame, Sighting
-from gar_ros.memory.tracks import DetectorIds, TrackMemory, TrackState
+from gar_ros.memory.detector_ids import DetectorIds
+from gar_ros.memory.tracks import TrackMemory, TrackState
 from gar_ros.region import Region
 
 S = 1_000_000_000

@@ -139,6 +139,21 @@ def test_an_image_becomes_a_frame_and_with_its_regions_a_copy_of_it() -> None:
     assert replace(pair, regions=None).image is bare.image
 
 
+def test_what_is_odd_about_some_detections_costs_no_pair_and_ends_with_a_good_message() -> None:
+    frames = pairing()
+    frames.add(Input.IMAGE, image(SECOND))
+    odd = detected(SECOND, "cup", "bowl")
+    odd.regions[0].box.width = 0
+    odd.regions[0].mask.data = []
+    arrival = frames.add(Input.REGIONS, odd)
+    assert ids_of(arrival) == [(SECOND, ("cup", "bowl"))]
+    assert arrival.verdicts == {Input.REGIONS: ""}
+    (sentence,) = arrival.odd[Input.REGIONS]
+    assert sentence.startswith("1 of 2 detections are odd: region 'cup': expected a pixel inside the 6x4 px image")
+    frames.add(Input.IMAGE, image(2 * SECOND))
+    assert frames.add(Input.REGIONS, detected(2 * SECOND)).odd == {Input.REGIONS: ()}
+
+
 def test_regions_may_come_before_their_image() -> None:
     frames = pairing()
     assert frames.add(Input.REGIONS, detected(SECOND)).pairs == []

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages import regions
 from gar_ros.messages.images import image_message
+from gar_ros.messages.label_regions import LabelRegions
 from gar_ros.msg import Region as RegionMessage
 from gar_ros.msg import RegionArray
 from gar_ros.region import Region
@@ -22,9 +23,9 @@ from gar_ros.region import Region
 SIZE = (6, 4)  # width, height
 
 
-def labels(values: NDArray[np.generic], encoding: str) -> regions.LabelRegions:
+def labels(values: NDArray[np.generic], encoding: str) -> LabelRegions:
     header = Header(stamp=Time(sec=1, nanosec=5))
-    return regions.LabelRegions(image_message(values, encoding, header))
+    return LabelRegions(image_message(values, encoding, header))
 
 
 def region_message(
@@ -109,7 +110,7 @@ def test_a_truncated_or_coloured_mask_is_refused() -> None:
     truncated, coloured = region_message(np.ones((4, 6), np.uint8)), region_message(np.ones((4, 6), np.uint8))
     truncated.mask.data = bytes(10)
     coloured.mask.encoding = "rgb8"
-    for message, complaint in ((truncated, "bytes of data, got 10"), (coloured, "expected a mono8 mask, got rgb8")):
+    for message, complaint in ((truncated, "bytes of data, got 10"), (coloured, "expected a mono8 mask, got .rgb8")):
         with pytest.raises(GarError, match=complaint):
             regions.region_of(message, SIZE, 0)
 
@@ -135,17 +136,39 @@ def array_of(*messages: RegionMessage) -> RegionArray:
     return RegionArray(width=SIZE[0], height=SIZE[1], regions=list(messages))
 
 
-@pytest.mark.parametrize(
-    ("ids", "complaint"), [(("a", "a"), "region ids must differ"), (("a", ""), "expected an id in every region")]
-)
-def test_a_detector_must_name_its_regions(ids: tuple[str, str], complaint: str) -> None:
-    messages = [region_message(None, (0, 0, 1, 1)) for _ in ids]
-    for message, region_id in zip(messages, ids, strict=True):
+def test_regions_without_an_own_id_count_as_unnamed() -> None:
+    given = ["a", "b", "a", "", "x" * 256, "c\n"]
+    messages = [region_message(None, (0, 0, 1, 1)) for _ in given]
+    for message, region_id in zip(messages, given, strict=True):
         message.id = region_id
-    with pytest.raises(GarError, match=complaint):
-        regions.MessageRegions(array_of(*messages))
+    found = regions.MessageRegions(array_of(*messages))
+    assert found.ids() == ("detection:0", "b", "detection:2", "detection:3", "detection:4", "detection:5")
+    assert [sighting.detector_id for sighting in found.sightings(boxes=False)] == ["", "b", "", "", "", ""]
+    missing, repeated, unusable = found.odd
+    assert "1 of 6 detections have no id" in missing
+    assert "got 2 with the id 'a'" in repeated
+    assert "got 'c\\x0a' of 2" in unusable
 
 
-def test_a_detectors_malformed_mask_is_refused_when_it_arrives() -> None:
-    with pytest.raises(GarError, match="region 'cup': expected a mask as large as"):
-        regions.MessageRegions(array_of(region_message(np.ones((3, 3), np.uint8), (0, 0, 2, 2))))
+def test_a_malformed_mask_costs_only_its_own_region() -> None:
+    malformed, empty, fine = region_message(np.ones((3, 3), np.uint8), (0, 0, 2, 2)), region_message(), region_message()
+    malformed.id, fine.id = "bowl", "tray"
+    fine.box.width = fine.box.height = 2
+    found = regions.MessageRegions(array_of(malformed, empty, fine))
+    assert found.ids() == ("bowl", "cup", "tray")
+    assert found.region("tray").box == (0, 0, 2, 2)
+    with pytest.raises(GarError, match="region 'bowl': expected a mask as large as") as caught:
+        found.region("bowl")
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+    with pytest.raises(GarError, match="region 'cup': expected a pixel inside the 6x4 px image, got none in its box"):
+        found.region("cup")
+    assert [sighting.key for sighting in found.sightings(boxes=True)] == ["tray"]
+    assert len(found.odd) == 2
+
+
+def test_a_score_that_can_not_be_one_counts_as_none() -> None:
+    message = region_message(None, (0, 0, 1, 1))
+    message.score = 87.0
+    found = regions.MessageRegions(array_of(message))
+    assert math.isnan(found.region("cup").score)
+    assert "expected a score of 0..1, got 87" in found.odd[0]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gar_ros.errors import ErrorCode
+from gar_ros.memory.detector_ids import DetectorIds
 from gar_ros.memory.frames import FrameMemory
-from gar_ros.memory.tracks import DetectorIds, TrackMemory
+from gar_ros.memory.tracks import TrackMemory
 from gar_ros.serving.frame_choice import FrameChoice, StandIn
 from gar_ros.serving.requests import Query, Request
 from tests.serving.test_server import NOW, Bench, FakeEncoded, FakeEngine, S, frame, refusal

@@ -16,6 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
@@ -27,7 +29,17 @@ from tests.processes import ChildProcess, StartProcess
 from tests.system.colcon import build_environment, colcon_program
 from tests.system.conftest import GarStarter, usual_parameters
 from tests.system.detector_packages import MESSAGES, sourced, write_packages
-from tests.system.robot import PATIENCE, Robot, labelled_scene, picture, refusal, start_gar, wait_for
+from tests.system.robot import (
+    PATIENCE,
+    Mailbox,
+    Robot,
+    labelled_scene,
+    picture,
+    refusal,
+    start_gar,
+    wait_for,
+    wait_until,
+)
 
 QUESTION = "What is <Prompt0>?"
 
@@ -61,6 +73,15 @@ def detection(name, x, label):
     one.bbox.center.position.x, one.bbox.center.position.y = float(x), 110.0
     return one
 
+def odd_ones():
+    # A turned bar, and what can't be: boxes without width or place, one far away, and two of one name.
+    bar, thin, nowhere, far = (detection(name, 150, "odd") for name in ("bar", "thin", "nowhere", "far"))
+    bar.bbox.size_y, bar.bbox.center.theta = 20.0, np.pi / 2
+    thin.bbox.size_x = 0.0
+    nowhere.bbox.center.position.x = np.nan
+    far.bbox.center.position.y = 3e9
+    return [bar, thin, nowhere, far, detection("twice", 100, "odd"), detection("twice", 200, "odd")]
+
 rclpy.init()
 node = rclpy.create_node("detector")
 images, arrays = node.create_publisher(Image, "image", 5), node.create_publisher(Array, "regions", 5)
@@ -69,6 +90,7 @@ while True:
     header = Header(stamp=node.get_clock().now().to_msg(), frame_id="camera")
     images.publish(image_message(picture(), "rgb8", header))
     found = [detection(name, x, label) for name, x, label in zip(ids, (70, 230), ("red", "blue"))]
+    found += odd_ones() if "odd" in sys.argv else []
     arrays.publish(Array(header=header, detections=found))
     if "labels" in sys.argv:
         labels.publish(image_message(labels_of(picture()), "mono8", header))
@@ -133,6 +155,46 @@ def test_boxes_of_vision_msgs_are_regions(robot: Robot, detect: Any) -> None:
     assert masks(robot) == {"7": ("red", 3600), "9": ("blue", 3600)}
     assert robot.client.query(QUESTION, ["9"], max_tokens=1).region_ids == ["9"]
     node.wait_for_log("rgb8 images are converted by ", PATIENCE)
+
+
+def test_odd_detections_cost_only_themselves_and_are_told(robot: Robot, detect: Any) -> None:
+    node = detect("vision", "7,9", "odd", **{"diagnostics.rate": 5.0})
+    robot.client.wait_until_ready(PATIENCE)
+    node.wait_for_log("got 2 with the id 'twice'", PATIENCE)
+    node.wait_for_log("region 'thin': expected a box wider and higher than 0 px, got 0, 60", PATIENCE)
+    node.wait_for_log("region 'nowhere': expected a box within", PATIENCE)
+    listed = {region.id: region for region in robot.client.list_regions(with_masks=True).regions}
+    assert {"7", "9", "bar"} < set(listed)
+    assert len(listed) == 5, "and the two of one name"
+    assert (listed["bar"].box.width, listed["bar"].box.height) == (20, 60), "turned by a quarter"
+    assert robot.client.query(QUESTION, ["7"], max_tokens=1).region_ids == ["7"]
+    assert refusal(lambda: robot.client.query(QUESTION, ["twice"]))[0] is ErrorCode.UNKNOWN_REGION
+    assert refusal(lambda: robot.client.query(QUESTION, ["thin"]))[0] is ErrorCode.INVALID_REQUEST
+    mailbox = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+    wait_until(lambda: "detections on /regions: " in mailbox.wait().status[0].message, lambda: str(mailbox.message))
+
+
+def test_odd_boxes_do_not_end_association(robot: Robot, detect: Any) -> None:
+    pytest.importorskip("similari", reason="similari-trackers-rs is not installed (no wheels for Python 3.13)")
+    detect("vision", ",", "odd", **{"tracking.method": "similari"})
+    robot.client.wait_until_ready(PATIENCE)
+    first = {region.id for region in robot.client.list_regions().regions}
+    assert len(first) == 5, "all that have a pixel, whatever their ids are"
+    stamp = robot.client.list_regions().header.stamp
+    wait_until(lambda: robot.client.list_regions().header.stamp.sec > stamp.sec + 1)
+    assert {region.id for region in robot.client.list_regions().regions} == first
+
+
+def test_boxes_without_ids_are_other_objects_in_every_image(robot: Robot, detect: Any) -> None:
+    """Instead of another object under the same id; a region is found in the image that it was listed in."""
+    node = detect("vision", ",", **{"tracking.images_kept": 100, "tracking.tracks_kept": 1000})
+    robot.client.wait_until_ready(PATIENCE)
+    node.wait_for_log("2 of 2 detections have no id", PATIENCE)
+    listed = robot.client.list_regions()
+    red = next(region.id for region in listed.regions if region.label == "red")
+    wait_until(lambda: robot.client.list_regions().header.stamp != listed.header.stamp)
+    assert red not in {region.id for region in robot.client.list_regions().regions}
+    assert robot.client.query(QUESTION, [red], max_tokens=1).header.stamp == listed.header.stamp
 
 
 def test_boxes_without_ids_are_followed(robot: Robot, detect: Any) -> None:

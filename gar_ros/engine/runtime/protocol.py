@@ -60,6 +60,8 @@ class Runtime(Protocol):
 
 def nbytes_of(tensor: NDArray[Any] | DeviceTensor) -> int:
     """Size in bytes of a tensor, wherever it is; nothing is copied where its type tells it."""
+    if isinstance(tensor, np.ndarray):
+        return tensor.nbytes
     size = getattr(tensor, "nbytes", None)
     if size is None:
         of_onnx = getattr(tensor, "tensor_size_in_bytes", None)  # ONNX Runtime's OrtValue

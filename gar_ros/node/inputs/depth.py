@@ -30,6 +30,8 @@ COMPRESSED = "compressedDepth"
 TROUBLE = "places in space"
 """What log and diagnostics call it when places can't be computed."""
 _TOPICS = "topics of places in space"
+_DISCOVERY_SECONDS = 3.0
+"""After activation, publishers may be found one after the other for so long."""
 
 
 class DepthInputs:
@@ -46,7 +48,7 @@ class DepthInputs:
         self._period = settings.input.check_period
         self._other_transport = ""
         self._camera: CameraModel | None = None
-        self._camera_came = False
+        self._camera_came, self._since = False, time.monotonic()
         self._frame_id = ""
         self._told: set[str] = set()
         image, depth = node.resolve_topic_name(IMAGE.name), node.resolve_topic_name(DEPTH.name)
@@ -117,11 +119,11 @@ class DepthInputs:
     def _on_depth(self, message: Image | CompressedImage) -> None:
         size = check_depth(message)
         camera = self._camera
-        if camera is None and not self._camera_came:
+        if camera is None and not self._camera_came and time.monotonic() - self._since > _DISCOVERY_SECONDS:
             depth, camera_info = map(self._node.resolve_topic_name, (DEPTH.name, CAMERA_INFO.name))
             raise GarError(ErrorCode.INVALID_REQUEST, f"{depth} arrives, but no message on {camera_info}")
         if camera is None:
-            return  # what is wrong with the camera is told
+            return  # it may still come; what is wrong with one that came is told
         camera.check_size(size)
         stamp, self._frame_id = stamp_ns(message.header.stamp), message.header.frame_id
         self._memory.add(DepthSurface(stamp, self._frame_id, partial(depth_metres, message), camera))

@@ -61,6 +61,8 @@ class Inputs:
         self._untracked = ""
         self._crowded: set[Input] = set()
         self._jumps_told: dict[tuple[Input, str], float] = {}  # when, monotonic seconds
+        self._turned_away: set[Input] = set()
+        """Inputs whose last message was refused before it could wait for its partner."""
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""
@@ -111,7 +113,7 @@ class Inputs:
                 self._forget()
             if arrival.stamp_ns is not None:
                 self._streams[kind].saw(arrival.stamp_ns, now)
-            self._tell(arrival)
+            self._tell(kind, arrival)
             if arrival.frame is not None:
                 self.images += 1
                 self._frames.add(arrival.frame)
@@ -122,8 +124,13 @@ class Inputs:
             for frame in arrival.pairs:
                 self._remember(frame)
 
-    def _tell(self, arrival: Arrival) -> None:
+    def _tell(self, came: Input, arrival: Arrival) -> None:
         """What can't be used is told at once, but costs nothing else."""
+        if arrival.stamp_ns is None:
+            self._turned_away.add(came)
+        elif came in self._turned_away:  # it waits for its partner; what was wrong with the one before is over
+            self._turned_away.discard(came)
+            arrival.verdicts.setdefault(came, "")
         for kind, reason in arrival.verdicts.items():
             self._streams[kind].refused = reason
             door = f"messages on {self._streams[kind].topic} are refused"
@@ -131,6 +138,12 @@ class Inputs:
                 self._node.doors.failed(door, arrival.defects[kind])
             elif reason:
                 self._node.doors.refused(door, reason)
+            else:
+                self._node.doors.worked(door)
+        for kind, odd in arrival.odd.items():
+            door = f"detections on {self._streams[kind].topic}"
+            if odd:
+                self._node.doors.refused(door, "; ".join(odd))
             else:
                 self._node.doors.worked(door)
 

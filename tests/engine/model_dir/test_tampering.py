@@ -87,6 +87,16 @@ def circle(path: Path) -> None:
     path.symlink_to(path)
 
 
+def link(target: str) -> Callable[[Path], None]:
+    """What replaces a file by a link to `target`."""
+
+    def replace(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return replace
+
+
 def elsewhere(path: Path) -> None:
     """The very file, but outside."""
     path.replace(path.parent.parent / "outside")
@@ -102,8 +112,8 @@ DAMAGES: dict[Callable[[Path], object], str] = {
     pipe: "is no file",
     into_folder: "is no file",
     elsewhere: "is a link to",
-    lambda path: (path.unlink(), path.symlink_to("/dev/zero")): "is no file",
-    lambda path: (path.unlink(), path.symlink_to("/nowhere")): "is missing",
+    link("/dev/zero"): "is no file",
+    link("/nowhere"): "is missing",
     circle: "",
 }
 

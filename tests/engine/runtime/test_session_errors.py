@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
@@ -86,7 +87,7 @@ def test_a_session_that_failed_runs_again() -> None:
     model = ModelDir.open(default_model_dir())
     runner = OrtRuntime("cpu", 1).load(model.graph(REPLAY))
     weights = np.ones((1, 8, 8), np.float32) / 8
-    good = {"tile_features": np.ones((1, 64, 192), np.float32), "wy": weights, "wx": weights}
+    good: dict[str, NDArray[Any]] = {"tile_features": np.ones((1, 64, 192), np.float32), "wy": weights, "wx": weights}
     with pytest.raises(GarError, match=r"ONNX Runtime could not run replay\.onnx: "):
         runner.run(good | {"wy": np.ones((1, 8, 7), np.float32)})
     with pytest.raises(GarError, match="could not run replay"):

@@ -64,6 +64,9 @@ class Memory:
     def labels(self, number: int) -> None:
         self._add("/instances", number, np.ones((4, 4), np.uint8), "mono8")
 
+    def zero_stamp(self) -> None:
+        self._callbacks["/instances"](image_message(np.ones((4, 4), np.uint8), "mono8", Header()))
+
     def _add(self, topic: str, number: int, pixels: Any, encoding: str) -> None:
         """A message stamped so many tenths of a second after the start."""
         header = Header(stamp=stamp_message(START + number * SECOND // 10), frame_id="camera")
@@ -181,10 +184,20 @@ def test_a_detector_whose_image_has_left_the_queue_is_told_until_the_queue_is_lo
     assert memory.node.doors.failing() == {}
 
 
-def test_a_clock_that_jumps_back_starts_over_and_one_that_jumps_ahead_goes_on(memory: Memory) -> None:
-    for number in (100, 101, 100_000, 100_001, 5, 6):
-        memory.image(number)
-        memory.labels(number)
-        assert number in memory.numbers(with_regions=True)
-    assert memory.numbers(with_regions=True) == [5, 6]
-    assert memory.inputs.trouble() == ""
+def test_a_stamp_that_was_refused_is_no_reason_any_more_when_the_next_one_is_right(memory: Memory) -> None:
+    memory.image(1)
+    memory.zero_stamp()
+    assert memory.inputs.trouble().startswith("messages on /instances are refused: header.stamp is zero")
+    memory.labels(2)
+    assert "both arrive but not with equal stamps" in memory.inputs.trouble()
+    assert memory.node.doors.failing() == {}
+
+
+def test_after_the_clock_jumped_ahead_or_back_images_and_regions_pair_again(memory: Memory) -> None:
+    for start in (100, 100_000, 5):
+        for number in range(start, start + 5):
+            memory.image(number)
+            memory.labels(number)
+        assert start + 4 in memory.numbers(with_regions=True)
+        assert memory.inputs.trouble() == ""
+    assert max(memory.numbers(with_regions=True)) == 9
