@@ -186,6 +186,7 @@ BAD = (
     Case("too many tokens", _query(_ASK, 1, max_tokens=10**6), _codes(INVALID), 1, model=False),
     Case("question too long", _query("word " * 5000, 1), _codes(ErrorCode.QUESTION_TOO_LONG), 1, model=False),
     Case("prompt without region", _query("<Prompt3>?", 1), _codes(ErrorCode.PROMPT_WITHOUT_REGION), 1, model=False),
+    Case("word like a prompt", _query("What is <prompt1>?", 1), _codes(INVALID), 1, model=False),
     Case("stamp and ago", _query(_ASK, 1, stamp=Time(sec=9), ago=1.0), _codes(INVALID), 1, model=False),
     Case("stamp of long ago", _query_long_ago, _codes(NO_FRAME), 1, model=False),
     Case("list of long ago", _listing_of_long_ago, _codes(NO_FRAME), 1, model=False),
