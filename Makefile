@@ -2,6 +2,7 @@
 # make demo                  starts camera, node and planner
 # make test                  tests the robot side: without torch, in ten minutes on two cores
 # make test-all              and then the rest, which installs torch (5.5 GB): export, training, golden data, docs
+# make soak                  runs the node for MINUTES (30) among processes that ask, err and die: docs/soak.md
 # make test-transformers5    the tests of the export with the next transformers
 # make lint                  ruff and mypy; once torch is installed, mypy knows its types too
 # make docs                  the documentation as one site, in build/docs
@@ -11,10 +12,11 @@
 # make train-tiny            trains gar-tiny, in hours
 # make lock                  resolves requirements/ anew
 # make clean                 removes what is built, but not the venv
-# Settings: where the venv goes, which Python makes it, how many tests run at a time.
+# Settings: where the venv goes, which Python makes it, how many tests run at a time, how long the soak is.
 VENV ?= .venv
 PYTHON ?= python3
 WORKERS ?= 3
+MINUTES ?= 30
 
 # A Python of another venv that started make has left its libraries' path behind; the bootstrapper of the ROS wheels
 # must look again.
@@ -27,7 +29,7 @@ DONE := $(VENV)/.done
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz security srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
-.PHONY: demo test test-rest test-all test-transformers5 test-oldest lint licences sbom audit docs venv dev-venv export-venv docs-venv train-tiny lock clean
+.PHONY: demo test test-rest test-all soak test-transformers5 test-oldest lint licences sbom audit docs venv dev-venv export-venv docs-venv train-tiny lock clean
 .DEFAULT_GOAL := demo
 # Two pips in one venv would get in each other's way.
 .NOTPARALLEL:
@@ -43,6 +45,10 @@ test-rest: dev-venv export-venv docs-venv
 	$(BIN)/python -m pytest --part rest
 
 test-all: test test-rest
+
+# Needs an idle machine for its numbers; JSON lines, table and picture are in .runs/soak.
+soak: venv
+	$(BIN)/python -m tools.soak --minutes $(MINUTES)
 
 # The locked transformers is 4: the tests of the export once more with 5, which lies before it on the path.
 test-transformers5: dev-venv export-venv

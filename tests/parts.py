@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two parts of the tests: `make test` runs the robot side, `make test-all` the rest too.
 
-The rest is what needs torch, TensorRT for RTX, the tools of the docs site or golden data. It is told by what a test
-asks for: the packages that its file needs (tests/optional.py), and the fixtures that it takes, directly or indirectly.
+The rest is what needs torch, TensorRT for RTX, the tools of the docs site or golden data, or minutes. It is told by
+what a test asks for: the packages that its file needs (tests/optional.py), and the fixtures that it takes, directly or
+indirectly.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Part = Literal["robot", "rest"]
 FIXTURES = {"golden_path", "shared"}
 """Those of golden data; a test that takes them is one of the rest."""
 
-LONGEST = ("system/test_colcon.py", "system/test_detectors.py")
+TAKES_MINUTES = "minutes"
+"""A fixture of tests that have so much time."""
+
+LONGEST = ("system/test_colcon.py", "system/test_detectors.py", "system/test_soak.py")
 """Files that workers begin with, so that they don't wait for them at the end."""
 
 
@@ -45,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def part_of(item: pytest.Item) -> Part:
     """Which part a test belongs to."""
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
-    return "rest" if FIXTURES & set(fixtures) or needs_packages(item.path) else "robot"
+    return "rest" if {*FIXTURES, TAKES_MINUTES} & set(fixtures) or needs_packages(item.path) else "robot"
 
 
 def needs_packages(path: Path) -> bool:

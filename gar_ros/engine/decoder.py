@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck
+from gar_ros.engine.model_dir.embeddings import Embeddings
 from gar_ros.engine.model_dir.manifest import Sizes
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, nbytes_of
 
@@ -58,7 +59,9 @@ class Generated:
 class Decoder:
     """The decoder graph of one model with its table of token embeddings."""
 
-    def __init__(self, runner: Runner, embeddings: NDArray[np.floating], sizes: Sizes, end: Collection[int]) -> None:
+    def __init__(
+        self, runner: Runner, embeddings: NDArray[np.floating] | Embeddings, sizes: Sizes, end: Collection[int]
+    ) -> None:
         """runner: the decoder graph. embeddings: (vocab, H), float32 or float16. end: ids of the tokens that end an
         answer."""
         self._runner = runner

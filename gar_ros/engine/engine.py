@@ -26,6 +26,7 @@ from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoded_frame import EncodedFrame, Timings, stage
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.language import Language
+from gar_ros.engine.model_dir.embeddings import Embeddings
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.prompt import PromptBuilder, Question
@@ -74,7 +75,7 @@ class GarEngine:
         self.replayer: Runner = runtime.load(model.graph(REPLAY))
         self.language = Language(
             prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
-            decoder=Decoder(runtime.load(model.graph(DECODER)), model.embeddings(), sizes, tokens.eos),
+            decoder=Decoder(runtime.load(model.graph(DECODER)), Embeddings(model), sizes, tokens.eos),
             sizes=sizes,
             tokens=tokens,
             join=runtime.join,

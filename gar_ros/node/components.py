@@ -149,6 +149,7 @@ class Activity:
         return {
             "images": str(inputs.images),
             "images without regions": str(max(inputs.images - inputs.pairs, 0)),
+            "image callback p99 (ms)": f"{inputs.image_durations.p99() * 1e3:.1f}",
             "places in space": self._depth.health(),
         }
 

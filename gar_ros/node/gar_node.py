@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -32,6 +31,7 @@ from gar_ros.node.executor import Executor
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.log_folder import ensure_log_folder
+from gar_ros.node.memory import give_back, keep_small
 from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
@@ -187,6 +187,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _configure(self) -> None:
         self._refuse_while_leaving()
+        give_back()  # what callbacks still held at the end of the last cleanup
         with ExitStack() as made:
             self._declared.locked = True
             made.callback(self._unlock)
@@ -225,7 +226,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         had_model, self._components = self._components is not None, None
         self._configured.close()
         if had_model:
-            gc.collect()  # errors of requests hold their frames in circles, and these the model
+            give_back()
 
     def _unlock(self) -> None:
         self._declared.locked = False
@@ -237,6 +238,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
 def main() -> int:
     """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
+    keep_small()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

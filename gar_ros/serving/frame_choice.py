@@ -62,7 +62,8 @@ class FrameChoice:
 
         Raises GarError NO_FRAME, STALE_FRAME, UNKNOWN_REGION, EMPTY_MASK, INVALID_REQUEST.
         """
-        frame, why = self._image(request)
+        now = self._now_ns()  # once, so that the age that is told is the one that was checked
+        frame, why = self._image(request, now)
         _check_known(request.region_ids, frame)
         source = frame.regions
         regions = [] if source is None else [source.region(region_id) for region_id in request.region_ids]
@@ -73,19 +74,21 @@ class FrameChoice:
             if request.keyframes > 1:
                 video = self._video(frame, regions[0], request.keyframes)
         self._frames.hold(frame)
-        return Chosen(request, frame, tuple(regions or askable(frame)), self.age_ns(frame.stamp_ns), why, video)
+        return Chosen(request, frame, tuple(regions or askable(frame)), now - frame.stamp_ns, why, video)
 
     def renew(self, chosen: Chosen) -> Chosen:
         """The choice made again, since another image may be the newest by now. Raises GarError as `choose` does."""
         if chosen.why in ("stamp", "ago"):
-            return replace(chosen, age_ns=self.age_ns(chosen.frame.stamp_ns))
+            now = self._now_ns()
+            self._check_age(chosen.frame, chosen.request.max_age or math.inf, "the image", now)
+            return replace(chosen, age_ns=now - chosen.frame.stamp_ns)
         return self.choose(chosen.request)
 
     def age_ns(self, stamp_ns: int) -> int:
         """The time from an image's stamp to now, nanoseconds."""
         return self._now_ns() - stamp_ns
 
-    def _image(self, request: Request) -> tuple[Frame, Why]:
+    def _image(self, request: Request, now: int) -> tuple[Frame, Why]:
         why: Why
         if request.ago:
             if request.stamp_ns:
@@ -94,23 +97,23 @@ class FrameChoice:
         elif request.stamp_ns:
             frame, why = self._stamped(request), "stamp"
         else:
-            return self._newest(request)
-        self._check_age(frame, request.max_age or math.inf, "the image")
+            return self._newest(request, now)
+        self._check_age(frame, request.max_age or math.inf, "the image", now)
         return frame, why
 
-    def _newest(self, request: Request) -> tuple[Frame, Why]:
+    def _newest(self, request: Request, now: int) -> tuple[Frame, Why]:
         """The newest image, a keyframe in its place, or the last one that showed regions which are out of view."""
         what = f"image{_with_regions(request)}"
         newest = self._frames.newest(request.needs_regions)
         if newest is None:
             raise GarError(ErrorCode.NO_FRAME, f"no {what} has arrived yet")
         frame = self._stand_in(newest, request.region_ids) if self._stand_in else newest
-        self._check_age(frame, request.max_age or self._settings().request.max_age, f"the newest {what}")
+        self._check_age(frame, request.max_age or self._settings().request.max_age, f"the newest {what}", now)
         if self._tracks is not None and not _shows(frame, request.region_ids):
             last = self._tracks.last_showing(request.region_ids)
             if last is not None:
                 what = f"the last image that showed all of {', '.join(request.region_ids)}"
-                self._check_age(last, request.max_age or math.inf, what)
+                self._check_age(last, request.max_age or math.inf, what, now)
                 return last, "out of view"
         return frame, "newest" if frame is newest else "keyframe"
 
@@ -150,9 +153,9 @@ class FrameChoice:
         ]
         return (*shown[1 - count :], (last, region))
 
-    def _check_age(self, frame: Frame, max_age: float, what: str) -> None:
+    def _check_age(self, frame: Frame, max_age: float, what: str, now: int) -> None:
         """Raises GarError STALE_FRAME for an image older than `max_age` seconds. what: names the image in the error."""
-        age = self.age_ns(frame.stamp_ns) / 1e9
+        age = (now - frame.stamp_ns) / 1e9
         if age > max_age:
             raise GarError(ErrorCode.STALE_FRAME, f"{what} is {age:.2f} s old, but max_age is {max_age:g} s")
         if age < -max_age:

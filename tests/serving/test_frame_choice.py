@@ -104,7 +104,7 @@ def test_a_keyframe_serves_instead_of_the_newest_image(bench: Bench) -> None:
 
 
 def test_after_waiting_the_newest_image_is_another_and_a_named_one_is_the_same_but_older(bench: Bench) -> None:
-    choice = choice_of(bench)
+    choice = choice_of(bench, None)
     newest, named, past = (
         choice.choose(request)
         for request in (Request(("b",)), Request(("b",), stamp_ns=NOW - S), Request(("b",), ago=0.5))
@@ -115,3 +115,18 @@ def test_after_waiting_the_newest_image_is_another_and_a_named_one_is_the_same_b
     for chosen in (named, past):
         renewed = choice.renew(chosen)
         assert (renewed.frame, renewed.age_ns) == (chosen.frame, chosen.age_ns + 2 * S)
+
+
+def test_the_age_that_is_told_is_the_one_that_was_checked(bench: Bench) -> None:
+    """Time goes on while regions are built."""
+    times = iter([NOW, NOW + 9 * S])
+    choice = FrameChoice(bench.frames, bench.tracks, lambda: bench.settings, lambda: next(times))
+    assert choice.choose(Request(("b",), max_age=1.0)).age_ns == S // 2
+
+
+def test_a_named_image_that_grew_too_old_while_it_waited_is_refused(bench: Bench) -> None:
+    choice = choice_of(bench, None)
+    chosen = choice.choose(Request(stamp_ns=NOW - S // 2, max_age=1.0))
+    bench.now_ns = NOW + S
+    code, message = refusal(lambda: choice.renew(chosen))
+    assert (code, message) == (ErrorCode.STALE_FRAME, "the image is 1.50 s old, but max_age is 1 s")

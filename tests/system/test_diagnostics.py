@@ -4,36 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
-from rclpy.qos import QoSProfile
 
 from gar_ros.errors import ErrorCode
 from tests.system.conftest import GarStarter
-from tests.system.robot import PATIENCE, Mailbox, Robot, labelled_scene, refusal, wait_until
-
-
-class Doctor:
-    """Reads what the node says of itself."""
-
-    def __init__(self, robot: Robot) -> None:
-        self._mailbox = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-
-    def wait_for(self, level: bytes, **values: str) -> DiagnosticStatus:
-        """A status of this level with these values; underscores in their names are spaces."""
-        seen: Any = None
-
-        def is_there() -> bool:
-            nonlocal seen
-            (seen,) = self._mailbox.wait().status
-            found = {pair.key: pair.value for pair in seen.values}
-            wanted = {name.replace("_", " "): value for name, value in values.items()}
-            return seen.level == level and wanted.items() <= found.items()
-
-        wait_until(is_there, lambda: str(seen))
-        return seen
+from tests.system.doctor import Doctor
+from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal
 
 
 def test_a_node_tells_its_state_from_start_to_cleanup(robot: Robot, gar: GarStarter) -> None:

@@ -22,6 +22,7 @@ from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import Arrival, FramePairing, Input
 from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
 from gar_ros.node.guard import GuardedNode, subscription_door
+from gar_ros.node.inputs.durations import Durations
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
 from gar_ros.node.inputs.subscriptions import Subscriptions
 from gar_ros.node.log import kind_of
@@ -68,6 +69,9 @@ class Inputs:
         callbacks: dict[Endpoint, Callable[[Any], None]] = {
             endpoint: partial(self._on_message, kind) for endpoint, kind in self._kinds.items()
         }
+        self.image_durations = Durations()
+        image = next(endpoint for endpoint, kind in self._kinds.items() if kind is Input.IMAGE)
+        callbacks[image] = self.image_durations.timed(callbacks[image])
         reliability = settings.input.reliability
         Subscriptions(node, callbacks, reliability, self._on_incompatible, lifetime, self._on_types)
         every(node, settings.input.check_period, self._warn, lifetime)
