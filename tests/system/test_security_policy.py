@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from rclpy.action import get_action_server_names_and_types_by_node
+from functools import partial
+
+from rclpy.action.graph import get_action_server_names_and_types_by_node
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 
@@ -38,6 +40,11 @@ def used(looker: Node) -> dict[tuple[str, str], set[str]]:
     }
 
 
+def has_topics(looker: Node, topics: set[str]) -> bool:
+    """Whether the node is known to subscribe to these."""
+    return topics <= used(looker)["topics", "subscribe"]
+
+
 def test_the_policy_allows_what_nodes_have_and_nothing_else(gar: GarStarter, ros_node: Node) -> None:
     rules_of_gar = rules(policy(), "/gar")
     allowed = {way: {expand_topic_name(name, "gar", "/") for name in names} for way, names in rules_of_gar.items()}
@@ -47,7 +54,7 @@ def test_the_policy_allows_what_nodes_have_and_nothing_else(gar: GarStarter, ros
         node.wait_for_log("activate: done", PATIENCE)
         wait_until(lambda: "gar" in ros_node.get_node_names(), lambda: str(ros_node.get_node_names()))
         # What belongs to the node is heard of bit by bit: until all but the optional has been seen once.
-        wait_until(lambda last=LAST[index]: last <= used(ros_node)["topics", "subscribe"], lambda: str(used(ros_node)))
+        wait_until(partial(has_topics, ros_node, LAST[index]), lambda: str(used(ros_node)))
         wait_until(lambda: bool(used(ros_node)["actions", "execute"]), lambda: str(used(ros_node)))
         for way, names in used(ros_node).items():
             assert names <= allowed.get(way, set()), way
