@@ -266,7 +266,8 @@ def test_anything_arrives_or_is_refused_by_name(name: str, value: Any) -> None:
     except (TypeError, ValueError) as error:
         reason = str(error)
     else:
-        assert deserialize_message(serialize_message(message), Question) == message
+        sent_bytes = serialize_message(message)  # compared as bytes: a float32 is a rounded float
+        assert serialize_message(deserialize_message(sent_bytes, Question)) == sent_bytes
         return
     assert reason.startswith(name)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import rclpy
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -58,7 +58,7 @@ def spinning(executor: Executor, node: Node) -> Iterator[None]:
         executor.remove_node(node)
 
 
-def outcome_in_callback(node: Node, ask: Callable[[], object], group: object = None) -> object:
+def outcome_in_callback(node: Node, ask: Callable[[], object], group: CallbackGroup | None = None) -> object:
     """What `ask` returns or raises in a timer's callback of the node."""
     outcome: list[object] = []
     done = threading.Event()
@@ -149,7 +149,7 @@ def test_on_token_may_not_ask(ros_node: Node, gar: Recorder) -> None:
 
 @pytest.mark.parametrize("group", [MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup])
 def test_a_callback_may_ask_where_another_thread_takes_the_reply(
-    ros_node: Node, gar: Recorder, group: Callable[[], object]
+    ros_node: Node, gar: Recorder, group: Callable[[], CallbackGroup]
 ) -> None:
     client = RegionClient(ros_node)
     with spinning(MultiThreadedExecutor(3), ros_node):

@@ -64,8 +64,7 @@ def test_every_ros_package_that_is_declared_is_used(package: ET.Element, importe
     interfaces = "".join(file.read_text() for kind in ("msg", "srv", "action") for file in checkout.glob(f"{kind}/*"))
     used = {KEYS.get(name, name) for name in imported} | NOT_IMPORTED
     declared = {name for name in texts(package, "depend", "exec_depend") if not name.startswith("python3-")}
-    unused = {name for name in declared - used if f"{name}/" not in interfaces}
-    assert unused == {"action_msgs"}  # what rosidl makes of an action needs it
+    assert {name for name in declared - used if f"{name}/" not in interfaces} == set()
 
 
 def test_the_package_says_whose_it_is(package: ET.Element) -> None:

@@ -57,9 +57,9 @@ def licences(name: str) -> set[str]:
 
 def _told(found: Distribution) -> list[str]:
     """What the package says, the most exact first."""
-    metadata = found.metadata
-    classifiers = [text.split(" :: ")[-1] for text in metadata.get_all("Classifier") or [] if "License ::" in text]
-    told = [metadata.get("License-Expression"), metadata.get("License"), " AND ".join(classifiers)]
+    classifiers = found.metadata.get_all("Classifier") or []
+    told = [*(found.metadata.get_all("License-Expression") or []), *(found.metadata.get_all("License") or [])]
+    told.append(" AND ".join(text.split(" :: ")[-1] for text in classifiers if "License ::" in text))
     for file in found.files or ():
         if file.name not in ("package.xml", "LICENSE"):
             continue

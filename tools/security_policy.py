@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gar_ros.node.endpoints import ACTIONS, DIAGNOSTICS, IMAGE, NODE_NAME, PUBLICATIONS, SERVICES, SUBSCRIPTIONS
+from gar_ros.node.endpoints import ACTIONS, DEPTH, DIAGNOSTICS, IMAGE, NODE_NAME, PUBLICATIONS, SERVICES, SUBSCRIPTIONS
 
 COMMENT = " Made by `python -m tools.security_policy`; docs/security.md explains its enclaves. "
 
@@ -26,8 +26,10 @@ LIFECYCLE = ("change_state", "get_available_states", "get_available_transitions"
 TYPE_DESCRIPTION = "get_type_description"
 WHERE_INSTALLED = ("/tf", "/tf_static", "bond")
 """Topics that the node has only where tf2_ros and bondpy are installed and parameters ask for them."""
-WHEN_ASKED = ("/clock", f"{IMAGE.name}/compressed")
-"""Topics that the node has only with use_sim_time, and with compressed images."""
+TRANSPORTS = {f"{IMAGE.name}/compressed": IMAGE.name, f"{DEPTH.name}/compressedDepth": DEPTH.name}
+"""image_transport's topics with their base topics, whose remapping they follow."""
+WHEN_ASKED = ("/clock", *TRANSPORTS)
+"""Topics that the node has only with use_sim_time, and with compressed images and depth."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,10 @@ def _own(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _renamed(names: Iterable[str], remaps: Mapping[str, str]) -> list[str]:
-    """image_transport's topic follows its base topic."""
-    compressed = f"{IMAGE.name}/compressed"
     after = dict(remaps)
-    if IMAGE.name in after:
-        after.setdefault(compressed, f"{after[IMAGE.name]}/compressed")
+    for topic, base in TRANSPORTS.items():
+        if base in after:
+            after.setdefault(topic, after[base] + topic.removeprefix(base))
     return list(dict.fromkeys(after.get(name, name) for name in names))
 
 

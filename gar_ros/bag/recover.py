@@ -136,6 +136,7 @@ class SqliteScan:
                 for number, topic, kind, encoding in self._database.execute(
                     "SELECT id, name, type, serialization_format FROM topics"
                 )
+                if isinstance(topic, str) and isinstance(kind, str)
             }
         except sqlite3.Error:
             self._database.close()
@@ -154,7 +155,7 @@ class SqliteScan:
             for number, logged_ns, data in self._database.execute(
                 "SELECT topic_id, timestamp, data FROM messages ORDER BY id"
             ):
-                if number in wanted:
+                if number in wanted and isinstance(logged_ns, int) and isinstance(data, bytes):
                     yield wanted[number], logged_ns, data
         except sqlite3.Error as error:
             self.damage = str(error)
@@ -167,7 +168,7 @@ class SqliteScan:
         """Rows of type, encoding and text; none in older bags."""
         query = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
         try:
-            return [row for row in self._database.execute(query) if row[1] in _FORMATS]
+            return [row for row in self._database.execute(query) if row[1] in _FORMATS and isinstance(row[2], str)]
         except sqlite3.Error:
             return []
 

@@ -109,7 +109,7 @@ class Components:
             "requests waiting": str(self.worker.waiting),
             "encoded memory (MiB)": f"{self.budget.used / 2**20:.1f} of {self.budget.limit >> 20}",
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
-            "tracks kept": f"{self.tracks.usage.tracks} of at most {self.settings.tracking.tracks_kept}",
+            "tracks kept": str(self.tracks.usage.tracks),
             "track ids known": str(self.tracks.usage.ids),
         }
         if self.notice:

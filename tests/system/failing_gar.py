@@ -22,7 +22,7 @@ class UnprintableError(Exception):
         raise ValueError("no text")
 
 
-FAILURES = [RuntimeError("odd"), PanicError("panicked"), SystemExit(3), MemoryError(), UnprintableError()]
+FAILURES = [KeyError("odd"), PanicError("panicked"), SystemExit(3), RecursionError(), UnprintableError()]
 
 
 def main() -> int:

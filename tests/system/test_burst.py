@@ -20,6 +20,7 @@ PLANNER = """
 import sys, threading, time, rclpy
 from pathlib import Path
 from rclpy.action.client import ActionClient
+from rclpy.qos import QoSProfile
 from gar_ros.action import AskRegions
 from gar_ros.client import RegionClient
 from gar_ros.errors import ErrorCode, GarError
@@ -31,8 +32,10 @@ node = rclpy.create_node("planner_" + way)
 ours = RegionClient(node)
 ours.wait_until_ready(100.0)
 question = Question(text="What is <Prompt0>?", region_ids=["1"], max_tokens=3, timeout=100.0)
-service = node.create_client(QueryRegions, "gar/query_regions")  # as others make it: with ROS's usual QoS
-action = ActionClient(node, AskRegions, "gar/ask_regions")
+deep = QoSProfile(depth=100)  # a client that doesn't look while it asks has to keep its replies
+service = node.create_client(QueryRegions, "gar/query_regions", qos_profile=deep)
+action = ActionClient(
+    node, AskRegions, "gar/ask_regions", goal_service_qos_profile=deep, result_service_qos_profile=deep)
 service.wait_for_service(100.0), action.wait_for_server(100.0)
 codes = []
 def fetch(future):

@@ -232,7 +232,7 @@ def _check_regions(source: RegionSource | None) -> None:
         with suppress(GarError):
             region = source.region(region_id)
             _expect(region.mask.shape == _SIZE[::-1])
-            _expect(region.mask.any())
+            _expect(bool(region.mask.any()))
 
 
 def _region_array(given: BytesReader) -> RegionArray:

@@ -56,13 +56,13 @@ class Inputs:
         self._streams = {kind: Stream(node.resolve_topic_name(endpoint.name)) for kind, endpoint in endpoints.items()}
         self._pairing = FramePairing(settings.input, settings.sync, lambda kind: self._publishers(kind) > 0)
         self._rules = Rules(self._pairing.slop_ns, settings.sync.queue_size)
+        self._turned_away: set[Input] = set()
+        """Inputs whose last message was refused before it could wait for its partner."""
         self._handling = threading.Lock()
         self._last_pair: float | None = None
         self._untracked = ""
         self._crowded: set[Input] = set()
         self._jumps_told: dict[tuple[Input, str], float] = {}  # when, monotonic seconds
-        self._turned_away: set[Input] = set()
-        """Inputs whose last message was refused before it could wait for its partner."""
         self.images = self.pairs = 0
         """That have come since activation."""
         self._warned = ""

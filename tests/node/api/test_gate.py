@@ -72,3 +72,12 @@ def test_a_defect_is_told_and_counted(gate: Gate, statistics: RequestStatistics)
     gate.open(SERVED, ExitStack())
     assert reply(gate, KeyError("x")) == (ErrorCode.INTERNAL_ERROR, "KeyError: 'x'; see the node's log")
     assert statistics.outcomes() == {ErrorCode.INTERNAL_ERROR: 1}
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_what_a_namesake_may_know_or_be_is_explained_by_it(statistics: RequestStatistics, code: ErrorCode) -> None:
+    gate = Gate(statistics, str, get_logger("test"), lambda: "another node has this name")
+    gate.open(SERVED, ExitStack())
+    explained = {ErrorCode.NOT_ACTIVE, ErrorCode.NO_FRAME, ErrorCode.UNKNOWN_REGION, ErrorCode.UNKNOWN_DIALOGUE}
+    expected = "no such thing: another node has this name" if code in explained else "no such thing"
+    assert reply(gate, GarError(code, "no such thing")) == (code, expected)
