@@ -35,7 +35,7 @@ myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 # Interfaces are in a build, not in the checkout; of the rest, what is not installed is mocked.
-_USED = ("builtin_interfaces", "cv2", "numpy", "onnxruntime", "PIL", "platformdirs", "rclpy", "tokenizers")
+_USED = ("builtin_interfaces", "cv2", "numpy", "onnxruntime", "PIL", "rclpy", "tokenizers")
 autodoc_mock_imports = ["gar_ros.action", "gar_ros.msg", "gar_ros.srv"]
 autodoc_mock_imports += [name for name in _USED if find_spec(name) is None]
 

@@ -9,6 +9,9 @@ import re
 import sys
 from pathlib import Path
 
+PICTURE_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Of picture files, as Pillow calls them. It knows many more; for one of them it would run another program."""
+
 _UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the name's ending, the writer's process
 
 

@@ -18,7 +18,6 @@ KEYS = {
     "cv2": "python3-opencv",
     "numpy": "python3-numpy",
     "onnxruntime": "python3-onnxruntime-pip",
-    "platformdirs": "python3-platformdirs",
     "rosbags": "python3-rosbags-pip",
     "tf2_ros": "tf2_ros_py",
     "tqdm": "python3-tqdm",

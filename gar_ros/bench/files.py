@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.files import write_atomically
+from gar_ros.files import PICTURE_FORMATS, write_atomically
 from gar_ros.json_reader import JsonError, convert, load
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def read_items(path: Path, items: list[Any], name: str, kind: type[T]) -> list[t
 def picture_size(path: Path, place: Place) -> tuple[int, int]:
     """(width, height) in pixels, from the file's head. Raises GarError INVALID_REQUEST."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURE_FORMATS) as picture:
             return picture.size
     except Exception as error:  # what a damaged file raises in Pillow's many readers is not documented
         raise place.error(f"can't be read as a picture: {error}") from error
@@ -76,7 +76,7 @@ def picture_size(path: Path, place: Place) -> tuple[int, int]:
 def load_picture(path: Path, place: Place) -> NDArray[np.uint8]:
     """RGB (H, W, 3) uint8 as the released evaluation reads it: alpha dropped, not turned by EXIF, as masks aren't."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURE_FORMATS) as picture:
             return np.array(picture.convert("RGB"))
     except Exception as error:  # as above
         raise place.error(f"can't be read as a picture: {error}") from error

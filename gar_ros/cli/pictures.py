@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from gar_ros.cli.mask_pictures import DEEP_MODES, OPEN_MODES, UnclearMaskError, inside
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.files import PICTURE_FORMATS
 from gar_ros.region import Box, Region
 
 UPRIGHT, STORED = "upright", "stored"
@@ -139,7 +140,7 @@ def _load(path: Path) -> tuple[Image.Image, int]:
             # A large photograph is no attack, and Pillow refuses what is more than twice as large as what it warns of;
             # nor do damaged metadata matter that it leaves out.
             warnings.simplefilter("ignore")
-            with Image.open(path) as file:
+            with Image.open(path, formats=PICTURE_FORMATS) as file:
                 orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
                 file.load()
                 if orientation not in range(1, 9):

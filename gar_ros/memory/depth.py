@@ -208,7 +208,7 @@ class DepthMemory:
         slop = f"depth.slop is {self._slop_ns / 1e9:g} s"
         if max(apart) < 0:
             return _NoPlaceError(
-                f"the newest depth is {-max(apart) / 1e9:.3f} s older than the image, but {slop}: raise depth.timeout "
+                f"the newest depth is {-max(apart) / 1e9:.3f} s older than the image, but {slop}: raise depth.max_wait "
                 "if depth comes later than its image, and else correct its stamps",
                 is_coming=-max(apart) <= _RECENT_NS,
             )

@@ -67,7 +67,7 @@ class Components:
         )
         poses = make_poses(node, now.depth.target_frame, lifetime)
         self.depth = DepthMemory(
-            now.depth.images_kept, round(now.depth.slop * 1e9), poses.find, now.depth.timeout, *node.doors.of(TROUBLE)
+            now.depth.images_kept, round(now.depth.slop * 1e9), poses.find, now.depth.max_wait, *node.doors.of(TROUBLE)
         )
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)

@@ -267,7 +267,7 @@ class DepthSettings:
         choices=("auto", "yes", "no"),
     )
     slop: float = parameter(0.05, "largest difference of the stamps of an image and its depth", "s", (0.0, 10.0))
-    timeout: float = parameter(
+    max_wait: float = parameter(
         0.2,
         "longest time that an answer waits for the depth of its image and for the transformation to "
         "`depth.target_frame`; 0: not at all",

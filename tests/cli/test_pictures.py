@@ -52,6 +52,13 @@ def test_other_colour_spaces(tmp_path: Path, mode: str) -> None:
     np.testing.assert_allclose(load_image(tmp_path / name).astype(int), np.full((2, 3, 3), (200, 60, 30)), atol=3)
 
 
+def test_postscript_is_no_picture(tmp_path: Path) -> None:
+    """Pillow would run Ghostscript for it."""
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.eps")
+    with pytest.raises(GarError, match="can't be read as a picture"):
+        load_image(tmp_path / "a.eps")
+
+
 def test_colour_of_16_bits(tmp_path: Path) -> None:
     deep = np.array([[(30, 60, 200), (0, 0, 255)]], np.uint16) * 257  # OpenCV writes BGR
     cv2.imwrite(str(tmp_path / "a.png"), deep)

@@ -164,4 +164,4 @@ def test_a_late_transformation_is_waited_for_and_a_missing_one_is_told(
         reason = "no transformation to depth.target_frame 'base': Lookup would require extrapolation"
         wait_until(lambda: place(robot).points == 0 and reason in node.log, lambda: node.log)
         diagnostics = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-        wait_until(lambda: "raise depth.timeout" in values_of(diagnostics)["message"])
+        wait_until(lambda: "raise depth.max_wait" in values_of(diagnostics)["message"])
