@@ -11,6 +11,7 @@ from gar_ros.engine.runtime.tensorrt.builder import BuildOptions
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
 from gar_ros.engine.runtime.tensorrt.engines import GRAPHS, EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt, rtx_for
+from gar_ros.errors import ErrorCode, GarError
 from gar_ros.progress import timed_lines
 
 
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     model = ModelDir.open(args.model or default_model_dir())
     cache = EngineCache(args.cache or default_cache_folder())
     options = BuildOptions(args.workspace, args.timing_cache)
+    if args.timing_cache is not None:
+        _check_writable(args.timing_cache)
     show = timed_lines()
     for tensorrt in wanted:
         source = EngineSource(model, tensorrt, cache, build=True, options=options)
@@ -49,6 +52,14 @@ def run(args: argparse.Namespace) -> int:
         for graph in GRAPHS:
             print(source.engine(graph, show), flush=True)
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Raises GarError INVALID_REQUEST now for a file that could not be written after the minutes of a build."""
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected to write kernel timings to '{path}': {error}") from error
 
 
 def _gib(text: str) -> float:

@@ -10,6 +10,8 @@ CLOCK_JUMP_NS = 1_000_000_000
 """A stamp that much before the newest one is no late message: it is wrong, or the clock went back."""
 GAP_NS = 2_000_000_000
 """A stamp may be that much ahead of the newest one, besides the time that has passed: a bag may be played fast."""
+_CATCH_UP_NS = 30_000_000_000
+"""Messages that waited this long, while this process had no time for them, may be followed by present ones."""
 _ODD_LIMIT = 3
 """So many odd stamps in a row are no single wrong ones, even where none goes on from another."""
 _NEAR_NS = 5_000_000_000
@@ -39,6 +41,7 @@ class StampClock:
         self._before_ns: int | None = None  # the newest stamp before a step ahead that may have been one wrong stamp's
         self._arrived_ns: int | None = None
         self._gap_ns = GAP_NS
+        self._behind_ns = 0  # by how much the stamps have fallen behind the time that has passed
 
     def judge(self, stamp_ns: int, arrived_ns: int, others: Iterable[StampClock]) -> Judgement:
         """What the stamp of a new message says. arrived_ns: when it came, by a clock that does not jump. others: the
@@ -52,9 +55,11 @@ class StampClock:
         elif self._confirms(stamp_ns, newest, passed):
             self.restart(stamp_ns)
             return Judgement.JUMPED
-        elif self._goes_on(stamp_ns, newest, passed):
+        elif self._goes_on(stamp_ns, newest, passed, self._behind_ns):
             self._before_ns = newest if stamp_ns > newest + CLOCK_JUMP_NS else None
             self.newest_ns = max(newest, stamp_ns)
+            behind = self._behind_ns + passed - (self.newest_ns - newest)
+            self._behind_ns = min(max(behind, 0), _CATCH_UP_NS)
         elif self._before_ns is not None and self._goes_on(stamp_ns, self._before_ns, passed):
             self._before_ns, self.newest_ns = None, stamp_ns  # the one message between was wrong
         elif any(other.is_near(stamp_ns) and not other.is_near(newest) for other in others):
@@ -77,7 +82,8 @@ class StampClock:
 
     def restart(self, stamp_ns: int | None) -> None:
         """Goes on from this stamp, or from any where it is None."""
-        self.newest_ns, self._odd, self._before_ns, self._gap_ns = stamp_ns, [], None, GAP_NS
+        self.newest_ns, self._odd, self._before_ns = stamp_ns, [], None
+        self._gap_ns, self._behind_ns = GAP_NS, 0
 
     def _confirms(self, stamp_ns: int, newest_ns: int, passed_ns: int) -> bool:
         """Whether a stamp goes on from the odd one before it rather than from those before that."""
@@ -85,6 +91,6 @@ class StampClock:
             return False
         return abs(stamp_ns - self._odd[-1]) < abs(stamp_ns - newest_ns)
 
-    def _goes_on(self, stamp_ns: int, newest_ns: int, passed_ns: int) -> bool:
+    def _goes_on(self, stamp_ns: int, newest_ns: int, passed_ns: int, behind_ns: int = 0) -> bool:
         late_ns = CLOCK_JUMP_NS if passed_ns <= CLOCK_JUMP_NS else 0  # after a pause no message is a late one
-        return -late_ns <= stamp_ns - newest_ns <= self._gap_ns + passed_ns
+        return -late_ns <= stamp_ns - newest_ns <= self._gap_ns + passed_ns + behind_ns

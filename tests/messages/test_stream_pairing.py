@@ -110,6 +110,16 @@ def test_a_pause_is_no_jump() -> None:
     assert run.restarts == 0
 
 
+def test_messages_that_waited_for_a_busy_process_are_no_jump() -> None:
+    """What lay in DDS comes first, the present messages after it."""
+    run = Run()
+    run.good(START, 10)
+    run.now += 8 * SECOND
+    assert run.good(START + SECOND, 1) == same(START + SECOND, 1)
+    assert run.good(START + 9 * SECOND, 10) == same(START + 9 * SECOND, 10)
+    assert run.restarts == 0
+
+
 def test_a_slow_camera_in_a_bag_that_is_played_fast_starts_over_no_more_than_once() -> None:
     run = Run()
     for number in range(20):

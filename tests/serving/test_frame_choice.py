@@ -104,7 +104,7 @@ def test_a_keyframe_serves_instead_of_the_newest_image(bench: Bench) -> None:
 
 
 def test_after_waiting_the_newest_image_is_another_and_a_named_one_is_the_same_but_older(bench: Bench) -> None:
-    choice = choice_of(bench, None)
+    choice = choice_of(bench)
     newest, named, past = (
         choice.choose(request)
         for request in (Request(("b",)), Request(("b",), stamp_ns=NOW - S), Request(("b",), ago=0.5))
@@ -125,7 +125,7 @@ def test_the_age_that_is_told_is_the_one_that_was_checked(bench: Bench) -> None:
 
 
 def test_a_named_image_that_grew_too_old_while_it_waited_is_refused(bench: Bench) -> None:
-    choice = choice_of(bench, None)
+    choice = choice_of(bench)
     chosen = choice.choose(Request(stamp_ns=NOW - S // 2, max_age=1.0))
     bench.now_ns = NOW + S
     code, message = refusal(lambda: choice.renew(chosen))

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     depths = node.create_publisher(Image, "depth", QoSProfile(depth=2))
     infos = node.create_publisher(CameraInfo, "camera_info", QoSProfile(depth=2))
     due, number = time.monotonic(), 0
-    while rclpy.ok():
+    while node.context.ok():
         header = Header(frame_id=FRAME, stamp=node.get_clock().now().to_msg())
         stamp = stamp_ns(header.stamp)
         images.publish(image_message(scene.picture(stamp), "rgb8", header))

@@ -194,8 +194,8 @@ def _is_right(row: Row, outages: list[tuple[float, float]]) -> bool:
 
 
 def _told(row: Row) -> str:
-    return f"{row['case']}: {row['code']} {row['message'][:120]!r}"
+    return f"{row['case']}: {row['code']} {row['message'][:80]!r}"
 
 
 def _listed(found: Sequence[str]) -> str:
-    return "none" if not found else f"{len(found)}: " + "; ".join(found[:5]) + ("; ..." if len(found) > 5 else "")
+    return "none" if not found else f"{len(found)}: " + "; ".join(found[:2]) + ("; ..." if len(found) > 2 else "")

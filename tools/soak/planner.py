@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import rclpy
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     replies = Replies(list(node.clients))
     seen = Seen(random.Random(int(seed)))  # noqa: S311, no secret
     _ask(client, journal, GOOD[0], seen, replies, bad=False)
-    while rclpy.ok():
+    while node.context.ok():
         bad = seen.chance.random() < BAD_SHARE
         case = seen.chance.choice(BAD if bad else GOOD)
         if len(seen.ids) < case.needs or (not bad and seen.chance.random() < 0.3):
@@ -51,9 +52,10 @@ class Replies:
         self.repeated = self.late = 0
         """Numbers of replies beyond the first of their request, and of those that came when nobody waited any more."""
         for client in clients:
-            client.get_pending_request = partial(self._count, client.get_pending_request, Counter())
+            counted = partial(self._count, client.get_pending_request, Counter())
+            client.get_pending_request = counted  # type: ignore[method-assign]
 
-    def _count(self, pending: Client, counts: Counter[int], sequence_number: int) -> Future:
+    def _count(self, pending: Callable[[int], Future], counts: Counter[int], sequence_number: int) -> Future:
         counts[sequence_number] += 1
         self.repeated += counts[sequence_number] > 1
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from gar_ros.node.endpoints import DIAGNOSTICS, NODE_NAME
 from tools.soak.journal import Journal
@@ -23,7 +24,7 @@ class Watch:
         """pid: of the node. Listens to its diagnostics until `close`."""
         self._pid, self._journal = pid, journal
         self._told: dict[str, str] = {}
-        rclpy.init()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is the soak's own matter
         self._node = rclpy.create_node("soak_watch")
         self._node.create_subscription(DiagnosticArray, DIAGNOSTICS.name, self._hear, 10)
         self._executor = SingleThreadedExecutor()
@@ -36,7 +37,7 @@ class Watch:
         self._executor.shutdown()
         self._thread.join()
         self._node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.shutdown()
 
     @property
     def told(self) -> dict[str, str]:

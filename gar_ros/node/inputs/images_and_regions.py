@@ -70,7 +70,7 @@ class Inputs:
             endpoint: partial(self._on_message, kind) for endpoint, kind in self._kinds.items()
         }
         self.image_durations = Durations()
-        image = next(endpoint for endpoint, kind in self._kinds.items() if kind is Input.IMAGE)
+        image = endpoints[Input.IMAGE]
         callbacks[image] = self.image_durations.timed(callbacks[image])
         reliability = settings.input.reliability
         Subscriptions(node, callbacks, reliability, self._on_incompatible, lifetime, self._on_types)

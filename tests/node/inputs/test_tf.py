@@ -99,7 +99,7 @@ def test_numbers_that_are_no_transformation_are_refused(
 
 def test_a_stamp_before_1970_has_no_transformation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf2)
-    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base'.*raise depth\.timeout"):
+    with pytest.raises(GarError, match=r"no transformation to depth\.target_frame 'base'.*raise depth\.max_wait"):
         make_poses([], "base", ExitStack()).find("lens", -1)  # type: ignore[arg-type]
 
 
