@@ -54,12 +54,14 @@ class Asking:
 @dataclass
 class Count:
     """What came of it. images: that were answered about. skipped: messages that could not be used, how many for which
-    reason. bare: images in which no region has a pixel. between: images left out because one less than `every_ns` away
-    was answered."""
+    reason. odd: by topic, how many messages have detections that are left out or named anew, and what is wrong in the
+    first of them. bare: images in which no region has a pixel. between: images left out because one less than
+    `every_ns` away was answered."""
 
     images: int = 0
     answers: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    odd: dict[str, tuple[int, str]] = field(default_factory=dict)
     bare: int = 0
     between: int = 0
 
@@ -127,6 +129,10 @@ class Annotator:
         else:
             self._regions.add(pair.kind, frame, found, arrival)
         self.count.skipped.update(f"{self._topics[kind]}: {why}" for kind, why in arrival.verdicts.items() if why)
+        for kind, odd in arrival.odd.items():
+            if odd:
+                times, first = self.count.odd.get(self._topics[kind], (0, "; ".join(odd)))
+                self.count.odd[self._topics[kind]] = times + 1, first
         for frame in arrival.pairs:
             if pair.image in self._done:
                 continue

@@ -110,6 +110,10 @@ def run(args: argparse.Namespace) -> int:
             progress = _progress("{} images")
             done = annotate(reader, writer, engine, inputs, plan, asking, questions, not args.without_input, progress)
     told += [f"{times} message(s) left out: {reason}" for reason, times in done.skipped.items()]
+    told += [
+        f"{times} message(s) on {topic} have detections that are left out, or without their ids; the first: {first}"
+        for topic, (times, first) in done.odd.items()
+    ]
     told += [f"{times} message(s) not copied: {reason}" for reason, times in writer.not_copied.items()]
     if done.bare:
         told.append(f"in {done.bare} images no region has a pixel")

@@ -16,6 +16,9 @@ from gar_ros.engine.model_dir.manifest import TileRule
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, join_on_host
 from gar_ros.engine.tiling import normalise
 
+CACHED_TILES = 256
+"""Most tiles that are cached, whatever their size: those of the newest 15 images of 17 tiles."""
+
 _Key = bytes
 _Join = Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]
 
@@ -23,6 +26,7 @@ _Join = Callable[[Sequence[NDArray[Any] | DeviceTensor]], Rows]
 class TileEncoder:
     """The vision graph with a bounded cache that forgets the least recently used tiles first.
 
+    It serves questions about other regions of an image that was asked about lately: most of its tiles are the same.
     The cache is exact, since a tile's features depend on nothing but the pixels and the mask of that tile.
     """
 
@@ -61,6 +65,18 @@ class TileEncoder:
             self._keep(key, features[key])
         return self._join([features[key] for key in keys])
 
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes of the cached features."""
+        return sum(features.nbytes for features in list(self._cache.values()))
+
+    def forget_one(self) -> bool:
+        """Forgets the tile that was used least recently; False where only one is left."""
+        if len(self._cache) < 2:
+            return False
+        self._cache.popitem(last=False)
+        return True
+
     def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Rows:
         self.encoded_tiles += len(pixels)
         feeds = {
@@ -70,7 +86,7 @@ class TileEncoder:
         return self._join([self._runner.run(feeds)["image_features"]])
 
     def _keep(self, key: _Key, features: Rows) -> None:
-        capacity = self._cache_bytes // features.nbytes
+        capacity = min(self._cache_bytes // features.nbytes, CACHED_TILES)
         self._cache[key] = features
         self._cache.move_to_end(key)
         while len(self._cache) > capacity:

@@ -79,6 +79,7 @@ class Components:
         choice = FrameChoice(self.frames, self.tracks, settings, lambda: int(clock.now().nanoseconds), stand_in)
         keyframes = self.keyframer.keyframes if self.keyframer else None
         self.budget = MemoryBudget(now.memory.max_memory * 2**20)
+        self.budget.add(engine.encoder)  # the first to forget: encoding a tile again is the least that can be lost
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes, self.budget)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)

@@ -37,6 +37,9 @@ from gar_ros.node.outputs.diagnostics import Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
 from gar_ros.serving.statistics import RequestStatistics
 
+SWITCH_SECONDS = 0.001
+"""After so long a thread lets others of the process run that want to. With Python's 5 ms, and eight planners that ask,
+image callbacks took 30 ms at the 99th percentile; with this they take 11 ms (`make soak`, two cores)."""
 LAST_WORDS_SECONDS = 5.0
 """How long the process waits at its end for clients to fetch the results of their goals."""
 
@@ -239,6 +242,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 def main() -> int:
     """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
     keep_small()
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

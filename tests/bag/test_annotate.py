@@ -165,6 +165,28 @@ def test_a_broken_message_costs_only_itself(
     assert len(read(out)[0]["/gar/answers"]) == 2
 
 
+def test_a_detection_that_can_not_be_used_is_told_and_the_others_are_answered(
+    recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd, out = tmp_path / "odd", tmp_path / "answered"
+    regions = [Region.from_box(name, (0, 0, 640, 480), (640, 480)) for name in ("whole", "beyond")]
+    with BagReader(recorded[0]) as reader, BagWriter(odd) as writer:
+        for message in reader.messages():
+            writer.copy(message)
+            if message.topic == "/instances":
+                header = deserialize_message(message.data, Image).header
+                found = region_array_message(regions, (640, 480), header, with_masks=False)
+                found.regions[1].box.x_offset = 5000
+                writer.write("/regions", found, message.logged_ns + 1)
+    words = ["--regions", "/regions", "--question", "What is <Prompt0>?", "--every", "0", "--without-input"]
+    assert main(["annotate", str(odd), "--out", str(out), *words]) == 0
+    told = capsys.readouterr().err
+    assert "3 message(s) on /regions have detections that are left out" in told
+    assert "1 of 2 detections are odd: region 'beyond'" in told
+    arrays = [array for _, array in read(out)[0]["/gar/answers"]]
+    assert [[answer.region_ids[0] for answer in array.answers] for array in arrays] == [["whole"]] * 3
+
+
 def test_bags_that_are_none_and_folders_that_are_taken_are_refused(
     recorded: tuple[Path, list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

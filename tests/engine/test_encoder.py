@@ -96,6 +96,23 @@ def test_the_least_recently_used_tile_leaves_first(encoder: TileEncoder) -> None
     assert encoder.encoded_tiles == 5
 
 
+def test_small_features_are_not_kept_for_ever(vision: SumVision, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gar_ros.engine.encoder.CACHED_TILES", 2)
+    encoder = TileEncoder(vision, RULE, cache_bytes=1000 * FEATURE_BYTES, tiles_per_run=1)
+    encode(encoder, (1, 2, 3), (0, 0, 0))
+    assert encoder.nbytes == 2 * FEATURE_BYTES
+    encode(encoder, (2, 3), (0, 0))
+    assert encoder.encoded_tiles == 3
+
+
+def test_tiles_can_be_missed_but_for_the_newest(encoder: TileEncoder) -> None:
+    encode(encoder, (1, 2), (0, 0))
+    assert encoder.forget_one() and encoder.nbytes == FEATURE_BYTES
+    assert not encoder.forget_one()
+    encode(encoder, (2,), (0,))
+    assert encoder.encoded_tiles == 2
+
+
 def test_a_frame_larger_than_the_cache_is_encoded_whole(vision: SumVision) -> None:
     encoder = TileEncoder(vision, RULE, cache_bytes=0, tiles_per_run=2)
     assert encode(encoder, (1, 2, 3, 4, 5), (0, 0, 0, 0, 0)) == [12, 24, 36, 48, 60]
