@@ -56,7 +56,7 @@ GRAPH_GRACE = 30.0
 
 
 class Limits(TypedDict, total=False):
-    """Keyword arguments that all questions take. What is left out, None or 0 means the node's default.
+    """Keyword arguments that all questions take. Left out, None and 0 all mean the node's default.
 
     stamp: of the image; None: the newest image. max_age: seconds; an older image is refused. timeout: seconds from
     the request's arrival at the node to its answer; left out or 0: TIMEOUT.
@@ -103,9 +103,10 @@ class RegionClient:
     well when it doesn't reply. An argument of a wrong type raises TypeError, one of an impossible value
     InvalidArgumentError, which is a GarError and a ValueError.
 
-    Any threads may call at the same time. `node` is spun while a call waits, unless an executor spins it already. In a
-    callback of that executor a call raises RuntimeError where no other thread could take its reply. A node that is
-    restarted while a call waits is asked again, but for a further turn of a dialogue, which the old node took with it.
+    Several threads may call at the same time. While a call waits it spins `node`, unless an executor has it already. In
+    a callback of that executor a call raises RuntimeError if no other thread could receive its reply. When the gar node
+    was restarted while a call waits, the request is sent again; a further turn of a dialogue fails instead, with
+    UNKNOWN_DIALOGUE.
     """
 
     def __init__(self, node: Node, gar: str = "gar") -> None:
@@ -136,7 +137,7 @@ class RegionClient:
 
         on_token: called with the text that each token adds, in the thread that spins the node, and, before this call
         returns, with what did not come that way: joined it is the answer's text. A closed question has no such text.
-        What it raises ends the work and is raised by this call.
+        If on_token raises, the work ends and this call raises the same.
         cancel: setting it ends the work between two tokens, and this call with CANCELLED.
         """
         question = _question(text, region_ids, options)

@@ -211,7 +211,8 @@ class Calls:
         if time.monotonic() < deadline:
             return
         unspun = proof is not None and not proof.done()
-        hint = ": nothing has spun the executor that has this client's node" if unspun else ""
+        hint = "nothing has spun the executor that has this client's node; spin it, or remove the node from it"
+        hint = f": {hint}" if unspun else ""
         raise GarError(ErrorCode.TIMED_OUT, f"no reply from {name} within the timeout and {GRACE:g} s{hint}")
 
 

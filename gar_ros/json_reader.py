@@ -98,7 +98,7 @@ def shortened(value: Any) -> str:
     except ValueError:  # Python writes at most 4300 digits
         return "a number of thousands of digits"
     except RecursionError:
-        return f"a {type(value).__name__} of thousands of others in each other"
+        return f"a {type(value).__name__} nested thousands of levels deep"
     return printable(text if len(text) <= 60 else f"{text[:57]}...")
 
 

@@ -65,7 +65,7 @@ def _range(parameter: Field[Any]) -> str:
     metadata = parameter.metadata
     if metadata["choices"]:
         return ", ".join(metadata["choices"])
-    limits = "{:g} to {:g}".format(*metadata["limits"]) if metadata["limits"] else ""
+    limits = "{:.10g} to {:.10g}".format(*metadata["limits"]) if metadata["limits"] else ""
     return f"{limits} {metadata['unit']}".strip()
 
 

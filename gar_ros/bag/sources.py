@@ -88,7 +88,7 @@ def _numbers_by_value(file: Path) -> list[tuple[int, str]]:
 
 def _readable(file: Path, scratch: Path) -> StorageFile:
     if not file.is_file():
-        raise bad_bag(file, "this is no file")
+        raise bad_bag(file, "this is neither a file nor a folder")
     readable = file
     if _start(file).startswith(ZSTD_MAGIC):
         readable = scratch / f"{len(list(scratch.iterdir()))}.unpacked"

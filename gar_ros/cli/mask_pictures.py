@@ -64,8 +64,8 @@ def _bright_on_black(colours: _Values, lossy: bool) -> NDArray[np.bool_]:
     border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
     if border.mean() > _AROUND and bright.mean() > 0.5:
         raise UnclearMaskError(
-            "which is bright on black, got black within what is bright, as if inverted; write a region that is all "
-            "around another one opaque on transparent"
+            "which is bright on black, got black within what is bright, as if inverted; if the region does surround "
+            "another one, make it opaque on a transparent background"
         )
     return bright
 
@@ -79,7 +79,7 @@ def _bright(colours: _Values, lossy: bool) -> NDArray[np.bool_]:
     black, bright = value <= _BLACK * top, value > top / 2
     if not black.any():
         raise UnclearMaskError(
-            "which is bright on black, got nothing black; a box around the whole picture is a region of all of it"
+            "which is bright on black, got nothing black; for a region of the whole picture give a box around it"
         )
     if _has_several_levels(value, top, lossy) or _has_several_colours(colours, black, bright, lossy):
         raise UnclearMaskError("which is one shape in one colour on black, got several: write a picture for each")

@@ -36,11 +36,12 @@ class MemoryLimit:
             return
         needed = needed_bytes(manifest, tiles, regions, tiles_per_run)
         if needed > allowed:
-            limit = "request.max_memory allows" if self.bytes else "are available"
+            limit = f"{allowed / _MIB:.0f} MiB"
+            limit = f"request.max_memory allows {limit}" if self.bytes else f"{limit} are available"
             raise GarError(
                 ErrorCode.INVALID_REQUEST,
-                f"{tiles} tiles and {regions} region(s) need about {needed / _MIB:.0f} MiB of memory, but "
-                f"{allowed / _MIB:.0f} MiB {limit}; use fewer tiles (request.max_tiles) or regions",
+                f"{tiles} tiles and {regions} region(s) need about {needed / _MIB:.0f} MiB of memory, but {limit}; "
+                "use fewer tiles (request.max_tiles) or regions",
             )
 
 

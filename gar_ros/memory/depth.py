@@ -209,18 +209,18 @@ class DepthMemory:
         if max(apart) < 0:
             return _NoPlaceError(
                 f"the newest depth is {-max(apart) / 1e9:.3f} s older than the image, but {slop}: raise depth.max_wait "
-                "if depth comes later than its image, and else correct its stamps",
+                "if depth comes later than its image, otherwise correct its stamps",
                 is_coming=-max(apart) <= _RECENT_NS,
             )
         if min(apart) > 0:
             return _NoPlaceError(
                 f"the oldest depth that is kept is {min(apart) / 1e9:.3f} s newer than the image, but {slop}: raise "
-                "depth.images_kept for questions about older images, and else correct the stamps of depth",
+                "depth.images_kept for questions about older images, otherwise correct the stamps of depth",
                 is_trouble=len(self._newest) == self._newest.maxlen,  # else depth has only just begun to come
             )
         return _NoPlaceError(
             f"the nearest depth is {min(map(abs, apart)) / 1e9:.3f} s away from the image, but {slop}: depth must "
-            "carry the stamp of its image; else raise depth.slop"
+            "carry the stamp of its image; if it can't, raise depth.slop"
         )
 
 
@@ -231,5 +231,6 @@ def _check_measured(frame: Frame, surface: Surface) -> None:
     points, _ = surface.points(sparse)
     if len(points) == 0:
         raise _NoPlaceError(
-            "the depth of the image's time has no measurement: all values are 0, NaN or the largest one"
+            "the depth at the image's time has no measurement: all values are 0, NaN or the largest number; look at "
+            "what the depth sensor publishes"
         )

@@ -30,8 +30,8 @@ def camera_model(message: CameraInfo, rectified: bool = False) -> CameraModel:
     projection = np.array(message.p, np.float64).reshape(3, 4)[:, :3]
     if rectified and not projection.any() and distortion.any():
         raise bad_camera(
-            "expected the matrix P, because the images are rectified, but P is 0; set parameter depth.rectified to no "
-            "if they are not"
+            "expected the matrix P, because the images are rectified, but P is 0; set parameter depth.rectified to "
+            "never if they are not"
         )
     if rectified and projection.any():
         matrix, distortion, model, name = projection, np.zeros(0), "", "P"

@@ -89,7 +89,7 @@ def _check_enough(codec: str, head: PictureHead, got: int, least: int) -> None:
     """Raises BadPictureError for a picture with fewer data than the smallest of its size has: its size is damaged."""
     if got < least:
         raise BadPictureError(
-            f"the {codec} has fewer data than {head.width}x{head.height} px, the size that it says, need"
+            f"the {codec} has fewer data than {head.width}x{head.height} px need, the size that it says it has"
         )
 
 

@@ -120,8 +120,8 @@ class StreamPairing:
 def _how_odd(ahead_ns: int) -> str:
     where = "ahead of" if ahead_ns > 0 else "behind"
     return (
-        f"header.stamp is {_span(abs(ahead_ns))} {where} the stamps before it; unless the next one goes on from it, "
-        "the message is left out"
+        f"header.stamp is {_span(abs(ahead_ns))} {where} the stamps before it; unless the next stamp continues from "
+        "it, the message is left out"
     )
 
 

@@ -18,7 +18,7 @@ def ensure_log_folder() -> str:
         return ""
     folder = tempfile.mkdtemp(prefix="gar_ros_log_")
     os.environ["ROS_LOG_DIR"] = folder
-    return f"no place for log files ({reason}); they are in '{folder}'. Set ROS_LOG_DIR to a folder that can be written"
+    return f"ROS can't write log files ({reason}); they are in '{folder}': set ROS_LOG_DIR to a writable folder"
 
 
 def _wanted() -> Path | None:

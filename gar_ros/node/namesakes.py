@@ -28,7 +28,8 @@ class NamesakeWatch:
             return ""
         return (
             f"another node is called {self._node.get_fully_qualified_name()} too (or was killed less than 20 s ago "
-            "and is still listed): requests reach either of them; stop one or rename it with `-r __node:=NAME`"
+            "and is still listed): both get every request, and the caller hears whichever replies first; stop one or "
+            "rename it with `-r __node:=NAME`"
         )
 
     def _look(self) -> None:

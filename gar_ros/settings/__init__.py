@@ -137,7 +137,7 @@ def refusal(name: str, value: Any) -> str:
     if type(value) is not kind and not (kind is float and type(value) is int):
         return f"{name}: expected a {kind.__name__}, got {value!r}"
     if limits and not limits[0] <= value <= limits[1]:
-        return f"{name}: expected {limits[0]:g} to {limits[1]:g}, got {value!r}"
+        return f"{name}: expected {limits[0]:.10g} to {limits[1]:.10g}, got {value!r}"
     if choices and value not in choices:
         return f"{name}: expected one of {', '.join(choices)}, got {value!r}"
     return ""

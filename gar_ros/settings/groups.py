@@ -47,14 +47,16 @@ class RequestSettings:
     )
     max_memory: int = parameter(
         0,
-        "memory that a request may take besides the model, estimated from the model's sizes; one that needs more is "
-        "refused before it is computed; 0: what is available on the CPU, no limit on a GPU",
+        "memory that one request may take in addition to the model's weights; a request that would need more, by an "
+        "estimate from the model's sizes, is refused before anything is computed; 0: on the CPU what is available at "
+        "that moment, on a GPU no limit",
         "MiB",
         (0, 1048576),
     )
     queue_size: int = parameter(
         8,
-        "number of requests of services that may wait for the model, and of goals besides; further ones are refused",
+        "largest number of service requests that wait for the model, and also of the action's goals, which are counted "
+        "separately; further ones are refused",
         "",
         (1, 64),
         changes=AT_START,
@@ -73,8 +75,8 @@ class MemorySettings:
     )
     max_memory: int = parameter(
         2048,
-        "memory limit of all that the model has computed and that is kept: encoded images, keyframes and the KV caches "
-        "of dialogues; the newest of each always stays, images go before dialogues",
+        "memory limit of encoded images, keyframes and the KV caches of dialogues together; above it encoded images "
+        "are dropped first, then keyframes, then dialogues, but the newest of each is always kept",
         "MiB",
         (1, 1048576),
     )
@@ -261,10 +263,10 @@ class DepthSettings:
     )
     rectified: str = parameter(
         "auto",
-        "whether image and depth are rectified, so that P of `camera_info` describes them, and else K and D; auto: "
-        "they are where one of the last two names of topic `image` or `depth` has the word rect, as image_rect_color "
-        "does",
-        choices=("auto", "yes", "no"),
+        "whether image and depth are rectified; always: P of `camera_info` describes them; never: K and D do; auto: as "
+        "always if one of the last two names in topic `image` or `depth` has the word rect, rectified or undistorted, "
+        "such as image_rect_color, else as never",
+        choices=("auto", "always", "never"),
     )
     slop: float = parameter(0.05, "largest difference of the stamps of an image and its depth", "s", (0.0, 10.0))
     max_wait: float = parameter(

@@ -58,7 +58,7 @@ def test_a_limit_that_is_set_counts_everywhere() -> None:
             limit.check(manifest(GAR_8B), 17, 5, 1)
         assert caught.value.code is ErrorCode.INVALID_REQUEST
         assert caught.value.message.startswith("17 tiles and 5 region(s) need about ")
-        assert "MiB of memory, but 1024 MiB request.max_memory allows; use fewer tiles" in caught.value.message
+        assert "MiB of memory, but request.max_memory allows 1024 MiB; use fewer tiles" in caught.value.message
 
 
 def test_else_it_is_what_the_cpu_has_and_a_gpu_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ class Finder:
     [
         ((40, 60), "the newest depth is 0.040 s older than the image, but depth.slop is 0.005 s: raise depth.max_wait"),
         ((130, 160), "the oldest depth that is kept is 0.030 s newer than the image.*raise depth.images_kept"),
-        ((93, 120), "the nearest depth is 0.007 s away from the image.* else raise depth.slop"),
+        ((93, 120), "the nearest depth is 0.007 s away from the image.* if it can.t, raise depth.slop"),
     ],
 )
 def test_depth_of_another_time_says_what_to_change(stamps_ms: tuple[int, ...], reason: str) -> None:

@@ -86,7 +86,7 @@ def test_the_lens_of_rectified_images_may_have_any_distortion() -> None:
 def test_rectified_images_without_p_need_a_lens_without_distortion() -> None:
     straight = camera_model(camera_info(p=[0.0] * 12, d=[]), rectified=True)
     assert ray(straight) == pytest.approx([0.18, -0.02])
-    with pytest.raises(GarError, match=r"expected the matrix P, .* set parameter depth\.rectified to no"):
+    with pytest.raises(GarError, match=r"expected the matrix P, .* set parameter depth\.rectified to never"):
         camera_model(camera_info(p=[0.0] * 12), rectified=True)
 
 

@@ -149,7 +149,7 @@ def test_a_message_with_an_odd_stamp_says_so() -> None:
     run = Run()
     run.good(START, 3)
     step = run.pairing.add(Input.REGIONS, START + HOUR, 0, run.now)
-    assert step.odd.startswith("header.stamp is 60 min ahead of the stamps before it; unless the next one")
+    assert step.odd.startswith("header.stamp is 60 min ahead of the stamps before it; unless the next stamp")
     assert (step.jump_ns, run.pairing.add(Input.REGIONS, START + HOUR, 1, run.now).jump_ns) == (0, HOUR - 2 * PERIOD)
 
 

@@ -105,6 +105,6 @@ def test_a_request_too_large_for_memory_is_refused_before_it_is_computed(robot: 
         robot.client.wait_until_ready(PATIENCE)
         code, message = refusal(lambda: ask(robot))
         assert code is ErrorCode.INVALID_REQUEST
-        assert "MiB of memory, but 4 MiB request.max_memory allows" in message
+        assert "MiB of memory, but request.max_memory allows 4 MiB" in message
         assert [region.id for region in robot.client.list_regions().regions] == ["1", "7"], "the node serves on"
     assert "Traceback" not in node.log

@@ -39,7 +39,7 @@ def external_files(graph: Path) -> set[str]:
 
 def _locations(view: memoryview, start: int, end: int, message: str, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
-        raise ValueError(f"its messages lie in each other more than {_DEEPEST} deep")
+        raise ValueError(f"its messages are nested more than {_DEEPEST} levels deep")
     known = _FIELDS[message]
     entry = {"key": b"", "value": b""}
     for number, first, last in _fields(view, start, end):

@@ -106,7 +106,7 @@ class DepthInputs:
         if self._names_differ and not self._is_same_unrectified(message):
             self._warn_once(
                 "one of the topics image and depth is rectified by its name and the other one is not: P of "
-                "camera_info is used for both; set parameter depth.rectified to yes or no"
+                "camera_info is used for both; set parameter depth.rectified to always or never"
             )
 
     def _is_same_unrectified(self, message: CameraInfo) -> bool:
@@ -147,7 +147,7 @@ class DepthInputs:
         if self._frame_id and self._frame_id != frame.frame_id:
             self._warn_once(
                 f"depth is in frame '{self._frame_id}' and the image in '{frame.frame_id}': places in space are right "
-                "only where depth is registered (aligned) to the image; else set topic depth to the one that is"
+                "only where depth is registered (aligned) to the image; if it isn't, set topic depth to one that is"
             )
 
     def _silence(self, now: float) -> str:
@@ -156,7 +156,11 @@ class DepthInputs:
         if measured.publishers or measured.stamps_ns:
             return measured.trouble(now, self._period)
         if self._other_transport and self._node.count_publishers(self._other_transport):
-            return f"{_nobody(measured)}, but {self._other_transport} is published: set parameter depth.image_transport"
+            transport = COMPRESSED if self._other_transport.endswith(COMPRESSED) else "raw"
+            return (
+                f"{_nobody(measured)}, but {self._other_transport} is published: set parameter depth.image_transport "
+                f"to '{transport}' to use it"
+            )
         return ""
 
     def _warn_once(self, what: str) -> None:
@@ -167,7 +171,7 @@ class DepthInputs:
 
 def _are_rectified(setting: str, image: str, depth: str) -> bool:
     """Whether images and depth are rectified, by parameter `depth.rectified` and the names of their topics."""
-    return setting == "yes" or (setting == "auto" and (is_rectified(image) or is_rectified(depth)))
+    return setting == "always" or (setting == "auto" and (is_rectified(image) or is_rectified(depth)))
 
 
 def _nobody(stream: Stream) -> str:

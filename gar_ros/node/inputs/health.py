@@ -119,14 +119,14 @@ def too_late(image: Stream, detections: Stream, queue_size: int) -> str:
     if detections.late >= queue_size:
         needed = detections.late
         reason = (
-            f"what comes on {detections.topic} belongs to an image after which {needed} newer ones came, but only "
-            f"{queue_size} wait for their partner"
+            f"a message on {detections.topic} arrives {needed} images later than its own image, but only {queue_size} "
+            "images wait for their regions"
         )
     elif detections.early >= queue_size:
         needed = detections.early
         reason = (
-            f"images on {image.topic} come when {needed} newer messages than theirs have come on {detections.topic}, "
-            f"but only {queue_size} wait for their partner"
+            f"an image on {image.topic} arrives {needed} messages later than its own one on {detections.topic}, but "
+            f"only {queue_size} messages wait for their image"
         )
     else:
         return ""

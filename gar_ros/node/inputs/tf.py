@@ -39,7 +39,7 @@ class Tf2Poses(Poses):
             found = self._buffer.lookup_transform(self._target, frame_id, Time(nanoseconds=stamp_ns)).transform
         except (self._failure, ValueError, OverflowError) as error:  # the last two: a stamp before 1970
             raise self._missing(
-                f"{error}; if it only comes late, raise depth.max_wait, else correct depth.target_frame or what "
+                f"{error}; if it only comes late, raise depth.max_wait, otherwise correct depth.target_frame or what "
                 "publishes /tf"
             ) from error
         turn, move = found.rotation, found.translation

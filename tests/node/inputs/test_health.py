@@ -102,8 +102,8 @@ def test_a_detector_that_lags_by_more_than_the_queue_is_told_how_long_a_queue_wo
     regions = seen("/regions", 50 * SECOND)
     regions.late = image.newer(50 * SECOND, 1)
     assert why(image, regions) == (
-        "what comes on /regions belongs to an image after which 99 newer ones came, but only 30 wait for their "
-        "partner: set parameter 'sync.queue_size' to 150 or more"
+        "a message on /regions arrives 99 images later than its own image, but only 30 images wait for their regions: "
+        "set parameter 'sync.queue_size' to 150 or more"
     )
     assert "sync.queue_size" not in why(image, regions, queue_size=100)
 

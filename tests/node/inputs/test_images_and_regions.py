@@ -176,7 +176,8 @@ def test_a_detector_whose_image_has_left_the_queue_is_told_until_the_queue_is_lo
         memory.image(number)
         if number > 9:
             memory.labels(number - 9)
-    told = "after which 9 newer ones came, but only 5 wait for their partner: set parameter 'sync.queue_size' to 15 or"
+    told = "9 images later than its own image, but only 5 images wait for their regions: set parameter "
+    told += "'sync.queue_size' to 15 or"
     assert told in memory.inputs.trouble()
     assert told in memory.node.doors.failing()["messages on /instances come too late"]
     memory.labels(40)
