@@ -75,8 +75,8 @@ class MemorySettings:
     )
     max_memory: int = parameter(
         2048,
-        "memory limit of encoded images, keyframes and the KV caches of dialogues together; above it encoded images "
-        "are dropped first, then keyframes, then dialogues, but the newest of each is always kept",
+        "memory limit of encoded tiles, encoded images, keyframes and the KV caches of dialogues together; what "
+        "exceeds it is dropped in this order, but the newest of each is always kept",
         "MiB",
         (1, 1048576),
     )
@@ -265,7 +265,7 @@ class DepthSettings:
         "auto",
         "whether image and depth are rectified; always: P of `camera_info` describes them; never: K and D do; auto: as "
         "always if one of the last two names in topic `image` or `depth` has the word rect, rectified or undistorted, "
-        "such as image_rect_color, else as never",
+        "for example image_rect_color, else as never",
         choices=("auto", "always", "never"),
     )
     slop: float = parameter(0.05, "largest difference of the stamps of an image and its depth", "s", (0.0, 10.0))
