@@ -30,7 +30,11 @@ def test_each_reason_why_nothing_pairs_has_its_own_advice(robot: Robot, gar: Gar
         return [image, waiting.popleft() if len(waiting) > LAG else waiting[0]]
 
     with robot.publishing(lagging, period=0.05):
-        wait_for(robot.client.list_regions, ErrorCode.NO_FRAME, f"after which {LAG} newer ones came, but only 3 wait")
+        wait_for(
+            robot.client.list_regions,
+            ErrorCode.NO_FRAME,
+            f"arrives {LAG} images later than its own image, but only 3 images wait",
+        )
         wait_for(robot.client.list_regions, ErrorCode.NO_FRAME, "set parameter 'sync.queue_size' to 15 or more")
         assert "'approximate'" not in node.log
 
