@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import gar_ros.sim  # noqa: F401  (sets MUJOCO_GL)
 from gar_ros.geometry.camera import CameraModel
 from gar_ros.geometry.extent import region_extent
 from gar_ros.geometry.surface import DepthSurface
+from tests.off_screen import skip_without_off_screen_opengl
 
 WIDTH, HEIGHT = 320, 240
 SCENES = 12
@@ -23,11 +20,7 @@ TOLERANCE = 0.01  # metres
 
 @pytest.fixture(scope="module", autouse=True)
 def opengl() -> None:
-    pytest.importorskip("mujoco", reason="MuJoCo is not installed, which draws the tabletop (make test)")
-    try:
-        ctypes.CDLL("libEGL.so.1" if os.environ["MUJOCO_GL"] == "egl" else "libOSMesa.so.8")
-    except OSError as error:
-        pytest.skip(f"no off-screen OpenGL to render with: {error}")
+    skip_without_off_screen_opengl()
 
 
 def test_centroids_are_those_of_the_surfaces_that_the_poses_give() -> None:

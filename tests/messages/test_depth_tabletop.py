@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
-import gar_ros.sim  # noqa: F401  (sets MUJOCO_GL)
 from gar_ros.geometry.extent import region_extent
 from gar_ros.geometry.surface import DepthSurface
 from gar_ros.messages.depth import camera_model
+from tests.off_screen import skip_without_off_screen_opengl
 
 if TYPE_CHECKING:  # it needs MuJoCo, which no robot has
     from gar_ros.sim.render import Rendered
@@ -29,11 +27,7 @@ LENS = {"k": [200.0, 0.0, 100.0, 0.0, 200.0, 100.0, 0.0, 0.0, 1.0], "d": [0.3, 0
 
 @pytest.fixture(scope="module")
 def picture() -> Iterator[Rendered]:
-    pytest.importorskip("mujoco")
-    try:
-        ctypes.CDLL("libEGL.so.1" if os.environ["MUJOCO_GL"] == "egl" else "libOSMesa.so.8")
-    except OSError as error:
-        pytest.skip(f"no off-screen OpenGL to render with: {error}")
+    skip_without_off_screen_opengl()
     from gar_ros.sim.generate import random_scene
     from gar_ros.sim.render import TabletopRenderer
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from visualization_msgs.msg import Marker
 
-import gar_ros.sim  # noqa: F401  (sets MUJOCO_GL)
 from gar_ros.geometry.camera import CameraModel
 from gar_ros.geometry.extent import Pose, region_extent
 from gar_ros.geometry.surface import DepthSurface
 from gar_ros.memory.scene_graph import Relation
 from gar_ros.messages.markers import Markers, Placed
+from tests.off_screen import skip_without_off_screen_opengl
 from tests.rviz import EYES, overlaps
 
 if TYPE_CHECKING:  # they need MuJoCo, which no robot has
@@ -33,11 +31,7 @@ PREDICATES = {"on_top": "on top of", "inside": "inside", "touching": "touching"}
 
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[TabletopRenderer]:
-    pytest.importorskip("mujoco")
-    try:
-        ctypes.CDLL("libEGL.so.1" if os.environ["MUJOCO_GL"] == "egl" else "libOSMesa.so.8")
-    except OSError as error:
-        pytest.skip(f"no off-screen OpenGL to render with: {error}")
+    skip_without_off_screen_opengl()
     from gar_ros.sim.render import TabletopRenderer
 
     with TabletopRenderer(WIDTH, HEIGHT) as renderer:
