@@ -12,10 +12,12 @@
 # make train-tiny            trains gar-tiny, in hours
 # make lock                  resolves requirements/ anew
 # make clean                 removes what is built, but not the venv
-# Settings: where the venv goes, which Python makes it, how many tests run at a time, how long the soak is.
+# Settings: where the venv goes, which Python makes it, how many tests run at a time, how often one that failed is run
+# again, how long the soak is.
 VENV ?= .venv
 PYTHON ?= python3
 WORKERS ?= 3
+RERUNS ?= 0
 MINUTES ?= 30
 
 # A Python of another venv that started make has left its libraries' path behind; the bootstrapper of the ROS wheels
@@ -39,10 +41,10 @@ demo: venv
 
 # Tests of one file share a worker, since its fixtures may be costly.
 test: dev-venv
-	$(BIN)/python -m pytest --part robot --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --part robot --reruns $(RERUNS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-rest: dev-venv export-venv docs-venv
-	$(BIN)/python -m pytest --part rest
+	$(BIN)/python -m pytest --part rest --reruns $(RERUNS)
 
 test-all: test test-rest
 

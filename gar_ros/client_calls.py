@@ -64,7 +64,7 @@ class Calls:
 
     def action_client(self, kind: Any, name: str, group: CallbackGroup) -> ActionClient:
         """A client of an action."""
-        return _ActionClient(
+        return ThreadSafeActionClient(
             self._node,
             kind,
             f"{self._gar}/{name}",
@@ -255,7 +255,7 @@ class _Attempt:
             self.future.cancel()
 
 
-class _ActionClient(ActionClient):
+class ThreadSafeActionClient(ActionClient):
     """One that threads may use at the same time: rclpy (7.1) takes a reply that comes before it noted its request, and
     throws it away."""
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 CLOSING = re.compile(r"^=+ (?P<counts>.+) in (?P<seconds>[0-9.]+)s(?: \([0-9:]+\))? =+$", re.MULTILINE)
-ORDER = ("failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "errors")
+ORDER = ("failed", "passed", "skipped", "xfailed", "xpassed", "rerun", "warnings", "errors")
 PLURAL = {"warning": "warnings", "error": "errors"}
 
 

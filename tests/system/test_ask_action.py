@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import rclpy
 from lifecycle_msgs.msg import Transition
-from rclpy.action.client import ActionClient
 from rclpy.task import Future
 
 from gar_ros.action import AskRegions
 from gar_ros.client_asyncio import AsyncRegionClient
+from gar_ros.client_calls import REPLIES_KEPT, ThreadSafeActionClient
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Answer, Question
 from tests.processes import StartProcess
@@ -94,9 +94,15 @@ def test_deactivating_ends_a_goal_with_one_result(robot: Robot, slow_gar: GarSta
         assert refusal(lambda: robot.client.stream(QUESTION, ["1"]))[0] is ErrorCode.NOT_ACTIVE
 
 
-def action_client(robot: Robot) -> ActionClient:
+def action_client(robot: Robot) -> ThreadSafeActionClient:
     """One that hears the node: DDS can drop replies to a client that the node has only just discovered."""
-    client = ActionClient(robot.node, AskRegions, "gar/ask_regions")
+    client = ThreadSafeActionClient(
+        robot.node,
+        AskRegions,
+        "gar/ask_regions",
+        goal_service_qos_profile=REPLIES_KEPT,
+        result_service_qos_profile=REPLIES_KEPT,
+    )
 
     def is_heard() -> bool:
         replied = threading.Event()
