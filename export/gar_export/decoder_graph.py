@@ -45,10 +45,10 @@ def write_decoder(
     (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
     `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
     """
-    _DecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
+    DecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
 
 
-class _DecoderWriter:
+class DecoderWriter:
     """The pieces of one decoder graph. Comments give shapes; G = heads / kv_heads, T = P + S keys."""
 
     def __init__(
@@ -76,28 +76,33 @@ class _DecoderWriter:
         hidden = graph.input("inputs_embeds", self.dtype, ["batch", "sequence", sizes.hidden])
         positions = graph.input("position_ids", np.int64, ["batch", "sequence"])
         kept_rows = graph.input("logits_idx", np.int64, ["kept"])
-        past = [self.cache_inputs(layer) for layer in range(sizes.layers)]
-
-        cos, sin = self.rope_tables(positions, inv_freq)
-        mask = self.causal_mask(positions, past[0][0])
-        for layer, (past_key, past_value) in enumerate(past):
+        self.prepare(positions, inv_freq)
+        for layer in range(sizes.layers):
             name = f"layers.{layer}."
             normed = self.rms_norm(hidden, name + "input_layernorm.weight")
-            attended = self.attention(normed, layer, cos, sin, mask, past_key, past_value)
-            hidden = graph.op("Add", hidden, attended)
+            hidden = graph.op("Add", hidden, self.attention(normed, layer))
             normed = self.rms_norm(hidden, name + "post_attention_layernorm.weight")
             hidden = graph.op("Add", hidden, self.mlp(normed, name + "mlp."))
         self.head(graph.op("Gather", hidden, kept_rows, axis=1))
         for layer in range(sizes.layers):
             for kind in ("key", "value"):
-                shape: list[int | str] = ["batch", sizes.kv_heads, "total", sizes.head_dim]
-                graph.output(f"present.{layer}.{kind}", self.dtype, shape)
+                self.cache_output(layer, kind)
         graph.save()
 
-    def cache_inputs(self, layer: int) -> tuple[str, str]:
+    def prepare(self, positions: str, inv_freq: NDArray[np.float32]) -> None:
+        """Declares the inputs of the KV cache, and computes what all layers share."""
+        kinds = ("key", "value")
+        self.past = [[self.cache_input(layer, kind) for kind in kinds] for layer in range(self.sizes.layers)]
+        self.cos, self.sin = self.rope_tables(positions, inv_freq)
+        self.mask = self.causal_mask(positions, self.past[0][0])
+
+    def cache_input(self, layer: int, kind: str) -> str:
         shape: list[int | str] = ["batch", self.sizes.kv_heads, "past", self.sizes.head_dim]
-        key = self.graph.input(f"past_key_values.{layer}.key", self.dtype, shape)
-        return key, self.graph.input(f"past_key_values.{layer}.value", self.dtype, shape)
+        return self.graph.input(f"past_key_values.{layer}.{kind}", self.dtype, shape)
+
+    def cache_output(self, layer: int, kind: str) -> None:
+        shape: list[int | str] = ["batch", self.sizes.kv_heads, "total", self.sizes.head_dim]
+        self.graph.output(f"present.{layer}.{kind}", self.dtype, shape)
 
     def rope_tables(self, positions: str, inv_freq: NDArray[np.float32]) -> tuple[str, str]:
         """Cosines and sines [B, S, 1, D/2] of this call's positions, computed in float32."""
@@ -118,15 +123,11 @@ class _DecoderWriter:
         visible = graph.op("LessOrEqual", keys, graph.op("Unsqueeze", rows, graph.const([1, 3])))
         return graph.op("Where", visible, graph.const(0, np.float32), graph.const(-1e9, np.float32))
 
-    def attention(self, x: str, layer: int, cos: str, sin: str, mask: str, past_key: str, past_value: str) -> str:
+    def attention(self, x: str, layer: int) -> str:
         graph, sizes, name = self.graph, self.sizes, f"layers.{layer}.self_attn."
         heads, kv_heads, width = sizes.heads, sizes.kv_heads, sizes.head_dim
-        joined = self.linear(x, name + "qkv_proj.weight", *(f"{name}{kind}_proj.weight" for kind in "qkv"))
-        joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, width]))
-        queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
-        rotated = self.rotate(queries_keys, cos, sin, name)
-        query, key = self.split(rotated, [heads, kv_heads], axis=2, name=name + "q")
-
+        past_key, past_value = self.past[layer]
+        query, key, value = self.query_key_value(x, name)
         query = graph.op("Mul", query, graph.const(width**-0.5, self.dtype))
         query = graph.op("Reshape", query, graph.const([0, 0, kv_heads, self.groups, width]))
         query = graph.op("Transpose", query, perm=[0, 2, 3, 1, 4])  # [B, KH, G, S, D]
@@ -138,7 +139,7 @@ class _DecoderWriter:
 
         scores = graph.op("MatMul", query, graph.op("Transpose", keys, perm=[0, 1, 3, 2]))  # [B, KH, G*S, T]
         scores = self.cast(scores, self.dtype, np.float32)
-        probabilities = graph.op("Softmax", graph.op("Add", scores, mask), axis=-1)
+        probabilities = graph.op("Softmax", graph.op("Add", scores, self.mask), axis=-1)
         probabilities = self.cast(probabilities, np.float32, self.dtype)
         mixed = graph.op("MatMul", probabilities, values)  # [B, KH, G*S, D]
         mixed = graph.op("Reshape", mixed, graph.const([0, kv_heads, self.groups, -1, width]))
@@ -146,12 +147,21 @@ class _DecoderWriter:
         mixed = graph.op("Reshape", mixed, graph.const([0, 0, heads * width]))
         return self.linear(mixed, name + "o_proj.weight")
 
-    def rotate(self, x: str, cos: str, sin: str, name: str) -> str:
+    def query_key_value(self, x: str, name: str) -> tuple[str, str, str]:
+        """Queries [B, S, heads, D], keys and values [B, S, KH, D] of an input [B, S, H]; RoPE is in them."""
+        graph, heads, kv_heads = self.graph, self.sizes.heads, self.sizes.kv_heads
+        joined = self.linear(x, name + "qkv_proj.weight", *(f"{name}{kind}_proj.weight" for kind in "qkv"))
+        joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, self.sizes.head_dim]))
+        queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
+        query, key = self.split(self.rotate(queries_keys, name), [heads, kv_heads], axis=2, name=name + "q")
+        return query, key, value
+
+    def rotate(self, x: str, name: str) -> str:
         """RoPE on [B, S, heads, D], half-split: element i is paired with element i + D/2."""
         graph, half = self.graph, self.sizes.head_dim // 2
         first, second = self.split(x, [half, half], axis=3, name=name + "rope")
-        left = graph.op("Sub", graph.op("Mul", first, cos), graph.op("Mul", second, sin))
-        right = graph.op("Add", graph.op("Mul", second, cos), graph.op("Mul", first, sin))
+        left = graph.op("Sub", graph.op("Mul", first, self.cos), graph.op("Mul", second, self.sin))
+        right = graph.op("Add", graph.op("Mul", second, self.cos), graph.op("Mul", first, self.sin))
         return graph.op("Concat", left, right, axis=-1)
 
     def mlp(self, x: str, name: str) -> str:

@@ -18,6 +18,7 @@ from gar_export.decoder_graph import write_decoder
 from gar_export.precision import PRECISIONS, Precision
 from gar_export.replace import check_replaceable, clean_up, part_of, replace
 from gar_export.replay_graph import write_replay
+from gar_export.split_decoder_graph import write_split_decoder
 from gar_export.table import write_table
 from gar_export.tokens import read_prompts
 from gar_export.vision_graph import write_vision
@@ -103,7 +104,8 @@ def _write_folder(
     progress(EMBEDDINGS)
     table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
     progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
+    write = write_split_decoder if precision.kv_cache == "split" else write_decoder
+    write(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(
@@ -117,6 +119,7 @@ def _write_folder(
         files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
         made_by={tool: _version(tool) for tool in _TOOLS},
         source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
+        kv_cache=precision.kv_cache,
         notice=notice,
     )
     (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

@@ -133,7 +133,8 @@ def decoder_speeds(
 
 def _load_decoder(model: ModelDir, runtime: OrtRuntime) -> Decoder:
     """A decoder that never ends its text."""
-    return Decoder(runtime.load(model.file(DECODER)), model.embeddings(), model.manifest.sizes, end=())
+    manifest, embeddings = model.manifest, model.embeddings()
+    return Decoder(runtime.load(model.file(DECODER)), embeddings, manifest.sizes, (), manifest.kv_cache)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, NumberType
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, KvForm, NumberType
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Precision:
     graphs: np.dtype  # of vision and replay, and of the decoder's activations and KV cache
     table: np.dtype  # of the embedding table
     bits: int | None = None  # of the decoder's weight matrices, None where they are as the graphs
+
+    @property
+    def kv_cache(self) -> KvForm:
+        """Split where only ONNX Runtime can run the decoder; TensorRT is slower with a split cache."""
+        return "split" if self.bits else "joined"
 
     def dtypes(self) -> dict[str, NumberType]:
         """The manifest's types: those of the weights where they differ from the activations'."""

@@ -98,8 +98,13 @@ def verify(model_dir: str | Path, checkpoint: str | Path | None = None, threads:
     if bits:
         round_decoder(model, bits)
         runner = exact_runner(Path(model_dir), threads)
+        manifest = engine.manifest
         decoder = Decoder(
-            runner, ModelDir.open(model_dir).embeddings(), engine.manifest.sizes, engine.manifest.tokens.eos
+            runner,
+            ModelDir.open(model_dir).embeddings(),
+            manifest.sizes,
+            manifest.tokens.eos,
+            manifest.kv_cache,
         )
     yield from _Comparison(engine, decoder, model, prompt_builder(folder, config)).stages()
 

@@ -3,44 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck
+from gar_ros.engine.kv_cache import KvCache, Tensors, cache_form
 from gar_ros.engine.model_dir.embeddings import Embeddings
-from gar_ros.engine.model_dir.manifest import Sizes
-from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, nbytes_of
+from gar_ros.engine.model_dir.manifest import KvForm, Sizes
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
 
 CHUNK = 1024
 """Number of tokens in one run of prefill. It bounds the memory of the attention scores and the time until a
 cancellation is noticed."""
 
 SCORED_ROWS = 64
-"""Number of an answer's tokens that are scored in one run. It bounds the memory of their logits."""
+"""Number of tokens that are scored in one run. It bounds the memory of their logits."""
 
+Ids = tuple[int, ...]
 Logits = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class KvCache:
-    """Keys and values of the first `length` positions.
-
-    values: arrays (1, kv_heads, length, head_dim) by the graph's input names. They are never modified: what extends
-    the cache makes another one.
-    """
-
-    length: int
-    values: Mapping[str, NDArray[np.float32] | DeviceTensor]  # of the graph's own type once they come from it
-
-    @cached_property
-    def nbytes(self) -> int:
-        """Size of all arrays in bytes."""
-        return sum(map(nbytes_of, self.values.values()))
 
 
 @dataclass(frozen=True)
@@ -60,20 +44,28 @@ class Decoder:
     """The decoder graph of one model with its table of token embeddings."""
 
     def __init__(
-        self, runner: Runner, embeddings: NDArray[np.floating] | Embeddings, sizes: Sizes, end: Collection[int]
+        self,
+        runner: Runner,
+        embeddings: NDArray[np.floating] | Embeddings,
+        sizes: Sizes,
+        end: Collection[int],
+        kv_form: KvForm = "joined",
     ) -> None:
         """runner: the decoder graph. embeddings: (vocab, H), float32 or float16. end: ids of the tokens that end an
-        answer."""
+        answer. kv_form: of the graph's KV cache."""
         self._runner = runner
         self._embeddings = embeddings
         self._end = sorted(end)
-        self._kv_names = [f"{layer}.{kind}" for layer in range(sizes.layers) for kind in ("key", "value")]
-        empty = np.zeros((1, sizes.kv_heads, 0, sizes.head_dim), np.float32)
-        self.empty = KvCache(0, {f"past_key_values.{name}": empty for name in self._kv_names})
+        self._form = cache_form(kv_form, sizes)
+        self.empty = self._form.empty
 
     def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Embeddings (S, H) float32 of S tokens; float32 for any table, as the features that they are joined with."""
         return self._embeddings[np.asarray(ids, np.int64)].astype(np.float32)
+
+    def beginning(self, cache: KvCache, length: int) -> KvCache:
+        """A copy of the first `length` positions of a cache."""
+        return self._form.beginning(cache, length)
 
     def prefill(self, past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, Logits]:
         """`past` extended by embeddings (S, H), S > 0, and the logits (vocab,) of the token that follows them.
@@ -90,16 +82,20 @@ class Decoder:
     def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
         """`past` extended by `embeds` (S, H), and logits (len(rows), vocab) of the tokens that follow these rows."""
         length = past.length + len(embeds)
-        outputs = self._runner.run(
+        outputs = self._run(past.length, past.values, embeds[None], rows)
+        return self._form.extended(past, length, outputs), outputs["logits"].numpy()[0]
+
+    def _run(self, start: int, past: Tensors, embeds: Rows, rows: Sequence[int]) -> Mapping[str, DeviceTensor]:
+        """Outputs for embeddings (B, S, H) at the positions from `start` on."""
+        positions = np.arange(start, start + embeds.shape[1], dtype=np.int64)
+        return self._runner.run(
             {
-                "inputs_embeds": embeds[None],
-                "position_ids": np.arange(past.length, length, dtype=np.int64)[None],
+                "inputs_embeds": embeds,
+                "position_ids": np.tile(positions, (embeds.shape[0], 1)),
                 "logits_idx": np.asarray(rows, np.int64),
-                **past.values,
+                **past,
             }
         )
-        values = {f"past_key_values.{name}": outputs[f"present.{name}"] for name in self._kv_names}
-        return KvCache(length, values), outputs["logits"].numpy()[0]
 
     def generate(
         self, past: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
@@ -114,7 +110,7 @@ class Decoder:
         for step in range(1, max_tokens + 1):
             raise_if_cancelled()
             token = int(logits.argmax())
-            log_p += float(log_softmax(logits)[token])
+            log_p += float(log_p_of(logits, token))
             if token in self._end:
                 return Generated(tuple(ids), True, log_p / step)
             ids.append(token)
@@ -130,24 +126,48 @@ class Decoder:
 
         The end token counts when one answer begins with another one, since the shorter would include the longer else.
         Otherwise it doesn't count, and answers of a single token cost no further run.
-        past, logits: as `prefill` returns them. raise_if_cancelled: called before each answer.
+        past, logits: as `prefill` returns them. raise_if_cancelled: called before each run.
         """
         with_end = _any_begins_with_another(answers)
-        first = log_softmax(logits)
-        scores = []
-        for ids in answers:
-            read = ids if with_end else ids[:-1]
-            raise_if_cancelled()
-            score = first[ids[0]]
-            if read:
-                following = log_softmax(self._following(past, read))
-                score += sum(following[index, token] for index, token in enumerate(ids[1:]))
-                if with_end:
-                    score += np.logaddexp.reduce(following[-1, self._end])
-            scores.append(score)
+        ordered = [tuple(ids) for ids in answers]
+        wanted: dict[Ids, set[int]] = {}  # beginning of an answer -> tokens that may follow it
+        for ids in ordered:
+            for count, token in enumerate(ids):
+                wanted.setdefault(ids[:count], set()).add(token)
+            if with_end:
+                wanted.setdefault(ids, set()).update(self._end)
+        log_p: dict[Ids, float] = {}  # of the last of these tokens after those before it
+        for beginning, following in self._following(past, logits, wanted, raise_if_cancelled):
+            tokens = sorted(wanted[beginning])
+            log_p.update(zip(((*beginning, token) for token in tokens), log_p_of(following, tokens), strict=True))
+        scores = [sum(log_p[ids[: count + 1]] for count in range(len(ids))) for ids in ordered]
+        if with_end:
+            ends = [[log_p[*ids, end] for end in self._end] for ids in ordered]
+            scores = [score + np.logaddexp.reduce(end) for score, end in zip(scores, ends, strict=True)]
         return np.array(scores, np.float64)
 
-    def _following(self, past: KvCache, ids: Sequence[int]) -> Logits:
+    def _following(
+        self, past: KvCache, logits: Logits, beginnings: Collection[Ids], raise_if_cancelled: CancelCheck
+    ) -> Iterator[tuple[Ids, Logits]]:
+        """Yields each of these beginnings of answers with the logits (vocab,) of what follows it.
+
+        A beginning of a longer one is no work of its own. Where the graph's cache allows it, several are one batch,
+        since a run of few tokens takes hardly longer than one of a single token.
+        """
+        yield (), logits
+        for group in _groups(_longest(beginnings)):
+            raise_if_cancelled()
+            repeated = self._form.repeated(past, len(group)) if len(group) > 1 else None
+            if repeated is not None:
+                length = len(group[-1])
+                embeds = np.stack([self.embed([*ids, *[0] * (length - len(ids))]) for ids in group])
+                together = self._run(past.length, repeated, embeds, range(length))["logits"].numpy()
+            for number, ids in enumerate(group):
+                rows = together[number] if repeated is not None else self._after(past, ids)
+                for count in range(len(ids)):
+                    yield ids[: count + 1], rows[count]
+
+    def _after(self, past: KvCache, ids: Sequence[int]) -> Logits:
         """Logits (len(ids), vocab) of the token that follows each of these tokens, which come after `past`."""
         pieces = []
         for start in range(0, len(ids), SCORED_ROWS):
@@ -157,11 +177,32 @@ class Decoder:
         return np.concatenate(pieces)
 
 
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log probabilities, float64, of logits along the last axis."""
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+def log_p_of(logits: Logits, tokens: int | Sequence[int]) -> NDArray[np.float64]:
+    """Log probabilities, float64, of some tokens by logits (vocab,)."""
+    largest = logits.max()
+    # Float32 suffices for the exponentials, since their errors are relative; the sum over the vocabulary needs more.
+    total = np.exp(logits - largest).sum(dtype=np.float64)
+    result: NDArray[np.float64] = logits[tokens].astype(np.float64) - np.float64(largest) - np.log(total)
     return result
+
+
+def _longest(beginnings: Collection[Ids]) -> list[Ids]:
+    """Those that no other one begins with, except for the empty one; shortest first."""
+    ordered = sorted(beginnings)
+    last = [ids for ids, after in pairwise([*ordered, ()]) if ids and after[: len(ids)] != ids]
+    return sorted(last, key=len)
+
+
+def _groups(answers: Sequence[Ids]) -> Iterator[list[Ids]]:
+    """Answers to compute in one run each: of SCORED_ROWS tokens at most, once all are as long as the longest."""
+    group: list[Ids] = []
+    for ids in answers:
+        if group and (len(group) + 1) * len(ids) > SCORED_ROWS:
+            yield group
+            group = []
+        group.append(ids)
+    if group:
+        yield group
 
 
 def _any_begins_with_another(answers: Sequence[Sequence[int]]) -> bool:

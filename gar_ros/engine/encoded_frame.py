@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import check_max_tokens, check_room, out_of_memory_is_told
-from gar_ros.engine.decoder import KvCache, Logits
+from gar_ros.engine.decoder import Logits
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, nbytes_of
@@ -59,6 +60,21 @@ class Conversation:
     cache: KvCache
 
 
+class SharedPrefix:
+    """What the prefixes of all frames of one image with the same features have in common: all up to the last image token.
+
+    Its KV cache is computed with the first prefix that is asked about.
+    """
+
+    def __init__(self) -> None:
+        self.cache: KvCache | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.cache.nbytes if self.cache else 0
+
+
 class EncodedFrame:
     """An encoded image with its regions, or one region through the images of a video. Made by `GarEngine`.
 
@@ -74,10 +90,12 @@ class EncodedFrame:
         replay: Rows,
         seconds: Timings,
         video: bool = False,
+        shared: SharedPrefix | None = None,
     ) -> None:
         """regions: <PromptN> is regions[N]; for a video, the one region in each image. features: (T, g * g, H) of the
         thumbnail and tiles. replay: replay tokens (R, g * g, H) of the R regions. seconds: of the encoding. video:
-        whether the regions are one object in the images of a video."""
+        whether the regions are one object in the images of a video. shared: of all frames with these features; None
+        where there is no other."""
         self.regions = regions
         self._prompts = 1 if video else len(regions)
         self._video = video
@@ -85,6 +103,7 @@ class EncodedFrame:
         self._features = features
         self._replay = replay
         self._seconds = seconds
+        self._shared = shared
         self._prefixes: dict[Form, KvCache] = {}
 
     @property
@@ -94,7 +113,8 @@ class EncodedFrame:
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about."""
+        """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about, without
+        what frames share of the latter."""
         prefixes = sum(cache.nbytes for cache in self._prefixes.values())
         return nbytes_of(self._features) + nbytes_of(self._replay) + prefixes
 
@@ -104,7 +124,7 @@ class EncodedFrame:
         It can answer nothing else.
         """
         bare = copy(self)
-        bare.regions, bare._prefixes = (), {}
+        bare.regions, bare._prefixes, bare._shared = (), {}, None
         bare._features = bare._replay = np.empty((0, 0, 0), np.float32)
         return bare
 
@@ -229,9 +249,22 @@ class EncodedFrame:
         check_room(question_tokens, len(ids), max_answer, language.sizes)
         with stage(seconds, "prefill"):
             if form not in self._prefixes:
-                embeds = self._embed(form, ids)
-                self._prefixes[form], _ = language.decoder.prefill(language.decoder.empty, embeds, raise_if_cancelled)
+                self._prefixes[form] = self._prefix(form, ids, raise_if_cancelled)
         return self._prefixes[form]
+
+    def _prefix(self, form: Form, ids: list[int], raise_if_cancelled: CancelCheck) -> KvCache:
+        """The KV cache of a prefix. What it has in common with one that is there is not computed again."""
+        decoder, embeds = self._language.decoder, self._embed(form, ids)
+        image = len(ids) - ids[::-1].index(self._language.tokens.image)
+        past = decoder.empty
+        if self._shared:
+            if self._shared.cache is None:
+                self._shared.cache, _ = decoder.prefill(past, embeds[:image], raise_if_cancelled)
+            past = self._shared.cache
+        elif self._prefixes:
+            past = decoder.beginning(next(iter(self._prefixes.values())), image)
+        cache, _ = decoder.prefill(past, embeds[past.length :], raise_if_cancelled)
+        return cache
 
     def _embed(self, form: Form, ids: list[int]) -> Rows:
         """Embeddings (L, H) of a prefix, with features and replay tokens in place of image and crop tokens."""

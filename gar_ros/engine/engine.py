@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from gar_ros.engine.checks import (
 )
 from gar_ros.engine.cost import MemoryLimit
 from gar_ros.engine.decoder import Decoder
-from gar_ros.engine.encoded_frame import EncodedFrame, Timings, stage
+from gar_ros.engine.encoded_frame import EncodedFrame, SharedPrefix, Timings, stage
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.language import Language
 from gar_ros.engine.model_dir.embeddings import Embeddings
@@ -48,11 +48,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
-    """An encoded image. features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H) of its R regions."""
+    """An encoded image. features: (T, g * g, H) of the thumbnail and tiles. replay: (R, g * g, H) of its R regions.
+    shared: what `GarEngine.from_features` takes, so that the frames of the image share what they can."""
 
     features: Rows
     replay: Rows
     seconds: Timings
+    shared: SharedPrefix = field(default_factory=SharedPrefix)
 
 
 class GarEngine:
@@ -75,7 +77,9 @@ class GarEngine:
         self.replayer: Runner = runtime.load(model.graph(REPLAY))
         self.language = Language(
             prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
-            decoder=Decoder(runtime.load(model.graph(DECODER)), Embeddings(model), sizes, tokens.eos),
+            decoder=Decoder(
+                runtime.load(model.graph(DECODER)), Embeddings(model), sizes, tokens.eos, model.manifest.kv_cache
+            ),
             sizes=sizes,
             tokens=tokens,
             join=runtime.join,
@@ -176,16 +180,19 @@ class GarEngine:
         return EncodedImage(features, replay, seconds)
 
     @out_of_memory_is_told()
-    def from_features(self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows]) -> EncodedFrame:
+    def from_features(
+        self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows], shared: SharedPrefix | None = None
+    ) -> EncodedFrame:
         """The encoded frame of some regions of an `EncodedImage`, without another vision pass.
 
-        features: (T, g * g, H) of the image. replays: the replay tokens (1, g * g, H) of each region.
+        features: (T, g * g, H) of the image. replays: the replay tokens (1, g * g, H) of each region. shared: the
+        image's, with which the image's tokens are read once for all its frames; its memory is the caller's to count.
         Raises GarError TOO_MANY_REGIONS, QUESTION_TOO_LONG.
         """
         check_count(len(regions), self.prompts.max_regions)
         check_context(len(features), len(regions), self.manifest.sizes)
         self._memory.check(self.manifest, len(features), len(regions), tiles_per_run=0)
-        return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {})
+        return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {}, shared=shared)
 
     @out_of_memory_is_told()
     def encode_video(

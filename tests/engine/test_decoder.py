@@ -12,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 from gar_ros.engine import decoder as decoder_module
-from gar_ros.engine.decoder import Decoder, KvCache, log_softmax
+from gar_ros.engine.decoder import Decoder, log_p_of
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.model_dir.manifest import Sizes
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.fakes import HostTensor
+from tests.engine.softmax import log_softmax
 
 VOCAB, HIDDEN, END = 6, 3, (5,)
 SIZES = Sizes(
@@ -202,4 +204,24 @@ def test_long_answers_are_scored_in_pieces_with_the_same_result(
     monkeypatch.setattr(decoder_module, "SCORED_ROWS", 2)
     runner.runs.clear()
     np.testing.assert_allclose(decoder.log_likelihoods(cache, logits, answers, never_cancelled), at_once, rtol=1e-6)
-    assert runner.runs == [2, 2, 1, 2]
+    assert runner.runs == [2, 2, 2, 1]
+
+
+def test_what_an_answer_begins_with_is_read_once(decoder: Decoder, runner: SumDecoder) -> None:
+    cache, logits = read(decoder, [0, 3, 1])
+    answers = [[1, 2, 3], [1, 2, 4], [1, 4], [2]]
+    runner.runs.clear()
+    scores = decoder.log_likelihoods(cache, logits, answers, never_cancelled)
+    assert runner.runs == [2]
+    expected = [sum(by_hand([0, 3, 1, *ids[:n]])[ids[n]] for n in range(len(ids))) for ids in answers]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 30.0, 1e4])
+def test_log_probabilities_are_near_those_of_float64(spread: float) -> None:
+    """To 1e-6, for the vocabulary of GAR-1B and one token; more than the logits' own rounding only where they differ
+    by thousands."""
+    logits = (spread * np.random.default_rng(5).standard_normal(128262)).astype(np.float32)
+    tokens = [0, 7, int(logits.argmax())]
+    np.testing.assert_allclose(log_p_of(logits, tokens), log_softmax(logits)[tokens], rtol=1e-7, atol=1e-6)
+    assert log_p_of(logits[:1], 0) == 0

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gar_ros.engine.decoder import log_softmax
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
+from tests.engine.softmax import log_softmax
 
 COLOUR, SIDE = "What colour is <Prompt0>?", "Is <Prompt0> left of <Prompt1>?"
 WIDTH, HEIGHT = 64, 48

@@ -15,8 +15,8 @@ from torch import Tensor
 from gar_export.model import GarModel
 from gar_export.verify import greedy
 from gar_ros.engine.cancel import never_cancelled
-from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.prompt import Form, PromptBuilder
 from gar_ros.engine.replay import mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host

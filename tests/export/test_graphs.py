@@ -18,6 +18,7 @@ from gar_export.decoder_graph import write_decoder
 from gar_export.graph import GraphBuilder
 from gar_export.model import GarModel
 from gar_export.replay_graph import write_replay
+from gar_export.split_decoder_graph import write_split_decoder
 from gar_export.vision_graph import write_vision
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 
@@ -47,6 +48,21 @@ def decoder_feeds(embeds: np.ndarray, rows: list[int], past: Arrays | None = Non
     names = [f"{layer}.{kind}" for layer in range(LAYERS) for kind in ("key", "value")]
     cache = {f"past_key_values.{name}": past[f"present.{name}"] if past else empty for name in names}
     start = cache["past_key_values.0.key"].shape[2]
+    positions = np.tile(np.arange(start, start + length), (batch, 1))
+    return {"inputs_embeds": embeds, "position_ids": positions, "logits_idx": np.array(rows), **cache}
+
+
+def split_feeds(
+    embeds: np.ndarray, rows: list[int], settled: Arrays | None = None, recent: Arrays | None = None
+) -> Arrays:
+    """Inputs for embeddings (B, S, H) after two parts, each the outputs of an earlier call."""
+    batch, length = embeds.shape[:2]
+    names = [f"{layer}.{kind}" for layer in range(LAYERS) for kind in ("key", "value")]
+    cache = {}
+    for part, size, present in (("past_key_values", 1, settled), ("recent", batch, recent)):
+        empty = np.zeros((size, KV_HEADS, 1, 0, HEAD_DIM), np.float32)
+        cache.update({f"{part}.{name}": present[f"present.{name}"] if present else empty for name in names})
+    start = cache["past_key_values.0.key"].shape[3] + cache["recent.0.key"].shape[3]
     positions = np.tile(np.arange(start, start + length), (batch, 1))
     return {"inputs_embeds": embeds, "position_ids": positions, "logits_idx": np.array(rows), **cache}
 
@@ -98,6 +114,34 @@ def test_decoder_in_half_precision(models: dict[str, GarModel], checkpoint_1b: P
     assert found["logits"].dtype == np.float32
     assert found["present.0.key"].dtype == np.float16
     assert 0 < np.abs(found["logits"] - expected).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_split_decoder_equals_torch(
+    models: dict[str, GarModel], folders: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    """With nothing before, after a settled part, after a recent part, after both, and a batch of two after both."""
+    model, path = models[name], tmp_path / DECODER
+    write_split_decoder(path, model.config, Weights(folders[name]), model.inv_freq.numpy())
+    onnx.checker.check_model(path, full_check=True)
+    embeds = torch.randn(2, 9, HIDDEN, generator=torch.Generator().manual_seed(0)) * 0.5
+    embeds[1, :6] = embeds[0, :6]
+    expected = model.decode(embeds, torch.arange(9).expand(2, 9)).numpy()
+    first = embeds[:1].numpy()
+
+    whole = run(path, split_feeds(first, [0, 8]))
+    assert np.abs(whole["logits"] - expected[:1, [0, 8]]).max() <= LOGITS
+    four = run(path, split_feeds(first[:, :4], [3]))
+    for settled, recent in ((four, None), (None, four)):
+        two = run(path, split_feeds(first[:, 4:6], [0, 1], settled, recent))
+        assert np.abs(two["logits"] - expected[:1, 4:6]).max() <= LOGITS
+    assert two["present.0.key"].shape == (1, KV_HEADS, 1, 6, HEAD_DIM)
+    np.testing.assert_allclose(two["present.1.value"], whole["present.1.value"][..., :6, :], atol=1e-5)
+
+    recent = run(path, split_feeds(first[:, 4:6], [1], four))
+    twice = {name: np.repeat(value, 2, axis=0) for name, value in recent.items()}
+    rest = run(path, split_feeds(embeds[:, 6:].numpy(), [0, 1, 2], four, twice))
+    assert np.abs(rest["logits"] - expected[:, 6:]).max() <= LOGITS
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (3, 2)])

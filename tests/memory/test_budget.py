@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.encoded_frame import Answer, Conversation
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.budget import MemoryBudget

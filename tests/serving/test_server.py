@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.encoded_frame import Answer, Conversation
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.prompt import PromptBuilder, Question
 from gar_ros.errors import ErrorCode, GarError

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import never_cancelled
-from gar_ros.engine.decoder import KvCache
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end

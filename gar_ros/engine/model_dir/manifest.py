@@ -24,6 +24,10 @@ MANIFEST = "manifest.json"
 
 NumberType = Literal["float32", "float16", "int8", "int4"]
 
+KvForm = Literal["joined", "split"]
+"""How the decoder graph takes keys and values of earlier tokens: in one part, or in a settled and a recent part, of
+which only the recent one is copied for each token."""
+
 _NOTICE_LENGTH = 500
 NOTICE_FORM = f"one line of at most {_NOTICE_LENGTH} printable characters"
 """What `is_showable` expects."""
@@ -110,6 +114,7 @@ class Manifest(_Part, frozen=True, omit_defaults=True):
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights
+    kv_cache: KvForm = "joined"  # of the decoder graph
     notice: str = ""  # what users must know before they trust an answer; see `is_showable`. Not written when empty
 
     def to_json(self) -> str:

@@ -105,11 +105,15 @@ def _decoder(
 ) -> Profile:
     """A batch of one; each of tokens, past positions and rows with logits as (smallest, usual, largest)."""
     sizes = manifest.sizes
-    cache = Range(*((1, sizes.kv_heads, length, sizes.head_dim) for length in past))
+    parts: tuple[str, ...] = ("past_key_values",)
+    between: tuple[int, ...] = ()
+    if manifest.kv_cache == "split":
+        parts, between = (*parts, "recent"), (1,)
+    cache = Range(*((1, sizes.kv_heads, *between, length, sizes.head_dim) for length in past))
     profile = {
         "inputs_embeds": Range(*((1, count, sizes.hidden) for count in tokens)),
         "position_ids": Range(*((1, count) for count in tokens)),
         "logits_idx": Range(*((count,) for count in rows)),
     }
-    names = (f"past_key_values.{layer}.{kind}" for layer in range(sizes.layers) for kind in ("key", "value"))
+    names = (f"{part}.{layer}.{kind}" for part in parts for layer in range(sizes.layers) for kind in ("key", "value"))
     return profile | dict.fromkeys(names, cache)

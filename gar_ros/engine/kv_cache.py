@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The KV cache as a value, and the two forms in which decoder graphs take and return it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.model_dir.manifest import KvForm, Sizes
+from gar_ros.engine.runtime.protocol import DeviceTensor, nbytes_of, on_host
+
+LONGEST_RECENT = 128
+"""Number of positions of the recent part from which they are settled. Each token copies the recent part; settling
+copies everything once."""
+
+_PAST, _RECENT = "past_key_values.", "recent."
+
+Tensors = Mapping[str, NDArray[np.float32] | DeviceTensor]
+
+
+@dataclass(frozen=True)
+class KvCache:
+    """Keys and values of the first `length` positions.
+
+    values: arrays by the graph's input names, (1, kv_heads, .., positions, head_dim). They are never modified: what
+    extends the cache makes another one. recent: how many of the positions are in the recent part of a split cache.
+    """
+
+    length: int
+    values: Tensors  # of the graph's own type once they come from it
+    recent: int = 0
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Size of all arrays in bytes."""
+        return sum(map(nbytes_of, self.values.values()))
+
+
+class CacheForm(Protocol):
+    """How one decoder graph takes keys and values."""
+
+    empty: KvCache
+    """A cache of no position."""
+
+    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
+        """`past` extended to `length` positions by a run that got it and returned these outputs."""
+
+    def beginning(self, cache: KvCache, length: int) -> KvCache:
+        """A copy of the first `length` positions of a cache."""
+
+    def repeated(self, past: KvCache, times: int) -> Tensors | None:
+        """The graph's inputs for that many rows of a batch after the same past; None where that would copy it all."""
+
+
+class JoinedForm:
+    """One tensor a layer for keys and one for values: past in, past and new tokens out. See `Manifest.kv_cache`."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._names = _names(sizes)
+        nothing = np.zeros((1, sizes.kv_heads, 0, sizes.head_dim), np.float32)
+        self.empty = KvCache(0, {f"{_PAST}{name}": nothing for name in self._names})
+
+    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
+        """See CacheForm."""
+        return KvCache(length, {f"{_PAST}{name}": outputs[f"present.{name}"] for name in self._names})
+
+    def beginning(self, cache: KvCache, length: int) -> KvCache:
+        """See CacheForm."""
+        return KvCache(length, _first(cache.values, length))
+
+    def repeated(self, past: KvCache, times: int) -> None:
+        """See CacheForm."""
+        return
+
+
+class SplitForm:
+    """A settled part that runs only read, and a short recent part: recent in, recent and new tokens out."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._names = _names(sizes)
+        nothing = np.zeros((1, sizes.kv_heads, 1, 0, sizes.head_dim), np.float32)
+        self._nothing = {f"{_RECENT}{name}": nothing for name in self._names}
+        self.empty = KvCache(0, {**{f"{_PAST}{name}": nothing for name in self._names}, **self._nothing})
+
+    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
+        """See CacheForm."""
+        settled, recent = past.length - past.recent, length - past.length + past.recent
+        present = {name: outputs[f"present.{name}"] for name in self._names}
+        old = {f"{_PAST}{name}": past.values[f"{_PAST}{name}"] for name in self._names}
+        if recent < LONGEST_RECENT:
+            return KvCache(length, {**old, **{f"{_RECENT}{name}": present[name] for name in self._names}}, recent)
+        new: dict[str, NDArray[Any] | DeviceTensor] = {f"{_PAST}{name}": present[name] for name in self._names}
+        if settled:
+            new = {name: np.concatenate([on_host(old[name]), on_host(new[name])], axis=-2) for name in old}
+        return KvCache(length, {**new, **self._nothing})
+
+    def beginning(self, cache: KvCache, length: int) -> KvCache:
+        """See CacheForm."""
+        recent = max(length - (cache.length - cache.recent), 0)
+        settled = {name: value for name, value in cache.values.items() if name not in self._nothing}
+        part = {name: cache.values[name] for name in self._nothing}
+        return KvCache(length, {**_first(settled, length - recent), **_first(part, recent)}, recent)
+
+    def repeated(self, past: KvCache, times: int) -> Tensors:
+        """See CacheForm."""
+        recent = {name: np.repeat(on_host(past.values[name]), times, axis=0) for name in self._nothing}
+        return {**past.values, **recent}
+
+
+def cache_form(form: KvForm, sizes: Sizes) -> CacheForm:
+    """The form that a manifest names."""
+    return SplitForm(sizes) if form == "split" else JoinedForm(sizes)
+
+
+def _first(values: Tensors, length: int) -> Tensors:
+    """Copies of the first positions of arrays, in the host's memory."""
+    return {name: on_host(value)[..., :length, :].copy() for name, value in values.items()}
+
+
+def _names(sizes: Sizes) -> list[str]:
+    return [f"{layer}.{kind}" for layer in range(sizes.layers) for kind in ("key", "value")]
