@@ -173,7 +173,7 @@ class _Shared:
         chosen = [places[region.id] for region in asked.regions]
         replays = [self._seen.replay[place : place + 1] for place in chosen]
         return self._engine.from_features(
-            self._seen.features, [self._regions[one.id] for one in asked.regions], replays
+            self._seen.features, [self._regions[one.id] for one in asked.regions], replays, self._seen.shared
         )
 
 

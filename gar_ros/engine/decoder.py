@@ -142,7 +142,7 @@ class Decoder:
             log_p.update(zip(((*beginning, token) for token in tokens), log_p_of(following, tokens), strict=True))
         scores = [sum(log_p[ids[: count + 1]] for count in range(len(ids))) for ids in ordered]
         if with_end:
-            ends = [[log_p[*ids, end] for end in self._end] for ids in ordered]
+            ends = [[log_p[(*ids, end)] for end in self._end] for ids in ordered]
             scores = [score + np.logaddexp.reduce(end) for score, end in zip(scores, ends, strict=True)]
         return np.array(scores, np.float64)
 

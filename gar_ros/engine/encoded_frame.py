@@ -61,7 +61,7 @@ class Conversation:
 
 
 class SharedPrefix:
-    """What the prefixes of all frames of one image with the same features have in common: all up to the last image token.
+    """What frames with the same features have in common: the prefix up to the last image token.
 
     Its KV cache is computed with the first prefix that is asked about.
     """
@@ -113,10 +113,14 @@ class EncodedFrame:
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about, without
-        what frames share of the latter."""
+        """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about."""
         prefixes = sum(cache.nbytes for cache in self._prefixes.values())
-        return nbytes_of(self._features) + nbytes_of(self._replay) + prefixes
+        return self.image_nbytes + nbytes_of(self._replay) + prefixes
+
+    @property
+    def image_nbytes(self) -> int:
+        """Size in bytes of what other frames of the same image may share: the features and their KV cache."""
+        return nbytes_of(self._features) + (self._shared.nbytes if self._shared else 0)
 
     def without_image(self) -> EncodedFrame:
         """What continues a conversation that this frame has begun: that needs nothing but the conversation's KV cache.

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gar_ros.engine.runtime.protocol import nbytes_of
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.fingerprint import fingerprint
@@ -76,7 +75,7 @@ class EncodedMemory:
         """Size in bytes of what the frames hold and no keyframe does."""
         of_keyframes = self._keyframes.images() if self._keyframes is not None else set()
         return sum(
-            frame.nbytes - (nbytes_of(frame.features) if id(frame.features) in of_keyframes else 0)
+            frame.nbytes - (frame.image_nbytes if id(frame.features) in of_keyframes else 0)
             for frame in self._kept.values()
         )
 

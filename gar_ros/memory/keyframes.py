@@ -15,7 +15,7 @@ from gar_ros.memory.fingerprint import Fingerprint, fingerprint
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
-    from gar_ros.engine.encoded_frame import EncodedFrame
+    from gar_ros.engine.encoded_frame import EncodedFrame, SharedPrefix
     from gar_ros.engine.engine import GarEngine
     from gar_ros.engine.runtime.protocol import Rows
 
@@ -57,15 +57,18 @@ class _Feature:
 
 @dataclass(eq=False)
 class _Keyframe:
-    """One encoded image. image: features (T, g * g, H) of its thumbnail and tiles. features: regions by their ids."""
+    """One encoded image. image: features (T, g * g, H) of its thumbnail and tiles. shared: what questions about any of
+    its regions begin with. features: regions by their ids."""
 
     stamp_ns: int
     key: tuple[str, int, bytes, int]
     image: Rows
+    shared: SharedPrefix
     features: dict[str, _Feature] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
+        """Size in bytes of features and replay tokens."""
         return int(self.image.nbytes) + sum(int(feature.replay.nbytes) for feature in self.features.values())
 
 
@@ -94,7 +97,7 @@ class KeyframeMemory:
         )
         key = _key(frame, max_tiles)
         self._keyframes = [keyframe for keyframe in self._keyframes if keyframe.key != key]
-        keyframe = _Keyframe(frame.stamp_ns, key, encoded.features)
+        keyframe = _Keyframe(frame.stamp_ns, key, encoded.features, encoded.shared)
         for index, region in enumerate(regions):
             # A copy: a view would keep the replay of all regions in memory for as long as one of them is kept.
             replay = self._engine.join([encoded.replay[index : index + 1]])
@@ -117,17 +120,22 @@ class KeyframeMemory:
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes of all features and replay tokens."""
-        return self.usage.bytes
+        """Size in bytes of all features and replay tokens, and of the KV caches that frames of an image share."""
+        return self.usage.bytes + sum(keyframe.shared.nbytes for keyframe in self._keyframes)
 
     def images(self) -> set[int]:
         """The `id` of each keyframe's features, by which those that a frame shares are known."""
         return {id(keyframe.image) for keyframe in self._keyframes}
 
     def forget_one(self) -> bool:
-        """Forgets the least useful features of a region that has others, else the oldest keyframe but the newest."""
+        """Forgets the oldest KV cache of a keyframe, which takes no vision pass to make again; where there is none, the
+        least useful features of a region that has others, else the oldest keyframe. The newest keyframe stays."""
         if len(self._keyframes) < 2:
             return False
+        for keyframe in self._keyframes[:-1]:
+            if keyframe.shared.nbytes:
+                keyframe.shared.cache = None
+                return True
         self._forget_least_useful()
         self._count()
         return True
@@ -142,7 +150,10 @@ class KeyframeMemory:
         for feature in features:
             feature.uses += 1
         return self._engine.from_features(
-            keyframe.image, [feature.region for feature in features], [feature.replay for feature in features]
+            keyframe.image,
+            [feature.region for feature in features],
+            [feature.replay for feature in features],
+            keyframe.shared,
         )
 
     def _shrink(self) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gar_ros.engine.encoded_frame import Answer, EncodedFrame
+from gar_ros.engine.cancel import CancelCheck
+from gar_ros.engine.cost import kv_bytes_per_token
+from gar_ros.engine.encoded_frame import Answer, EncodedFrame, SharedPrefix
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.kv_cache import KvCache
+from gar_ros.engine.runtime.protocol import Rows, on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
@@ -295,6 +298,58 @@ def test_regions_of_an_encoded_image_are_asked_without_another_vision_pass(
     assert (
         turned.probabilities == engine.encode(image, regions[::-1], max_tiles=1).ask(SIDE, ["yes", "no"]).probabilities
     )
+
+
+@pytest.fixture
+def lengths(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of tokens of each prefill, as they happen."""
+    found: list[int] = []
+    prefill = engine.decoder.prefill
+
+    def counted(past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, np.ndarray]:
+        found.append(len(embeds))
+        return prefill(past, embeds, raise_if_cancelled)
+
+    monkeypatch.setattr(engine.decoder, "prefill", counted)
+    return found
+
+
+def test_frames_of_an_encoded_image_read_its_tokens_once(
+    engine: GarEngine, image: np.ndarray, regions: list[Region], lengths: list[int]
+) -> None:
+    """Descriptions, and questions about other regions, differ in rounding from those of a frame of their own."""
+    encoded = engine.encode_image(image, regions, max_tiles=1)
+
+    def described(one: int, shared: SharedPrefix | None) -> Answer:
+        frame = engine.from_features(encoded.features, regions[one : one + 1], [encoded.replay[one : one + 1]], shared)
+        return frame.describe(max_tokens=12)
+
+    alone = [described(one, None) for one in (0, 1)]
+    tokens = engine.manifest.sizes.tile_tokens
+    whole, request, *_ = lengths
+    assert whole > 2 * tokens
+    lengths.clear()
+    together = [described(one, encoded.shared) for one in (0, 1)]
+    image_end, first, _, second, _ = lengths
+    assert (image_end + first, second, request) == (whole, first, lengths[-1])
+    assert second < whole - tokens
+    assert [answer.token_ids for answer in together] == [answer.token_ids for answer in alone]
+    np.testing.assert_allclose([one.confidence for one in together], [one.confidence for one in alone], rtol=1e-4)
+    assert encoded.shared.nbytes == image_end * kv_bytes_per_token(engine.manifest)
+
+
+def test_a_description_and_a_question_about_a_frame_read_its_image_once(
+    engine: GarEngine, image: np.ndarray, regions: list[Region], lengths: list[int]
+) -> None:
+    choices = ["red", "green", "blue"]
+    frame = engine.encode(image, regions[:1], max_tiles=1)
+    description = frame.describe(max_tokens=4)
+    answer = frame.ask(COLOUR, choices)
+    whole, _, rest, _ = lengths
+    assert rest < whole - engine.manifest.sizes.tile_tokens
+    alone = engine.encode(image, regions[:1], max_tiles=1).ask(COLOUR, choices)
+    np.testing.assert_allclose(answer.probabilities, alone.probabilities, rtol=1e-4)
+    assert frame.describe(max_tokens=4).token_ids == description.token_ids
 
 
 def test_more_regions_than_prompts_are_encoded_but_not_asked_about_at_once(

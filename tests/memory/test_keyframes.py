@@ -10,7 +10,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gar_ros.engine.encoded_frame import SharedPrefix
 from gar_ros.engine.engine import EncodedImage, GarEngine
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.frame import Frame, Sighting
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
@@ -28,6 +30,7 @@ class Recalled:
     regions: tuple[Region, ...]
     image: int
     replays: tuple[int, ...]
+    shared: Any = None
 
 
 class NumberedEngine:
@@ -48,8 +51,10 @@ class NumberedEngine:
         replay = np.repeat(numbers, 4).reshape(-1, 4, 1).astype(np.float32)
         return EncodedImage(np.full((1, 16, 1), self.passes, np.float32), replay, {})
 
-    def from_features(self, features: Any, regions: Sequence[Region], replays: Sequence[Any]) -> Recalled:
-        return Recalled(tuple(regions), int(features[0, 0, 0]), tuple(int(one[0, 0, 0]) for one in replays))
+    def from_features(
+        self, features: Any, regions: Sequence[Region], replays: Sequence[Any], shared: SharedPrefix
+    ) -> Recalled:
+        return Recalled(tuple(regions), int(features[0, 0, 0]), tuple(int(one[0, 0, 0]) for one in replays), shared)
 
     def encode(self, image: Any, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: Any) -> Recalled:
         self.passes += 1
@@ -167,3 +172,15 @@ def test_a_question_without_keyframe_makes_one_and_ad_hoc_regions_are_encoded_al
     assert engine.passes == 1
     assert get("ad").replays == ()
     assert engine.passes == 2
+
+
+def test_kv_caches_that_frames_share_are_counted_and_go_before_features() -> None:
+    memory, _ = memory_of()
+    for second in (1, 2):
+        add(memory, second, "ab")
+        find(memory, second, "a").shared.cache = KvCache(5, {"past_key_values.0.key": np.zeros(5, np.float32)})
+    features = 2 * (IMAGE_BYTES + 2 * REPLAY_BYTES)
+    assert memory.nbytes == features + 2 * 5 * 4
+    sizes = [memory.nbytes for _ in range(2) if memory.forget_one()]
+    assert sizes == [features + 5 * 4, features + 5 * 4 - REPLAY_BYTES]
+    assert find(memory, 2, "b").shared.cache.length == 5
