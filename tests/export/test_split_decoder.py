@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decoder with a split KV cache against the joined one: gar-tiny's and the golden checkpoints' answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gar_export.checkpoint import Weights, load_checkpoint
+from gar_export.split_decoder_graph import write_split_decoder
+from gar_ros.engine.cancel import never_cancelled
+from gar_ros.engine.decoder import Decoder
+from gar_ros.engine.encoded_frame import EncodedFrame
+from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import LONGEST_RECENT, KvCache
+from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.steps import run_to_end
+from gar_ros.region import Region
+from tests.engine.golden import IMAGE_CASES
+from tests.fixtures_export import ByName
+from tests.fixtures_golden import FindCase
+
+CHOICES = ["red", "green", "dark green", "the left one", "the left one of the two"]
+
+
+def split_decoder(engine: GarEngine, checkpoint: Path, folder: Path, end: tuple[int, ...] | None = None) -> Decoder:
+    """The checkpoint's decoder in float32 with a split cache; end: its own or the engine's end tokens."""
+    model, config = load_checkpoint(checkpoint)
+    write_split_decoder(folder / "decoder.onnx", config, Weights(checkpoint), model.inv_freq.numpy())
+    runner = OrtRuntime("cpu", 1).load(folder / "decoder.onnx")
+    sizes, tokens = engine.manifest.sizes, engine.manifest.tokens
+    return Decoder(runner, engine.decoder._embeddings, sizes, tokens.eos if end is None else end, "split")
+
+
+def with_decoder(frame: EncodedFrame, engine: GarEngine, decoder: Decoder) -> EncodedFrame:
+    other = copy(frame)
+    other._language, other._prefixes = replace(engine.language, decoder=decoder), {}
+    return other
+
+
+@pytest.fixture(scope="module")
+def endless(engine: GarEngine, tmp_path_factory: pytest.TempPathFactory) -> list[Decoder]:
+    """gar-tiny's decoder with both caches; no token ends its texts."""
+    joined = Decoder(engine.decoder._runner, engine.decoder._embeddings, engine.manifest.sizes, ())
+    folder = tmp_path_factory.mktemp("split")
+    return [joined, split_decoder(engine, default_model_dir() / "checkpoint", folder, ())]
+
+
+def test_long_texts_are_equal_when_the_recent_part_settles_between(endless: list[Decoder]) -> None:
+    prompt = np.random.default_rng(0).integers(0, 600, LONGEST_RECENT // 2).tolist()
+    texts, caches = [], []
+    for decoder in endless:
+        cache, logits = decoder.prefill(decoder.empty, decoder.embed(prompt), never_cancelled)
+        texts.append(run_to_end(decoder.generate(cache, logits, 2 * LONGEST_RECENT, never_cancelled)))
+        ids = decoder.embed([*prompt, *texts[-1].ids])
+        caches.append(decoder.prefill(cache, ids[len(prompt) :], never_cancelled)[0])
+    assert texts[0].ids == texts[1].ids
+    assert texts[0].mean_log_p == pytest.approx(texts[1].mean_log_p, rel=1e-4)
+    assert caches[0].nbytes == caches[1].nbytes
+    assert caches[1].recent == 0
+
+
+def test_a_cache_in_two_parts_goes_on_like_one(endless: list[Decoder]) -> None:
+    """What follows a beginning of it, too, wherever that ends."""
+    ids = np.random.default_rng(1).integers(0, 600, LONGEST_RECENT + 40).tolist()
+    expected = {}
+    for decoder in endless:
+        cache, _ = decoder.prefill(decoder.empty, decoder.embed(ids[:LONGEST_RECENT]), never_cancelled)
+        cache, logits = decoder.prefill(cache, decoder.embed(ids[LONGEST_RECENT:]), never_cancelled)
+        for length in (LONGEST_RECENT - 1, LONGEST_RECENT, LONGEST_RECENT + 7):
+            beginning = decoder.beginning(cache, length)
+            assert beginning.length == length
+            _, again = decoder.prefill(beginning, decoder.embed(ids[length:]), never_cancelled)
+            np.testing.assert_allclose(again, logits, atol=2e-4)
+            np.testing.assert_allclose(again, expected.setdefault(length, again), atol=2e-4)
+    assert cache.recent == 40
+
+
+def test_choices_in_one_batch_have_the_likelihoods_of_each_alone(
+    endless: list[Decoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [[5, 6, 7], [5, 6], [5, 9, 10, 11], [12], [13, 5]]
+    ids = np.random.default_rng(2).integers(0, 600, LONGEST_RECENT + 9).tolist()
+    found = []
+    for decoder in endless:
+        cache = read(decoder, ids)
+        _, logits = decoder.prefill(cache, decoder.embed([3]), never_cancelled)
+        found.append(decoder.log_likelihoods(read(decoder, [*ids, 3]), logits, answers, never_cancelled))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+    runs, split = [], endless[1]
+    run = split._runner.run
+    monkeypatch.setattr(split._runner, "run", lambda feeds: runs.append(feeds["inputs_embeds"].shape) or run(feeds))
+    split.log_likelihoods(cache, logits, answers, never_cancelled)
+    assert [shape[:2] for shape in runs] == [(4, 4)]
+
+
+def read(decoder: Decoder, ids: list[int]) -> KvCache:
+    return decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)[0]
+
+
+@pytest.mark.parametrize("name", IMAGE_CASES)
+def test_golden_answers(
+    name: str,
+    golden_engine: Callable[[str], GarEngine],
+    golden_case: FindCase,
+    golden_checkpoint: ByName,
+    tmp_path: Path,
+) -> None:
+    case = golden_case(name)
+    engine = golden_engine(case.info["checkpoint"])
+    decoder = split_decoder(engine, golden_checkpoint(case.info["checkpoint"]), tmp_path)
+    regions = [Region.from_mask(str(index), mask) for index, mask in enumerate(case.masks)]
+    joined = engine.encode(case.images[0], regions, max_tiles=case.info["max_num_tiles"])
+    split = with_decoder(joined, engine, decoder)
+    count = len(case.ours.generated_ids)
+    answers = [
+        frame.describe(max_tokens=count) if case.caption else frame.ask(case.question, max_tokens=count)
+        for frame in (joined, split)
+    ]
+    assert answers[0].token_ids == answers[1].token_ids
+    if not case.caption:
+        closed = [frame.ask(case.question, CHOICES) for frame in (joined, split)]
+        np.testing.assert_allclose(closed[0].probabilities, closed[1].probabilities, atol=1e-4)
