@@ -30,9 +30,11 @@ from numpy.typing import NDArray
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import GarError
 
@@ -98,9 +100,9 @@ def disk_bytes(folder: Path) -> int:
 
 
 def decoder_speeds(
-    models: Sequence[Path], prompt: int = 512, steps: int = 8, repeats: int = 5, threads: int = 0
+    models: Sequence[Path], prompt: int = 512, steps: int = 8, repeats: int = 5, threads: int = 0, history: int = 0
 ) -> list[Speed]:
-    """Prefill of `prompt` tokens and greedy steps after them, on the CPU.
+    """Prefill of `prompt` tokens and greedy steps after `history` tokens (0: after the prompt), on the CPU.
 
     The models take turns in each repeat, so what else the machine does weighs on all of them alike. Raises GarError.
     """
@@ -113,12 +115,14 @@ def decoder_speeds(
         for number, (decoder, (prefills, decodes)) in enumerate(zip(decoders, seconds, strict=True)):
             start = time.perf_counter()
             cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)
-            between = time.perf_counter()
+            prefills.append(time.perf_counter() - start)
             found[number] = logits
+            if history:
+                cache = stretched(cache, history)
+            start = time.perf_counter()
             # The first token comes from the prefill's logits.
             run_to_end(decoder.generate(cache, logits, steps + 1, never_cancelled))
-            prefills.append(between - start)
-            decodes.append(time.perf_counter() - between)
+            decodes.append(time.perf_counter() - start)
     # The first repeat reads the weights from the disk.
     return [
         Speed(
@@ -129,6 +133,18 @@ def decoder_speeds(
         )
         for number, (model, (prefills, decodes)) in enumerate(zip(models, seconds, strict=True))
     ]
+
+
+def stretched(cache: KvCache, length: int) -> KvCache:
+    """A cache of `length` positions, more than it has now, that repeats itself: no step's time depends on values."""
+    settled = length - cache.recent
+    values = dict(cache.values)
+    for name, value in values.items():
+        if name.startswith("past_key_values"):
+            array = on_host(value)
+            times = -(-settled // array.shape[-2])
+            values[name] = np.concatenate([array] * times, axis=-2)[..., :settled, :].copy()
+    return KvCache(length, values, cache.recent)
 
 
 def _load_decoder(model: ModelDir, runtime: OrtRuntime) -> Decoder:
@@ -156,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     decoders = parts.add_parser("decoders", help="tokens a second of several exported models' decoders")
     decoders.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="ratios are to the first one")
     decoders.add_argument("--prompt", type=int, default=512, metavar="N", help="tokens (default: %(default)s)")
+    decoders.add_argument("--history", type=int, default=0, metavar="N", help="tokens before decoding (0: prompt)")
     decoders.add_argument("--repeats", type=int, default=5, metavar="N", help="(default: %(default)s)")
     decoders.add_argument("--threads", type=int, default=0, metavar="N", help="(default: all cores)")
     decoders.set_defaults(measure=_decoders)
@@ -210,7 +227,7 @@ def _load(args: argparse.Namespace) -> None:
 
 
 def _decoders(args: argparse.Namespace) -> None:
-    speeds = decoder_speeds(args.models, args.prompt, repeats=args.repeats, threads=args.threads)
+    speeds = decoder_speeds(args.models, args.prompt, repeats=args.repeats, threads=args.threads, history=args.history)
     first = speeds[0]
     print(f"{'model':24} {'prefill':>10} {'decode':>10}  tokens/s, relative to the first, and the logits' distance")
     for speed in speeds:

@@ -13,6 +13,7 @@ from gar_ros.errors import ErrorCode, GarError
 _MIB = 1 << 20
 _FLOAT32 = 4
 _CACHES = 4  # of the prefix, of the question, and before and after the token that is being generated
+_SCORES = {"joined": 2, "split": 4}  # arrays as large as all scores: these and their softmax; both in two parts, too
 _QUESTION_TOKENS = 256  # of chat template, question and the sentence that names the regions
 _ACTIVATIONS = 24  # arrays as large as a tile's patches in a layer of the vision graph: q, k, v, MLP, and their inputs
 
@@ -56,9 +57,11 @@ def needed_bytes(manifest: Manifest, tiles: int, regions: int, tiles_per_run: in
     tokens = (tiles + asked) * sizes.tile_tokens + _QUESTION_TOKENS
     number = _number_bytes(manifest)
     cache = tokens * kv_bytes_per_token(manifest)
+    caches = _CACHES + (tiles_per_run == 0)  # and what frames share of an image that is encoded already
+    scores = tokens * sizes.heads * _SCORES[manifest.kv_cache]
     piece = min(tokens, CHUNK)
-    prefill = piece * (tokens * sizes.heads * 2 + sizes.hidden * _ACTIVATIONS) * number  # scores and their softmax
-    logits = SCORED_ROWS * sizes.vocab * (_FLOAT32 + 8 + 8)  # as they come, shifted and normalised in float64
+    prefill = piece * (scores + sizes.hidden * _ACTIVATIONS) * number
+    logits = SCORED_ROWS * sizes.vocab * _FLOAT32 * 2  # in the runtime, and as an array
     pixels = tiles * 3 * sizes.tile**2 * 3  # resized, cut and joined; uint8
     patches = (sizes.tile // sizes.patch) ** 2
     heads = max(sizes.hidden // 64, 1)
@@ -67,7 +70,7 @@ def needed_bytes(manifest: Manifest, tiles: int, regions: int, tiles_per_run: in
     embeddings = tokens * sizes.hidden * _FLOAT32
     # Vision and prefill follow each other: of what only one of them takes, the larger counts.
     of_either = max(tiles_per_run * of_tile * _FLOAT32, prefill + logits)
-    return _CACHES * cache + 2 * features + embeddings + pixels + of_either
+    return caches * cache + 2 * features + embeddings + pixels + of_either
 
 
 def kv_bytes_per_token(manifest: Manifest) -> int:

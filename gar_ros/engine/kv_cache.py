@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -38,7 +38,12 @@ class KvCache:
     @cached_property
     def nbytes(self) -> int:
         """Size of all arrays in bytes."""
-        return sum(map(nbytes_of, self.values.values()))
+        return bytes_of([self])
+
+
+def bytes_of(caches: Iterable[KvCache]) -> int:
+    """Size of all arrays in bytes; a settled part that several caches have in common counts once."""
+    return sum({id(value): nbytes_of(value) for cache in caches for value in cache.values.values()}.values())
 
 
 class CacheForm(Protocol):

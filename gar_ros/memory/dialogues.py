@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gar_ros.engine.kv_cache import bytes_of
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.json_reader import printable
 
@@ -77,7 +78,7 @@ class DialogueMemory:
     def nbytes(self) -> int:
         """Size in bytes of the KV caches of all conversations."""
         with self._lock:
-            return sum(dialogue.conversation.cache.nbytes for dialogue in self._dialogues.values())
+            return bytes_of(dialogue.conversation.cache for dialogue in self._dialogues.values())
 
     def forget_one(self) -> bool:
         """Drops the conversation that was used least recently, unless it is the only one."""

@@ -48,6 +48,8 @@ def test_more_tiles_regions_or_tiles_in_a_run_never_need_less(sizes: Sizes) -> N
     assert needed_bytes(manifest(sizes), 2, 2, 1) > few
     assert needed_bytes(manifest(sizes), 2, 1, 16) >= few
     assert needed_bytes(manifest(sizes, "float16"), 2, 1, 1) < few
+    split = msgspec.structs.replace(manifest(sizes), kv_cache="split")
+    assert needed_bytes(split, 2, 1, 1) >= few
 
 
 def test_a_limit_that_is_set_counts_everywhere() -> None:

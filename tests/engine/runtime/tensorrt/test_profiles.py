@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gar_ros.engine.decoder import CHUNK, SCORED_ROWS
@@ -74,6 +75,14 @@ def test_the_decoder_has_a_profile_for_prompts_and_one_for_single_tokens(manifes
     assert prompt["logits_idx"].largest == (SCORED_ROWS,)
     assert token["inputs_embeds"].smallest == token["inputs_embeds"].largest == (1, 1, 192)
     assert token["past_key_values.0.key"].largest == (1, 3, 2047, 32)
+
+
+def test_a_split_cache_has_shapes_for_both_parts(manifest: Manifest) -> None:
+    split = msgspec.structs.replace(manifest, kv_cache="split")
+    for joined, profile in zip(graph_profiles(manifest)[DECODER], graph_profiles(split)[DECODER], strict=True):
+        recent = {f"recent.{layer}.{kind}" for layer in range(4) for kind in ("key", "value")}
+        assert set(profile) == set(joined) | recent
+        assert profile["recent.3.value"].largest == profile["past_key_values.3.value"].largest == (1, 3, 1, 2047, 32)
 
 
 def test_the_enclosing_profile_takes_what_any_takes(manifest: Manifest) -> None:
