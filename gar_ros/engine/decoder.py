@@ -82,16 +82,18 @@ class Decoder:
     def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
         """`past` extended by `embeds` (S, H), and logits (len(rows), vocab) of the tokens that follow these rows."""
         length = past.length + len(embeds)
-        outputs = self._run(past.length, past.values, embeds[None], rows)
+        positions = np.arange(past.length, length, dtype=np.int64)[None]
+        outputs = self._run(past.values, embeds[None], positions, rows)
         return self._form.extended(past, length, outputs), outputs["logits"].numpy()[0]
 
-    def _run(self, start: int, past: Tensors, embeds: Rows, rows: Sequence[int]) -> Mapping[str, DeviceTensor]:
-        """Outputs for embeddings (B, S, H) at the positions from `start` on."""
-        positions = np.arange(start, start + embeds.shape[1], dtype=np.int64)
+    def _run(
+        self, past: Tensors, embeds: Rows, positions: NDArray[np.int64], rows: Sequence[int]
+    ) -> Mapping[str, DeviceTensor]:
+        """The graph's outputs for embeddings (B, S, H) at positions (B, S), with logits of these rows of S."""
         return self._runner.run(
             {
                 "inputs_embeds": embeds,
-                "position_ids": np.tile(positions, (embeds.shape[0], 1)),
+                "position_ids": positions,
                 "logits_idx": np.asarray(rows, np.int64),
                 **past,
             }
@@ -161,7 +163,8 @@ class Decoder:
             if repeated is not None:
                 length = len(group[-1])
                 embeds = np.stack([self.embed([*ids, *[0] * (length - len(ids))]) for ids in group])
-                together = self._run(past.length, repeated, embeds, range(length))["logits"].numpy()
+                positions = np.tile(np.arange(past.length, past.length + length, dtype=np.int64), (len(group), 1))
+                together = self._run(repeated, embeds, positions, range(length))["logits"].numpy()
             for number, ids in enumerate(group):
                 rows = together[number] if repeated is not None else self._after(past, ids)
                 for count in range(len(ids)):

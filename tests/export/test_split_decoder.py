@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gar_export.checkpoint import Weights, load_checkpoint
 from gar_export.split_decoder_graph import write_split_decoder
@@ -20,6 +22,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.kv_cache import LONGEST_RECENT, KvCache
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.protocol import DeviceTensor
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.golden import IMAGE_CASES
@@ -69,9 +72,9 @@ def test_long_texts_are_equal_when_the_recent_part_settles_between(endless: list
 def test_a_cache_in_two_parts_goes_on_like_one(endless: list[Decoder]) -> None:
     """What follows a beginning of it, too, wherever that ends."""
     ids = np.random.default_rng(1).integers(0, 600, LONGEST_RECENT + 40).tolist()
-    expected = {}
+    expected: dict[int, NDArray[np.float32]] = {}
     for decoder in endless:
-        cache, _ = decoder.prefill(decoder.empty, decoder.embed(ids[:LONGEST_RECENT]), never_cancelled)
+        cache = read(decoder, ids[:LONGEST_RECENT])
         cache, logits = decoder.prefill(cache, decoder.embed(ids[LONGEST_RECENT:]), never_cancelled)
         for length in (LONGEST_RECENT - 1, LONGEST_RECENT, LONGEST_RECENT + 7):
             beginning = decoder.beginning(cache, length)
@@ -93,11 +96,17 @@ def test_choices_in_one_batch_have_the_likelihoods_of_each_alone(
         _, logits = decoder.prefill(cache, decoder.embed([3]), never_cancelled)
         found.append(decoder.log_likelihoods(read(decoder, [*ids, 3]), logits, answers, never_cancelled))
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
-    runs, split = [], endless[1]
+    split = endless[1]
+    shapes: list[tuple[int, ...]] = []
     run = split._runner.run
-    monkeypatch.setattr(split._runner, "run", lambda feeds: runs.append(feeds["inputs_embeds"].shape) or run(feeds))
+
+    def recorded(feeds: Mapping[str, Any]) -> Mapping[str, DeviceTensor]:
+        shapes.append(feeds["inputs_embeds"].shape[:2])
+        return run(feeds)
+
+    monkeypatch.setattr(split._runner, "run", recorded)
     split.log_likelihoods(cache, logits, answers, never_cancelled)
-    assert [shape[:2] for shape in runs] == [(4, 4)]
+    assert shapes == [(4, 4)]
 
 
 def read(decoder: Decoder, ids: list[int]) -> KvCache:
