@@ -3,8 +3,8 @@
 
 One graph prefills and decodes. In float32 and float16 it uses plain operators only, so ONNX Runtime's CPU and CUDA
 providers and TensorRT take it alike; weights of 8 or 4 bits need ONNX Runtime's MatMulNBits, and are exported with the
-KV cache of split_decoder_graph.py. Grouped-query attention
-does not repeat keys and values: the G query heads that share a key head are stacked as rows of one product.
+KV cache of split_decoder_graph.py. Grouped-query attention does not repeat keys and values: the G query heads that
+share a key head are stacked as rows of one product.
 """
 
 from __future__ import annotations
