@@ -39,6 +39,9 @@ _OUT_OF_MEMORY = re.compile("out of memory|bad_alloc|failed to allocate|unable t
 
 _SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ONNX Runtime's sources
 
+_BOUNDED_SPIN_SINCE = (1, 32)  # the first version that is known to have the setting
+_SPIN_MICROSECONDS = "30"
+
 _log = logging.getLogger(__name__)
 
 
@@ -96,8 +99,8 @@ class OrtRuntime:
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
         self._options.log_severity_level = _ERRORS_ONLY
-        # Idle workers would burn the cores that camera and planner need.
-        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for name, value in thread_settings(ort.__version__).items():
+            self._options.add_session_config_entry(name, value)
 
     @property
     def provider(self) -> str:
@@ -127,6 +130,20 @@ class OrtRuntime:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+
+def thread_settings(version: str) -> dict[str, str]:
+    """Settings of the threads of one session, for this version of ONNX Runtime.
+
+    A token is hundreds of short operators, between which waking a worker that sleeps costs more than letting it wait.
+    But workers that wait for long burn the cores that camera and planner need, and make runs slower when these do
+    work; so where the time can't be bounded they sleep at once.
+    """
+    settings = {"session.intra_op.allow_spinning": "0", "session.dynamic_block_base": "4"}
+    if tuple(int(part) for part in version.split(".")[:2]) >= _BOUNDED_SPIN_SINCE:
+        bounded = {"session.intra_op.spin_duration_us": _SPIN_MICROSECONDS, "session.force_spinning_stop": "1"}
+        settings |= {"session.intra_op.allow_spinning": "1", **bounded}
+    return settings
 
 
 def session_error(graph: str, error: Exception) -> GarError:

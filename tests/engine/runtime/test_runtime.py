@@ -16,7 +16,7 @@ import pytest
 
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
-from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.ort import OrtRuntime, thread_settings
 from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.errors import ErrorCode, GarError
@@ -210,3 +210,11 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GarError, match=r"graph\.onnx' can't be loaded on cpu") as caught:
         OrtRuntime("cpu", threads=1).load(path)
     assert caught.value.code == ErrorCode.BAD_MODEL
+
+
+def test_workers_wait_for_the_next_operator_only_where_the_time_can_be_bounded() -> None:
+    older, newer = thread_settings("1.23.2"), thread_settings("1.32.0")
+    assert older["session.intra_op.allow_spinning"] == "0"
+    assert newer["session.intra_op.allow_spinning"] == "1"
+    assert 0 < int(newer["session.intra_op.spin_duration_us"]) <= 100
+    assert thread_settings("2.0.0.dev1") == newer
