@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck
-from gar_ros.engine.kv_cache import KvCache, Tensors, cache_form
+from gar_ros.engine.kv_cache import KvCache, cache_form
 from gar_ros.engine.model_dir.embeddings import Embeddings
 from gar_ros.engine.model_dir.manifest import KvForm, Sizes
-from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner
+from gar_ros.engine.runtime.protocol import Rows, Runner
 
 CHUNK = 1024
 """Number of tokens in one run of prefill. It bounds the memory of the attention scores and the time until a
 cancellation is noticed."""
 
 SCORED_ROWS = 64
-"""Number of tokens that are scored in one run. It bounds the memory of their logits."""
+"""Number of an answer's tokens that are scored in one run. It bounds the memory of their logits."""
 
 Ids = tuple[int, ...]
 Logits = NDArray[np.float32]
@@ -82,22 +82,15 @@ class Decoder:
     def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
         """`past` extended by `embeds` (S, H), and logits (len(rows), vocab) of the tokens that follow these rows."""
         length = past.length + len(embeds)
-        positions = np.arange(past.length, length, dtype=np.int64)[None]
-        outputs = self._run(past.values, embeds[None], positions, rows)
-        return self._form.extended(past, length, outputs), outputs["logits"].numpy()[0]
-
-    def _run(
-        self, past: Tensors, embeds: Rows, positions: NDArray[np.int64], rows: Sequence[int]
-    ) -> Mapping[str, DeviceTensor]:
-        """The graph's outputs for embeddings (B, S, H) at positions (B, S), with logits of these rows of S."""
-        return self._runner.run(
+        outputs = self._runner.run(
             {
-                "inputs_embeds": embeds,
-                "position_ids": positions,
+                "inputs_embeds": embeds[None],
+                "position_ids": np.arange(past.length, length, dtype=np.int64)[None],
                 "logits_idx": np.asarray(rows, np.int64),
-                **past,
+                **past.values,
             }
         )
+        return self._form.extended(past, length, outputs), outputs["logits"].numpy()[0]
 
     def generate(
         self, past: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
@@ -153,22 +146,13 @@ class Decoder:
     ) -> Iterator[tuple[Ids, Logits]]:
         """Yields each of these beginnings of answers with the logits (vocab,) of what follows it.
 
-        A beginning of a longer one is no work of its own. Where the graph's cache allows it, several are one batch,
-        since a run of few tokens takes hardly longer than one of a single token.
+        A beginning of a longer one is no work of its own. One after another: a batch takes as long.
         """
         yield (), logits
-        for group in _groups(_longest(beginnings)):
+        for ids in _longest(beginnings):
             raise_if_cancelled()
-            repeated = self._form.repeated(past, len(group)) if len(group) > 1 else None
-            if repeated is not None:
-                length = len(group[-1])
-                embeds = np.stack([self.embed([*ids, *[0] * (length - len(ids))]) for ids in group])
-                positions = np.tile(np.arange(past.length, past.length + length, dtype=np.int64), (len(group), 1))
-                together = self._run(repeated, embeds, positions, range(length))["logits"].numpy()
-            for number, ids in enumerate(group):
-                rows = together[number] if repeated is not None else self._after(past, ids)
-                for count in range(len(ids)):
-                    yield ids[: count + 1], rows[count]
+            for count, following in enumerate(self._after(past, ids), 1):
+                yield ids[:count], following
 
     def _after(self, past: KvCache, ids: Sequence[int]) -> Logits:
         """Logits (len(ids), vocab) of the token that follows each of these tokens, which come after `past`."""
@@ -190,22 +174,8 @@ def log_p_of(logits: Logits, tokens: int | Sequence[int]) -> NDArray[np.float64]
 
 
 def _longest(beginnings: Collection[Ids]) -> list[Ids]:
-    """Those that no other one begins with, except for the empty one; shortest first."""
-    ordered = sorted(beginnings)
-    last = [ids for ids, after in pairwise([*ordered, ()]) if ids and after[: len(ids)] != ids]
-    return sorted(last, key=len)
-
-
-def _groups(answers: Sequence[Ids]) -> Iterator[list[Ids]]:
-    """Answers to compute in one run each: of SCORED_ROWS tokens at most, once all are as long as the longest."""
-    group: list[Ids] = []
-    for ids in answers:
-        if group and (len(group) + 1) * len(ids) > SCORED_ROWS:
-            yield group
-            group = []
-        group.append(ids)
-    if group:
-        yield group
+    """Those that no other one begins with, except for the empty one."""
+    return [ids for ids, after in pairwise([*sorted(beginnings), ()]) if ids and after[: len(ids)] != ids]
 
 
 def _any_begins_with_another(answers: Sequence[Sequence[int]]) -> bool:

@@ -58,9 +58,6 @@ class CacheForm(Protocol):
     def beginning(self, cache: KvCache, length: int) -> KvCache:
         """A copy of the first `length` positions of a cache."""
 
-    def repeated(self, past: KvCache, times: int) -> Tensors | None:
-        """The graph's inputs for that many rows of a batch after the same past; None where that would copy it all."""
-
 
 class JoinedForm:
     """One tensor a layer for keys and one for values: past in, past and new tokens out. See `Manifest.kv_cache`."""
@@ -77,10 +74,6 @@ class JoinedForm:
     def beginning(self, cache: KvCache, length: int) -> KvCache:
         """See CacheForm."""
         return KvCache(length, _first(cache.values, length))
-
-    def repeated(self, past: KvCache, times: int) -> None:
-        """See CacheForm."""
-        return
 
 
 class SplitForm:
@@ -110,11 +103,6 @@ class SplitForm:
         settled = {name: value for name, value in cache.values.items() if name not in self._nothing}
         part = {name: cache.values[name] for name in self._nothing}
         return KvCache(length, {**_first(settled, length - recent), **_first(part, recent)}, recent)
-
-    def repeated(self, past: KvCache, times: int) -> Tensors:
-        """See CacheForm."""
-        recent = {name: np.repeat(on_host(past.values[name]), times, axis=0) for name in self._nothing}
-        return {**past.values, **recent}
 
 
 def cache_form(form: KvForm, sizes: Sizes) -> CacheForm:

@@ -66,13 +66,3 @@ def test_what_has_settled_is_not_copied_until_the_recent_part_is_long() -> None:
     assert (settled.recent, first.recent, second.recent) == (0, 3, 2)
     assert bytes_of([settled, first, second]) == 2 * 4 * (kv_cache.LONGEST_RECENT + 3 + 2)
     assert after(form, first, kv_cache.LONGEST_RECENT - 3).recent == 0
-
-
-def test_only_a_recent_part_is_repeated_for_a_batch() -> None:
-    split, joined = (cache_form(name, SIZES) for name in ("split", "joined"))
-    cache = after(split, after(split, split.empty, kv_cache.LONGEST_RECENT), 2)
-    repeated = split.repeated(cache, 3)
-    assert repeated is not None
-    assert repeated["past_key_values.0.key"] is cache.values["past_key_values.0.key"]
-    assert on_host(repeated["recent.0.value"]).shape == (3, 1, 1, 2, 1)
-    assert joined.repeated(joined.empty, 3) is None
