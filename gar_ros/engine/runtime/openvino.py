@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO behind the runner protocol, for vision and prompts; short inputs of the decoder go to ONNX Runtime.
+
+Both compute on the CPU and pass keys and values to each other in the host's memory. OpenVINO is the faster one where
+there are many rows to multiply (tiles, prompts), ONNX Runtime where there are few (each generated token):
+docs/openvino.md has the numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gar_ros.engine.model_dir.manifest import DECODER
+from gar_ros.engine.runtime.ort import OrtRuntime, first_line, misfit, session_error
+from gar_ros.engine.runtime.protocol import DeviceTensor, Runner, join_on_host, on_host
+from gar_ros.engine.runtime.tensorrt.profiles import Profile
+from gar_ros.errors import ErrorCode, GarError
+
+OPENVINO = "openvino"
+
+LONG_INPUT = 16
+"""Number of tokens from which OpenVINO runs the decoder: below, ONNX Runtime is as fast or faster."""
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def find_openvino() -> ModuleType:
+    """The package, imported without its telemetry. Raises GarError INVALID_REQUEST where it isn't installed."""
+    try:
+        # With openvino-telemetry beside it, which pip installs too, importing OpenVINO reports to its makers.
+        with _hidden(_TELEMETRY):
+            import openvino
+    except ImportError as error:
+        raise GarError(
+            ErrorCode.INVALID_REQUEST, f"OpenVINO can't be used here: {first_line(error)}; run `pip install openvino`"
+        ) from error
+    return openvino
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Within it, importing the package fails as if it were not installed."""
+    kept = sys.modules.get(package)
+    sys.modules[package] = None  # type: ignore[assignment]  # as Python's import system documents
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        if kept is not None:
+            sys.modules[package] = kept
+
+
+class OpenVinoTensor:
+    """An output, in memory of its own that lives as long as it or a view of it."""
+
+    def __init__(self, tensor: Any) -> None:
+        """tensor: an openvino.Tensor that no later run writes to."""
+        self._tensor = tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(self._tensor.byte_size)
+
+    def numpy(self) -> NDArray[Any]:
+        """A view, not to be written to."""
+        values: NDArray[Any] = self._tensor.data
+        return values
+
+
+class OpenVinoRunner:
+    """One compiled graph."""
+
+    def __init__(self, openvino: ModuleType, compiled: Any, graph: str) -> None:
+        """compiled: an openvino.CompiledModel. graph: its name in errors."""
+        self._tensor = openvino.Tensor
+        self._compiled = compiled
+        self._graph = graph
+        self._types = {port.any_name: port.element_type.to_dtype() for port in compiled.inputs}
+        # An output has other names, too, where OpenVINO merged it with another value.
+        self._outputs = [name for port in compiled.outputs for name in port.names]
+
+    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+        """See Runner. Raises GarError INTERNAL_ERROR with OpenVINO's reason; the graph stays usable."""
+        try:
+            return self._run(feeds)
+        except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
+            raise session_error(self._graph, error, "OpenVINO") from error
+
+    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+        if feeds.keys() != self._types.keys():
+            odd = sorted(feeds.keys() ^ self._types.keys())[0]
+            raise ValueError(f"expected the inputs {', '.join(sorted(self._types))}; {odd} is not in both")
+        # Each run has a request of its own, because a request writes its next outputs over its last ones.
+        request = self._compiled.create_infer_request()
+        arrays = {name: np.ascontiguousarray(on_host(value), self._types[name]) for name, value in feeds.items()}
+        for name, array in arrays.items():
+            request.set_tensor(name, self._tensor(array, shared_memory=True))
+        request.infer()
+        return {name: OpenVinoTensor(request.get_tensor(name)) for name in self._outputs}
+
+
+class PairedRunner:
+    """A decoder that is loaded twice: one runner for long inputs, one for short ones."""
+
+    def __init__(self, long: Runner, short: Runner) -> None:
+        self._long = long
+        self._short = short
+
+    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> Mapping[str, DeviceTensor]:
+        """See Runner. feeds: with `inputs_embeds` [B, S, H]; S decides."""
+        if on_host(feeds["inputs_embeds"]).shape[1] >= LONG_INPUT:
+            return self._long.run(feeds)
+        own = {name: _of_onnx_runtime(value) for name, value in feeds.items()}
+        return self._short.run(own)
+
+
+class OpenVinoRuntime:
+    """Loads graphs for the CPU: the decoder in both runtimes, the others in OpenVINO alone."""
+
+    def __init__(self, threads: int, profiles: Mapping[str, Sequence[Profile]] | None = None) -> None:
+        """threads: 0 for all cores. profiles: as `OrtRuntime` takes them. Raises GarError INVALID_REQUEST where the
+        package is not installed."""
+        self._openvino = find_openvino()
+        self._core = self._openvino.Core()
+        self._threads = threads
+        self._profiles = profiles or {}
+        self._onnx_runtime = OrtRuntime("cpu", threads, profiles=profiles)
+
+    @property
+    def provider(self) -> str:
+        """As in PROVIDERS of select.py."""
+        return OPENVINO
+
+    @property
+    def version(self) -> str:
+        """Of OpenVINO."""
+        return str(self._openvino.__version__)
+
+    def load(self, graph: Path) -> Runner:
+        """See Runtime."""
+        if graph.name != DECODER:
+            return self._load(graph)
+        short = self._onnx_runtime.load(graph)
+        return PairedRunner(self._load(graph), short)
+
+    def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
+        """See Runtime."""
+        return join_on_host(parts)
+
+    def _load(self, graph: Path) -> OpenVinoRunner:
+        try:
+            model = self._core.read_model(str(graph))
+            shapes = {port.any_name: _sizes(port.partial_shape) for port in model.inputs}
+            compiled = self._core.compile_model(model, "CPU", self._properties(model))
+            runner = OpenVinoRunner(self._openvino, compiled, graph.name)
+        except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
+            raise GarError(
+                ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {OPENVINO}: {first_line(error)}"
+            ) from error
+        if odd := misfit(shapes, self._profiles.get(graph.name, ())):
+            raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {odd}")
+        return runner
+
+    def _properties(self, model: Any) -> dict[str, Any]:
+        """How to compile a model, of which only the block of its weights matters."""
+        return {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": self._threads,
+            # Camera and planner need the cores as well: the system decides who runs where.
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "f32",
+            # Activations become int8 by blocks as large as those of the weights, as ONNX Runtime does it.
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _block(model),
+        }
+
+
+def _of_onnx_runtime(value: NDArray[Any] | DeviceTensor) -> NDArray[Any] | DeviceTensor:
+    """What ONNX Runtime takes without a copy: its own tensors, and arrays."""
+    return value.numpy() if isinstance(value, OpenVinoTensor) else value
+
+
+def _sizes(shape: Any) -> list[int | str]:
+    """A graph input's shape, with a word for each dynamic dimension."""
+    return [size.get_length() if size.is_static else "any" for size in shape]
+
+
+def _block(model: Any) -> int:
+    """Number of weights that share a scale, 0 where no weight has few bits: those are stored as [N, K / block, block]."""
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant" and node.get_element_type().get_type_name() in ("u4", "u8"):
+            shape = node.get_output_shape(0)
+            if len(shape) == 3:
+                return int(shape[2])
+    return 0
