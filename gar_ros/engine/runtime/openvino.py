@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.model_dir.manifest import DECODER
+from gar_ros.engine.model_dir.manifest import DECODER, VISION
 from gar_ros.engine.runtime.ort import OrtRuntime, first_line, misfit, session_error
 from gar_ros.engine.runtime.protocol import DeviceTensor, Runner, join_on_host, on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile
@@ -26,7 +26,7 @@ from gar_ros.errors import ErrorCode, GarError
 
 OPENVINO = "openvino"
 
-LONG_INPUT = 16
+LONG_INPUT = 12
 """Number of tokens from which OpenVINO runs the decoder: below, ONNX Runtime is as fast or faster."""
 
 _TELEMETRY = "openvino_telemetry"
@@ -160,7 +160,7 @@ class OpenVinoRuntime:
         try:
             model = self._core.read_model(str(graph))
             shapes = {port.any_name: _sizes(port.partial_shape) for port in model.inputs}
-            compiled = self._core.compile_model(model, "CPU", self._properties(model))
+            compiled = self._core.compile_model(model, "CPU", self._properties(graph.name, block_of(model)))
             runner = OpenVinoRunner(self._openvino, compiled, graph.name)
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
             raise GarError(
@@ -170,17 +170,18 @@ class OpenVinoRuntime:
             raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {odd}")
         return runner
 
-    def _properties(self, model: Any) -> dict[str, Any]:
-        """How to compile a model, of which only the block of its weights matters."""
+    def _properties(self, graph: str, block: int) -> dict[str, Any]:
+        """How to compile a graph. block: of its weights, see `block_of`."""
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": self._threads,
             # Camera and planner need the cores as well: the system decides who runs where.
             "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",
+            # Released GAR computes in bfloat16. Where weights are rounded to int8 already, attention may do so too.
+            "INFERENCE_PRECISION_HINT": "bf16" if graph == VISION and block else "f32",
             # Activations become int8 by blocks as large as those of the weights, as ONNX Runtime does it.
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": _block(model),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": block,
         }
 
 
@@ -194,8 +195,11 @@ def _sizes(shape: Any) -> list[int | str]:
     return [size.get_length() if size.is_static else "any" for size in shape]
 
 
-def _block(model: Any) -> int:
-    """Number of weights that share a scale, 0 where no weight has few bits: those are stored as [N, K / block, block]."""
+def block_of(model: Any) -> int:
+    """Number of weights of an openvino.Model that share a scale; 0 where no weight has few bits.
+
+    Weights of few bits are stored as [N, K / block, block].
+    """
     for node in model.get_ops():
         if node.get_type_name() == "Constant" and node.get_element_type().get_type_name() in ("u4", "u8"):
             shape = node.get_output_shape(0)

@@ -48,9 +48,9 @@ def open_runtime(
     """A runtime that is known to work: it has loaded the model's replay graph. One log line says which it is and why.
 
     provider: one of PROVIDERS. "auto" is TensorRT where this GPU's engines were built, else CUDA where it works, else
-    the CPU; "openvino" and "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that isn't
-    available raises GarError INVALID_REQUEST, unless `allow_fallback` lets ONNX Runtime's CPU serve instead. threads: of one operator on the
-    CPU, 0 for all cores.
+    the CPU; "openvino" and "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that
+    isn't available raises GarError INVALID_REQUEST, unless `allow_fallback` lets ONNX Runtime serve on the CPU instead.
+    threads: of one operator on the CPU, 0 for all cores.
     """
     if provider not in PROVIDERS:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected provider {' | '.join(PROVIDERS)}, got '{provider}'")
