@@ -8,6 +8,7 @@ docs/openvino.md has the numbers.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ LONG_INPUT = 12
 """Number of tokens from which OpenVINO runs the decoder: below, ONNX Runtime is as fast or faster."""
 
 _TELEMETRY = "openvino_telemetry"
+
+Feeds = Mapping[str, NDArray[Any] | DeviceTensor]
+"""A graph's inputs by name."""
+
+_log = logging.getLogger(__name__)
 
 
 def find_openvino() -> ModuleType:
@@ -76,26 +82,57 @@ class OpenVinoTensor:
         return values
 
 
+class Standby:
+    """ONNX Runtime, which takes over all graphs of a model once OpenVINO failed while it ran one.
+
+    Where memory ends, OpenVINO 2026.4 leaves its outputs empty without an error, and later runs crash the process.
+    """
+
+    def __init__(self, runtime: OrtRuntime) -> None:
+        self.serves = False
+        self._runtime = runtime
+        self._runners: dict[Path, Runner] = {}
+
+    def take_over(self) -> None:
+        """From now on."""
+        self.serves = True
+        _log.warning("OpenVINO failed: ONNX Runtime runs the model until it is loaded again")
+
+    def load(self, graph: Path) -> Runner:
+        """The graph's runner, loaded once. Raises GarError BAD_MODEL."""
+        if graph not in self._runners:
+            self._runners[graph] = self._runtime.load(graph)
+        return self._runners[graph]
+
+    def run(self, graph: Path, feeds: Feeds) -> Mapping[str, DeviceTensor]:
+        """As `Runner.run`; arrays are not copied."""
+        own = {name: value.numpy() if isinstance(value, OpenVinoTensor) else value for name, value in feeds.items()}
+        return self.load(graph).run(own)
+
+
 class OpenVinoRunner:
     """One compiled graph."""
 
-    def __init__(self, openvino: ModuleType, compiled: Any, graph: str) -> None:
-        """compiled: an openvino.CompiledModel. graph: its name in errors."""
+    def __init__(self, openvino: ModuleType, compiled: Any, graph: Path, standby: Standby) -> None:
+        """compiled: an openvino.CompiledModel. graph: its file."""
         self._tensor = openvino.Tensor
         self._compiled = compiled
         self._graph = graph
+        self._standby = standby
         self._types = {port.any_name: port.element_type.to_dtype() for port in compiled.inputs}
         # An output has other names, too, where OpenVINO merged it with another value.
         self._outputs = [name for port in compiled.outputs for name in port.names]
 
-    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def run(self, feeds: Feeds) -> Mapping[str, DeviceTensor]:
         """See Runner. Raises GarError INTERNAL_ERROR with OpenVINO's reason; the graph stays usable."""
+        if self._standby.serves:
+            return self._standby.run(self._graph, feeds)
         try:
             return self._run(feeds)
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
-            raise session_error(self._graph, error, "OpenVINO") from error
+            raise session_error(self._graph.name, error, "OpenVINO") from error
 
-    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def _run(self, feeds: Feeds) -> dict[str, DeviceTensor]:
         if feeds.keys() != self._types.keys():
             odd = sorted(feeds.keys() ^ self._types.keys())[0]
             raise ValueError(f"expected the inputs {', '.join(sorted(self._types))}; {odd} is not in both")
@@ -104,23 +141,31 @@ class OpenVinoRunner:
         arrays = {name: np.ascontiguousarray(on_host(value), self._types[name]) for name, value in feeds.items()}
         for name, array in arrays.items():
             request.set_tensor(name, self._tensor(array, shared_memory=True))
-        request.infer()
-        return {name: OpenVinoTensor(request.get_tensor(name)) for name in self._outputs}
+        try:
+            request.infer()
+            outputs = {name: OpenVinoTensor(request.get_tensor(name)) for name in self._outputs}
+            if not all(output.nbytes for output in outputs.values()):
+                raise MemoryError("OpenVINO left an output empty")
+        except Exception:
+            self._standby.take_over()
+            raise
+        return dict(outputs)
 
 
 class PairedRunner:
-    """A decoder that is loaded twice: one runner for long inputs, one for short ones."""
+    """A decoder that is loaded twice: one runner for long inputs, ONNX Runtime's for short ones."""
 
-    def __init__(self, long: Runner, short: Runner) -> None:
+    def __init__(self, long: Runner, graph: Path, standby: Standby) -> None:
         self._long = long
-        self._short = short
+        self._graph = graph
+        self._standby = standby
+        standby.load(graph)
 
-    def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> Mapping[str, DeviceTensor]:
+    def run(self, feeds: Feeds) -> Mapping[str, DeviceTensor]:
         """See Runner. feeds: with `inputs_embeds` [B, S, H]; S decides."""
         if on_host(feeds["inputs_embeds"]).shape[1] >= LONG_INPUT:
             return self._long.run(feeds)
-        own = {name: _of_onnx_runtime(value) for name, value in feeds.items()}
-        return self._short.run(own)
+        return self._standby.run(self._graph, feeds)
 
 
 class OpenVinoRuntime:
@@ -133,7 +178,7 @@ class OpenVinoRuntime:
         self._core = self._openvino.Core()
         self._threads = threads
         self._profiles = profiles or {}
-        self._onnx_runtime = OrtRuntime("cpu", threads, profiles=profiles)
+        self._standby = Standby(OrtRuntime("cpu", threads, profiles=profiles))
 
     @property
     def provider(self) -> str:
@@ -147,10 +192,8 @@ class OpenVinoRuntime:
 
     def load(self, graph: Path) -> Runner:
         """See Runtime."""
-        if graph.name != DECODER:
-            return self._load(graph)
-        short = self._onnx_runtime.load(graph)
-        return PairedRunner(self._load(graph), short)
+        runner = self._load(graph)
+        return PairedRunner(runner, graph, self._standby) if graph.name == DECODER else runner
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
@@ -161,7 +204,7 @@ class OpenVinoRuntime:
             model = self._core.read_model(str(graph))
             shapes = {port.any_name: _sizes(port.partial_shape) for port in model.inputs}
             compiled = self._core.compile_model(model, "CPU", self._properties(graph.name, block_of(model)))
-            runner = OpenVinoRunner(self._openvino, compiled, graph.name)
+            runner = OpenVinoRunner(self._openvino, compiled, graph, self._standby)
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {OPENVINO}: {first_line(error)}"
@@ -185,13 +228,8 @@ class OpenVinoRuntime:
         }
 
 
-def _of_onnx_runtime(value: NDArray[Any] | DeviceTensor) -> NDArray[Any] | DeviceTensor:
-    """What ONNX Runtime takes without a copy: its own tensors, and arrays."""
-    return value.numpy() if isinstance(value, OpenVinoTensor) else value
-
-
 def _sizes(shape: Any) -> list[int | str]:
-    """A graph input's shape, with a word for each dynamic dimension."""
+    """A graph input's shape as numbers, and a word for each dynamic dimension."""
     return [size.get_length() if size.is_static else "any" for size in shape]
 
 
