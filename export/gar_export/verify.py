@@ -59,7 +59,7 @@ MOVED = 0.1
 """How far int8 may move a token of the image features, relative to its length.
 
 A gate rather than a check of the export: trained weights can have outliers that random ones don't have, and such a
-model needs vision in float32. gar-tiny's tokens move by up to 0.04, which costs it nothing (docs/openvino.md).
+model needs vision in float32. gar-tiny's tokens move by up to 0.04, which costs it nothing (docs/full_size.md).
 """
 
 EXACT = 0.0
@@ -90,9 +90,9 @@ def verify(
 ) -> Iterator[Stage]:
     """The stages of a model folder, one by one, on a synthetic image with two regions.
 
-    checkpoint: its folder, by default the one that the manifest names. provider: what runs the graphs. Each stage gets
-    the torch model's inputs, so a difference is its own; the last one runs the engine from image to ids. Raises GarError
-    BAD_MODEL when either folder can't be used or the checkpoint is not the one that was exported.
+    checkpoint: its folder, by default the one that the manifest names. provider: what runs the graphs. Each stage
+    gets the torch model's inputs, so a difference is its own; the last one runs the engine from image to ids. Raises
+    GarError BAD_MODEL when either folder can't be used or the checkpoint is not the one that was exported.
     """
     engine = GarEngine.open(model_dir, provider=provider, threads=threads)
     folder = Path(checkpoint or Path(model_dir) / engine.manifest.source["checkpoint"]).resolve()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights of few bits in the vision graph: the products of its linear layers become MatMulNBits, all else stays.
 
-Patch embedding, mask embedding, attention, norms and biases compute in float32. ONNX Runtime and OpenVINO both compute
-this form with integer products, and round each activation by blocks of its own row: one large activation costs
-precision in its block alone. One scale for a whole tensor, as DynamicQuantizeLinear makes it, would cost it in every token.
+Patch embedding, mask embedding, attention, norms and biases compute in float32. ONNX Runtime and OpenVINO both have
+integer products for this form, and round each activation by blocks of its own row: one large activation costs precision
+in its block alone. One scale for a whole tensor, as DynamicQuantizeLinear makes it, would cost it in every token.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 Both compute on the CPU and pass keys and values to each other in the host's memory. OpenVINO is the faster one where
 there are many rows to multiply (tiles, prompts), ONNX Runtime where there are few (each generated token):
-docs/openvino.md has the numbers.
+docs/full_size.md has the numbers.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ class OpenVinoRunner:
         self._compiled = compiled
         self._graph = graph
         self._standby = standby
+        self.shapes = {port.any_name: _sizes(port.partial_shape) for port in compiled.inputs}
+        """Of the inputs; a word stands for a size that may vary."""
         self._types = {port.any_name: port.element_type.to_dtype() for port in compiled.inputs}
         # An output has other names, too, where OpenVINO merged it with another value.
         self._outputs = [name for port in compiled.outputs for name in port.names]
@@ -193,7 +195,11 @@ class OpenVinoRuntime:
     def load(self, graph: Path) -> Runner:
         """See Runtime."""
         runner = self._load(graph)
-        return PairedRunner(runner, graph, self._standby) if graph.name == DECODER else runner
+        if graph.name != DECODER:
+            return runner
+        # The first run rearranges the weights, which takes seconds: not while somebody waits for an answer.
+        runner.run(_smallest(runner.shapes))
+        return PairedRunner(runner, graph, self._standby)
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
@@ -202,14 +208,13 @@ class OpenVinoRuntime:
     def _load(self, graph: Path) -> OpenVinoRunner:
         try:
             model = self._core.read_model(str(graph))
-            shapes = {port.any_name: _sizes(port.partial_shape) for port in model.inputs}
             compiled = self._core.compile_model(model, "CPU", self._properties(graph.name, block_of(model)))
             runner = OpenVinoRunner(self._openvino, compiled, graph, self._standby)
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {OPENVINO}: {first_line(error)}"
             ) from error
-        if odd := misfit(shapes, self._profiles.get(graph.name, ())):
+        if odd := misfit(runner.shapes, self._profiles.get(graph.name, ())):
             raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {odd}")
         return runner
 
@@ -226,6 +231,16 @@ class OpenVinoRuntime:
             # Activations become int8 by blocks as large as those of the weights, as ONNX Runtime does it.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": block,
         }
+
+
+def _smallest(shapes: Mapping[str, Sequence[int | str]]) -> Feeds:
+    """Inputs of a decoder of these shapes: zeros for `LONG_INPUT` tokens after nothing."""
+    known = {"inputs_embeds": (1, LONG_INPUT), "position_ids": (1, LONG_INPUT), "logits_idx": (1,)}
+    feeds = {}
+    for name, sizes in shapes.items():
+        given = [*known.get(name, (1,)), *sizes[len(known.get(name, (1,))) :]]
+        feeds[name] = np.zeros([size if isinstance(size, int) else 0 for size in given])
+    return feeds
 
 
 def _sizes(shape: Any) -> list[int | str]:
