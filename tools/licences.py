@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints under which licence each run-time dependency is: `python -m tools.licences`. Fails unless all are permissive.
 
-Run-time dependencies are the packages of requirements/runtime.lock, those of requirements/ros.lock that don't only build
-the interfaces, and those that a user may add. The MPL counts as permissive here: it asks for changes to the project's
-own files alone.
+Run-time dependencies are the packages of requirements/runtime.lock, those of requirements/ros.lock that don't only
+build the interfaces, and those that a user may add. The MPL counts as permissive here: it asks for changes to the
+project's own files alone.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,9 +39,12 @@ def quantise_vision(path: Path, bits: int, block: int = BLOCK) -> None:
         numbers, scales = f"{name}.int{bits}", f"{name}.scales"
         constants[numbers] = numpy_helper.from_array(stored.packed, numbers)
         constants[scales] = numpy_helper.from_array(stored.scales, scales)
-        sizes = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": block}
-        inputs, form = [node.input[0], numbers, scales], {"domain": MICROSOFT, "accuracy_level": INT8_ACTIVATIONS}
-        node.CopyFrom(helper.make_node("MatMulNBits", inputs, node.output, name=node.name, **form, **sizes))
+        sizes: dict[str, Any] = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": block}
+        inputs, accuracy = [node.input[0], numbers, scales], INT8_ACTIVATIONS
+        product = helper.make_node(
+            "MatMulNBits", inputs, node.output, node.name, domain=MICROSOFT, accuracy_level=accuracy, **sizes
+        )
+        node.CopyFrom(product)
     kept = list(constants.values())
     del graph.initializer[:]
     graph.initializer.extend(kept)

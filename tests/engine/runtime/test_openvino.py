@@ -125,7 +125,7 @@ def test_keys_and_values_go_from_one_runtime_to_the_other_and_back(engine: GarEn
 def test_outputs_outlive_later_runs_and_inputs_stay(model: ModelDir) -> None:
     runner = OpenVinoRuntime(1).load(model.graph(REPLAY))
     weights = np.ones((1, 8, 8), np.float32) / 8
-    feeds = {"tile_features": np.ones((1, 64, 192), np.float32), "wy": weights, "wx": weights}
+    feeds: dict[str, NDArray[Any]] = {"tile_features": np.ones((1, 64, 192), np.float32), "wy": weights, "wx": weights}
     first = runner.run(feeds)["replay"].numpy()
     second = runner.run(feeds | {"tile_features": np.full((1, 64, 192), 2)})["replay"].numpy()  # int64: cast
     del runner
@@ -171,7 +171,7 @@ def test_activations_are_rounded_by_the_blocks_of_the_weights(tmp_path: Path, bl
     """MatMulNBits of 8 bits whose weights are all 1: the number 129, which stands for 129 - 128."""
     numbers, scales = np.full((4, 256 // block, block), 129, np.uint8), np.ones((4, 256 // block), np.float32)
     constants = [onnx.numpy_helper.from_array(array, name) for array, name in ((numbers, "q"), (scales, "s"))]
-    sizes = {"K": 256, "N": 4, "bits": 8, "block_size": block, "accuracy_level": 4}
+    sizes: dict[str, Any] = {"K": 256, "N": 4, "bits": 8, "block_size": block, "accuracy_level": 4}
     node = helper.make_node("MatMulNBits", ["x", "q", "s"], ["y"], domain="com.microsoft", **sizes)
     ends = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", size])
