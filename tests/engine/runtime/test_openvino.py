@@ -29,7 +29,7 @@ from gar_ros.engine.runtime.openvino import (
     block_of,
     find_openvino,
 )
-from gar_ros.engine.runtime.protocol import DeviceTensor, nbytes_of, on_host
+from gar_ros.engine.runtime.protocol import DeviceTensor, on_host
 from gar_ros.engine.runtime.select import open_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
@@ -118,7 +118,6 @@ def test_keys_and_values_go_from_one_runtime_to_the_other_and_back(engine: GarEn
         for piece in (*pieces, embeds[:LONG_INPUT]):
             cache, last = decoder.prefill(cache, piece, never_cancelled)
         logits.append(last)
-        assert cache.nbytes == len(cache.values) * 4 * LONG_INPUT * nbytes_of(decoder.embed([0])) // 2
     np.testing.assert_allclose(logits[1], logits[0], atol=3e-4 * float(np.abs(logits[0]).max()))
 
 
