@@ -145,13 +145,13 @@ class OpenVinoRunner:
             request.set_tensor(name, self._tensor(array, shared_memory=True))
         try:
             request.infer()
-            outputs = {name: OpenVinoTensor(request.get_tensor(name)) for name in self._outputs}
-            if not all(output.nbytes for output in outputs.values()):
+            outputs = {name: request.get_tensor(name) for name in self._outputs}
+            if not all(output.shape[0] for output in outputs.values()):  # the batch, tiles or regions
                 raise MemoryError("OpenVINO left an output empty")
         except Exception:
             self._standby.take_over()
             raise
-        return dict(outputs)
+        return {name: OpenVinoTensor(output) for name, output in outputs.items()}
 
 
 class PairedRunner:
