@@ -129,7 +129,7 @@ lock: $(DONE)/dev
 
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.10 --upgrade --quiet --no-annotate \
 	--custom-compile-command "make lock" \
-	--no-emit-package lark --no-emit-package narwhals --no-emit-package plotly
+	--no-emit-package lark --no-emit-package narwhals --no-emit-package openvino-telemetry --no-emit-package plotly
 
 clean:
 	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache demo_out $(DONE)/package

@@ -28,6 +28,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
     "onnx": ("engine/runtime/test_runtime.py",),
+    "openvino": ("engine/runtime/test_openvino.py",),
     "tensorrt_rtx": ("engine/runtime/tensorrt/test_real_modules.py", "engine/runtime/tensorrt/test_rtx.py"),
     "torch": ("export", "tools/test_quirks.py"),
 }

@@ -29,6 +29,8 @@ BY_PIP = {"msgspec": "msgspec", "similari": "similari-trackers-rs", "tokenizers"
 BY_NAME = {"bondpy", "cv_bridge", "sensor_msgs_py", "tf2_ros"}
 # Imported for the type checker alone.
 FOR_TYPES = {"typing_extensions"}
+# Extras of pyproject.toml, which a user may add.
+EXTRAS = {"openvino"}
 NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime"}
 NOT_ON_ROBOTS = {"gar_export", "sim"}
 
@@ -48,7 +50,7 @@ def imported(checkout: Path) -> set[str]:
     launch = ast.parse((checkout / "launch/gar.launch.py").read_text())
     names = {module.partition(".")[0] for node in ast.walk(launch) for module in imported_modules(node)}
     names |= {used.top for used in imports_of(checkout) if used.room not in NOT_ON_ROBOTS}
-    return names - set(sys.stdlib_module_names) - {"gar_ros", "gar_export"} - FOR_TYPES | BY_NAME
+    return names - set(sys.stdlib_module_names) - {"gar_ros", "gar_export"} - FOR_TYPES - EXTRAS | BY_NAME
 
 
 def test_everything_that_is_imported_is_declared(package: ET.Element, imported: set[str], checkout: Path) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints under which licence each run-time dependency is: `python -m tools.licences`. Fails unless all are permissive.
 
-Run-time dependencies are the packages of requirements/runtime.lock, and of requirements/ros.lock those that don't only
-build the interfaces. The MPL counts as permissive here: it asks for changes to the project's own files alone.
+Run-time dependencies are the packages of requirements/runtime.lock, those of requirements/ros.lock that don't only
+build the interfaces, and those that a user may add. The MPL counts as permissive here: it asks for changes to the
+project's own files alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SPELLINGS = {
     "zlib License": "Zlib",
 }
 """SPDX id by what projects write instead."""
+OPTIONAL = ("openvino",)
+"""Packages that a user may add to the node: the extras of pyproject.toml."""
 NOT_LOADED = re.compile(
     r"catkin-pkg|cmake|docutils|empy|lark-parser|setuptools|wheel"
     r"|ros-(jazzy-.*|ament-cmake.*|ament-package|rosidl-.*generators|python-cmake-module)"
@@ -39,7 +42,7 @@ NOT_LOADED = re.compile(
 
 def run_time_packages() -> list[str]:
     """Names of those that are installed here; the locks' markers leave some out."""
-    locked: dict[str, None] = {}
+    locked: dict[str, None] = dict.fromkeys(OPTIONAL)
     for layer in ("runtime", "ros"):
         lines = (REQUIREMENTS / f"{layer}.lock").read_text().splitlines()
         locked |= dict.fromkeys(re.split(r"[=<>; ]", line)[0] for line in lines if line and line[0] != "#")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decoder of 8 or 4 bits without its int8 activations: as a torch model with the rounded weights, and as a graph."""
+"""Graphs of 8 or 4 bits without their int8 activations: as a torch model with the rounded weights, and as graphs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import onnxruntime
 import torch
 from torch import nn
 
+from gar_export import vision_bits
 from gar_export.decoder_graph import HEAD_BITS
 from gar_export.model import GarModel
-from gar_export.quantise import quantise
-from gar_ros.engine.model_dir.manifest import DECODER
+from gar_export.quantise import BLOCK, quantise
 from gar_ros.engine.runtime.ort import OrtRunner
 
 
@@ -28,14 +28,22 @@ def round_decoder(model: GarModel, bits: int) -> None:
     _round(model.mllm.lm_head, HEAD_BITS)
 
 
-def _round(linear: nn.Linear, bits: int) -> None:
-    rounded = quantise(linear.weight.detach().numpy(), bits).rows()
+def round_vision(model: GarModel, bits: int) -> None:
+    """Replaces the matrices of ViT and projector by what their exported few bits stand for, in place."""
+    for part in (model.vit.blocks, model.mllm.model.multi_modal_projector):
+        for module in part.modules():
+            if isinstance(module, nn.Linear):
+                _round(module, bits, vision_bits.BLOCK)
+
+
+def _round(linear: nn.Linear, bits: int, block: int = BLOCK) -> None:
+    rounded = quantise(linear.weight.detach().numpy(), bits, block).rows()
     linear.weight = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
 
 
-def exact_runner(model_dir: Path, threads: int) -> OrtRunner:
-    """The decoder graph of a model folder with float32 activations in place of the int8 ones it is run with."""
-    graph = onnx.load(model_dir / DECODER, load_external_data=False)
+def exact_runner(model_dir: Path, name: str, threads: int) -> OrtRunner:
+    """A graph of a model folder with float32 activations in place of the int8 ones it is run with."""
+    graph = onnx.load(model_dir / name, load_external_data=False)
     for node in graph.graph.node:
         kept = [attribute for attribute in node.attribute if attribute.name != "accuracy_level"]
         del node.attribute[:]

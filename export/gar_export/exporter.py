@@ -21,6 +21,7 @@ from gar_export.replay_graph import write_replay
 from gar_export.split_decoder_graph import write_split_decoder
 from gar_export.table import write_table
 from gar_export.tokens import read_prompts
+from gar_export.vision_bits import quantise_vision
 from gar_export.vision_graph import write_vision
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import (
@@ -97,6 +98,8 @@ def _write_folder(
     model = load_model(config, weights, decoder=False, dtype=getattr(torch, precision.graphs.name))
     progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
     write_vision(part / VISION, model)
+    if precision.vision_bits:
+        quantise_vision(part / VISION, precision.vision_bits)
     progress(REPLAY)
     write_replay(part / REPLAY, config, precision.graphs)
     inv_freq = model.inv_freq.numpy()

@@ -18,6 +18,7 @@ class Precision:
     graphs: np.dtype  # of vision and replay, and of the decoder's activations and KV cache
     table: np.dtype  # of the embedding table
     bits: int | None = None  # of the decoder's weight matrices, None where they are as the graphs
+    vision_bits: int | None = None  # of the vision graph's
 
     @property
     def kv_cache(self) -> KvForm:
@@ -26,8 +27,8 @@ class Precision:
 
     def dtypes(self) -> dict[str, NumberType]:
         """The manifest's types: those of the weights where they differ from the activations'."""
-        decoder = f"int{self.bits}" if self.bits else self.graphs.name
-        names = {VISION: self.graphs.name, REPLAY: self.graphs.name, DECODER: decoder, EMBEDDINGS: self.table.name}
+        vision, decoder = (f"int{bits}" if bits else self.graphs.name for bits in (self.vision_bits, self.bits))
+        names = {VISION: vision, REPLAY: self.graphs.name, DECODER: decoder, EMBEDDINGS: self.table.name}
         return cast(dict[str, NumberType], names)
 
 
@@ -39,5 +40,6 @@ PRECISIONS = {
     # For the CPU. A bfloat16 checkpoint's embeddings lose next to nothing in half precision, and the file is half.
     "int8": Precision(_FLOAT, _HALF, bits=8),
     "int4": Precision(_FLOAT, _HALF, bits=4),
+    "mixed": Precision(_FLOAT, _HALF, bits=4, vision_bits=8),
 }
 """Name on the command line -> types."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of few bits for the decoder on the CPU, as ONNX Runtime's MatMulNBits takes them.
+"""Weights of few bits for the CPU, as ONNX Runtime's MatMulNBits takes them.
 
-A linear layer's row of weights is cut into blocks of 32 with one float32 scale each; a weight is
-(number - 2^(bits-1)) * scale. At run time activations become int8 by blocks of 32 as well ("accuracy level 4"), which
+A linear layer's row of weights is cut into blocks with one float32 scale each; a weight is
+(number - 2^(bits-1)) * scale. At run time activations become int8 by the same blocks ("accuracy level 4"), which
 makes the products integer products. (ONNX Runtime's own quantiser rounds alike but wants the whole model in memory, and
 importing it turns on everyone's logging.)
 """
@@ -24,30 +24,35 @@ _PIECE = 8192  # rows at once, so that a language model head is not copied sever
 class Quantised:
     """A linear layer's weight [N, K] of N outputs and K inputs."""
 
-    packed: NDArray[np.uint8]  # [N, ceil(K / BLOCK), BLOCK * bits / 8]; of two numbers in a byte the lower comes first
-    scales: NDArray[np.float32]  # [N, ceil(K / BLOCK)]
+    packed: NDArray[np.uint8]  # [N, ceil(K / block), block * bits / 8]; of two numbers in a byte the lower comes first
+    scales: NDArray[np.float32]  # [N, ceil(K / block)]
     bits: int
     inputs: int  # K
+
+    @property
+    def block(self) -> int:
+        """Number of weights that share a scale."""
+        return self.packed.shape[2] * 8 // self.bits
 
     def rows(self) -> NDArray[np.float32]:
         """The weight [N, K] that these numbers stand for."""
         numbers = self.packed
         if self.bits == 4:
-            numbers = np.stack([numbers & 15, numbers >> 4], -1).reshape(*self.scales.shape, BLOCK)
+            numbers = np.stack([numbers & 15, numbers >> 4], -1).reshape(*self.scales.shape, self.block)
         values = (numbers.astype(np.float32) - np.float32(1 << (self.bits - 1))) * self.scales[..., None]
         return values.reshape(len(values), -1)[:, : self.inputs]
 
 
-def quantise(rows: NDArray[np.float32], bits: int) -> Quantised:
-    """Rounds a weight [N, K] to numbers of 4 or 8 bits, to the nearest."""
-    pieces = [_quantise(rows[start : start + _PIECE], bits) for start in range(0, len(rows), _PIECE)]
+def quantise(rows: NDArray[np.float32], bits: int, block: int = BLOCK) -> Quantised:
+    """Rounds a weight [N, K] to numbers of 4 or 8 bits, to the nearest. block: number of weights that share a scale."""
+    pieces = [_quantise(rows[start : start + _PIECE], bits, block) for start in range(0, len(rows), _PIECE)]
     packed, scales = (np.concatenate([piece[part] for piece in pieces]) for part in (0, 1))
     return Quantised(packed, scales, bits, rows.shape[1])
 
 
-def _quantise(rows: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % BLOCK)))
-    blocks = padded.reshape(len(rows), -1, BLOCK)
+def _quantise(rows: NDArray[np.float32], bits: int, block: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
+    blocks = padded.reshape(len(rows), -1, block)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1, keepdims=True), -1)
     half = 1 << (bits - 1)
     # Numbers go from -half to half - 1: the largest weight, whatever its sign, becomes -half.

@@ -32,7 +32,7 @@ from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.prompt import PromptBuilder, Question
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
-from gar_ros.engine.runtime.select import DEFAULT_ENGINES, Engines, open_runtime
+from gar_ros.engine.runtime.select import DEFAULT_ENGINES, ON_CPU, Engines, open_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region, check_count
@@ -69,8 +69,9 @@ class GarEngine:
         self.manifest: Manifest = model.manifest
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
-        per_run = 1 if runtime.provider == "cpu" else min(_DEVICE_BATCH, most_tiles(model.manifest))
-        self._memory, self._tiles_per_run = MemoryLimit(max_memory, runtime.provider == "cpu"), per_run
+        on_cpu = runtime.provider in ON_CPU
+        per_run = 1 if on_cpu else min(_DEVICE_BATCH, most_tiles(model.manifest))
+        self._memory, self._tiles_per_run = MemoryLimit(max_memory, on_cpu), per_run
         self.encoder = TileEncoder(
             runtime.load(model.graph(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
         )

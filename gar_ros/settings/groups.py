@@ -18,7 +18,8 @@ class RuntimeSettings:
 
     provider: str = parameter(
         "auto",
-        "what runs the model; auto: TensorRT where its engines were built, else CUDA where it works, else the CPU",
+        "what runs the model; auto: TensorRT where its engines were built, else CUDA where it works, else the CPU; "
+        "openvino: OpenVINO on the CPU",
         choices=PROVIDERS,
     )
     engines: str = parameter(

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from tools.licences import PERMISSIVE, licences, run_time_packages
+from tools.licences import OPTIONAL, PERMISSIVE, licences, run_time_packages
 
 
 def test_every_run_time_dependency_is_permissive() -> None:
     packages = run_time_packages()
-    assert {"onnxruntime", "numpy", "tokenizers", "ros-rclpy", "ros-fastrtps"} <= set(packages)
+    assert {"onnxruntime", "numpy", "tokenizers", "ros-rclpy", "ros-fastrtps", *OPTIONAL} <= set(packages)
     assert {name: ids for name in packages if not (ids := licences(name)) <= PERMISSIVE} == {}
 
 

@@ -110,7 +110,7 @@ class Manifest(_Part, frozen=True, omit_defaults=True):
     tokens: Tokens
     prompt: PromptFormat
     roi_convention: RoiConvention
-    dtypes: dict[str, NumberType]  # graph or table -> numbers; int8 and int4 are the weights of a decoder alone
+    dtypes: dict[str, NumberType]  # graph or table -> numbers; int8 and int4 are a graph's weights alone
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights

@@ -123,8 +123,9 @@ class OrtRuntime:
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: no such device works here"
             )
-        if misfit := _misfit(session, self._profiles.get(graph.name, ())):
-            raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {misfit}")
+        shapes = {value.name: value.shape for value in session.get_inputs()}
+        if odd := misfit(shapes, self._profiles.get(graph.name, ())):
+            raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {odd}")
         return runner
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
@@ -146,12 +147,12 @@ def thread_settings(version: str) -> dict[str, str]:
     return settings
 
 
-def session_error(graph: str, error: Exception) -> GarError:
-    """The error of a request whose graph could not be run, which the log tells, too."""
+def session_error(graph: str, error: Exception, library: str = "ONNX Runtime") -> GarError:
+    """The error of a request whose graph could not be run, which the log tells, too. library: what was to run it."""
     reason = _SOURCE.sub("", first_line(error))
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
         reason = f"{OUT_OF_MEMORY} ({reason})"
-    message = f"ONNX Runtime could not run {graph}: {reason}"
+    message = f"{library} could not run {graph}: {reason}"
     _log.error("%s", message)
     return GarError(ErrorCode.INTERNAL_ERROR, message)
 
@@ -162,12 +163,14 @@ def first_line(error: BaseException) -> str:
     return printable(lines[0]) if lines else type(error).__name__
 
 
-def _misfit(session: ort.InferenceSession, profiles: Sequence[Profile]) -> str:
-    """What of a graph's inputs is not as the profiles say; empty where all fits, or nothing is said."""
+def misfit(shapes: Mapping[str, Sequence[int | str | None]], profiles: Sequence[Profile]) -> str:
+    """What of a graph's inputs is not as the profiles say; empty where all fits, or nothing is said.
+
+    shapes: of the graph's inputs, by name; numbers where a size is fixed.
+    """
     if not profiles:
         return ""
     expected = enclosing(tuple(profiles))
-    shapes = {value.name: value.shape for value in session.get_inputs()}
     if shapes.keys() != expected.keys():
         names = sorted(shapes.keys() ^ expected.keys())
         return f"expected {len(expected)} inputs, got {len(shapes)}; {names[0]} is not in both"

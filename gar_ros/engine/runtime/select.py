@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import REPLAY
+from gar_ros.engine.runtime.openvino import OPENVINO, OpenVinoRuntime
 from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
 from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.protocol import Runtime
@@ -23,7 +24,9 @@ from gar_ros.engine.runtime.tensorrt.runner import TensorRtRuntime
 from gar_ros.errors import ErrorCode, GarError
 
 TENSORRT, TENSORRT_ORT = "tensorrt", "tensorrt-ort"
-PROVIDERS = ("auto", "cpu", "cuda", TENSORRT, TENSORRT_ORT)
+PROVIDERS = ("auto", "cpu", OPENVINO, "cuda", TENSORRT, TENSORRT_ORT)
+ON_CPU = ("cpu", OPENVINO)
+"""Providers that keep features and KV caches in the host's memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +48,9 @@ def open_runtime(
     """A runtime that is known to work: it has loaded the model's replay graph. One log line says which it is and why.
 
     provider: one of PROVIDERS. "auto" is TensorRT where this GPU's engines were built, else CUDA where it works, else
-    the CPU; "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that isn't available
-    raises GarError INVALID_REQUEST, unless `allow_fallback` lets the CPU serve instead. threads: of one operator on the
-    CPU, 0 for all cores.
+    the CPU; "openvino" and "tensorrt-ort", ONNX Runtime's own way to TensorRT, only when asked for. Another one that
+    isn't available raises GarError INVALID_REQUEST, unless `allow_fallback` lets ONNX Runtime serve on the CPU instead.
+    threads: of one operator on the CPU, 0 for all cores.
     """
     if provider not in PROVIDERS:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected provider {' | '.join(PROVIDERS)}, got '{provider}'")
@@ -84,6 +87,9 @@ def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tu
             )
         runtime: Runtime = TensorRtRuntime(source, cuda_runtime())
         name = f"{found.version} on {found.gpu}"
+    elif candidate == OPENVINO:
+        runtime = opened = OpenVinoRuntime(threads, graph_profiles(model.manifest))
+        name = f"OpenVINO {opened.version} with ONNX Runtime {ort.__version__} on cpu"
     else:
         wanted, available = EXECUTION_PROVIDERS[candidate][0], ort.get_available_providers()
         if wanted not in available:
