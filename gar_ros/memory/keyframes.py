@@ -60,7 +60,7 @@ class _Keyframe:
     """One encoded image. image: features (T, g * g, H) of its thumbnail and tiles. features: regions by their ids."""
 
     stamp_ns: int
-    key: tuple[str, int, bytes, int]
+    key: tuple[str, int, int, int]
     image: Rows
     features: dict[str, _Feature] = field(default_factory=dict)
 
@@ -189,8 +189,8 @@ class KeyframeMemory:
         )
 
 
-def _key(frame: Frame, max_tiles: int) -> tuple[str, int, bytes, int]:
-    return frame.frame_id, frame.stamp_ns, frame.pixels_hash, max_tiles
+def _key(frame: Frame, max_tiles: int) -> tuple[str, int, int, int]:
+    return frame.frame_id, frame.stamp_ns, frame.number, max_tiles
 
 
 def _usefulness(kept: tuple[_Keyframe, _Feature]) -> tuple[int, int]:

@@ -35,12 +35,13 @@ class _WithoutEvents:
         self._next_events = 0.0
         self._with_events = True
 
-    def look(self) -> None:
-        """Decides whether the next wait is for events too."""
+    def look(self) -> bool:
+        """Whether the next wait is for events too."""
         now = time.monotonic()
         self._with_events = now >= self._next_events
         if self._with_events:
             self._next_events = now + _EVENTS_SECONDS
+        return self._with_events
 
     @property
     def waitables(self) -> Iterator[Any]:
@@ -104,8 +105,9 @@ class Executor(MultiThreadedExecutor):
             present = self.get_nodes()
             self._views = {node: self._views.get(node) or _WithoutEvents(node) for node in present}
             nodes = list(self._views.values())
-            for view in nodes:
-                view.look()
+            with_events = [view.look() for view in nodes]
+            if timeout_sec is None and not all(with_events):
+                timeout_sec = _EVENTS_SECONDS
         return super()._wait_for_ready_callbacks(timeout_sec, nodes, condition)  # type: ignore[no-any-return]
 
     def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:

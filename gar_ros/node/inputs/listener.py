@@ -60,7 +60,7 @@ class Listener:
                 self._listen()
             except rclpy_implementation.InvalidHandle:  # the subscription or ROS has ended
                 return
-            except Exception as error:  # noqa: BLE001 whatever it is, the next message is another one
+            except BaseException as error:  # noqa: BLE001 whatever it is, the next message is another one
                 self._node.doors.failed(self._door, error)
                 time.sleep(_PAUSE)
 
