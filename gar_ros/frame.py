@@ -55,8 +55,8 @@ class Frame:
 
     stamp_ns: the image's stamp, nanoseconds. frame_id: the camera's optical frame. size: (width, height) in pixels.
     load_image: converts the message to (H, W, 3) uint8 RGB. regions: None when no detection has the image's stamp.
-    number: of the image, in the order of arrival; copies of a frame share it. It tells images of one stamp apart: stamps
-    come again when a bag loops, and may stand still.
+    number: of the image, in the order of arrival; copies of a frame share it. It tells images of one stamp apart:
+    stamps come again when a bag loops, and may stand still.
     """
 
     stamp_ns: int

@@ -55,7 +55,9 @@ class Region:
         return cls(id, inside, box, label, score, stamp_ns)
 
     @classmethod
-    def from_part(cls, id: str, part: NDArray[np.bool_], box: Box, image_size: tuple[int, int], stamp_ns: int) -> Region:
+    def from_part(
+        cls, id: str, part: NDArray[np.bool_], box: Box, image_size: tuple[int, int], stamp_ns: int
+    ) -> Region:
         """The region of `part` (h, w), the mask within the tight bounds `box` of the region; nothing is checked.
 
         image_size: (width, height) in pixels.

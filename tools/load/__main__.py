@@ -3,9 +3,9 @@
 
     python -m tools.load [--phases quiet=20 overlay=20 alone=40 planners=120] [--out .runs/load]
 
-One `gar` node gets 1280x720 rgb8 with a label image for each image, and is asked, in phases one after another, by nobody
-(quiet), by nobody while somebody looks at the overlay (overlay), by one planner without pause (alone) and by six
-planners, a fifth of whose requests are bad (planners). Writes JSON lines and a table to --out.
+One `gar` node gets 1280x720 rgb8 with a label image for each image, and is asked, in phases one after another, by
+nobody (quiet), by nobody while somebody looks at the overlay (overlay), by one planner without pause (alone) and by
+six planners, a fifth of whose requests are bad (planners). Writes JSON lines and a table to --out.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path(".runs/load"), help="folder of the results (%(default)s)")
     parser.add_argument("--planners", type=int, default=6, help="processes that ask (default: %(default)s)")
-    parser.add_argument("--pause", type=float, default=0.2, help="mean seconds between a planner's requests (%(default)s)")
+    parser.add_argument(
+        "--pause", type=float, default=0.2, help="mean seconds between a planner's requests (%(default)s)"
+    )
     parser.add_argument("--asker-pause", type=float, default=0.0, help="seconds between the questions of phase alone")
     parser.add_argument("--param", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node")
     domain = 1 + os.getpid() % 101

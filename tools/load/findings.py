@@ -10,15 +10,16 @@ from pathlib import Path
 
 from tools.soak.journal import Row, rows
 
-EXECUTOR, WORKER, CALLBACKS, DDS, REST = "executor", "worker", "callbacks", "DDS", "rest"
-GROUPS = (EXECUTOR, WORKER, CALLBACKS, DDS, REST)
-"""Of the node's threads: the one that waits for what is ready, the model's, those of callbacks, those of Fast DDS."""
+EXECUTOR, WORKER, CALLBACKS, INPUTS, DDS, REST = "executor", "worker", "callbacks", "inputs", "DDS", "rest"
+GROUPS = (EXECUTOR, WORKER, CALLBACKS, INPUTS, DDS, REST)
+"""Of the node's threads: the one that waits for requests and timers, the model's, those of their callbacks, those of
+camera and detector, those of Fast DDS."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase. begin, end: seconds since the epoch. cpu: seconds of each group of threads meanwhile. jobs: rows of the
-    worker. asked: rows of the planner that asks alone. replies: rows of the other planners. samples: of the node."""
+    """One phase. begin, end: seconds since the epoch. cpu: seconds of each group of threads meanwhile. jobs: rows of
+    the worker. asked: rows of the planner that asks alone. replies: rows of the other planners. samples: of the node."""
 
     name: str
     begin: float
@@ -100,4 +101,6 @@ def _group(system_name: str, name: str) -> str:
         return WORKER
     if name.startswith("ThreadPoolExecutor"):
         return CALLBACKS
+    if name.startswith("listener"):
+        return INPUTS
     return DDS if system_name.startswith("dds.") else REST

@@ -39,8 +39,8 @@ def _told(findings: Findings, phase: Phase) -> list[str]:
         seconds, share = zip(*own, strict=True)
         whole = [row["seconds"] for row in phase.asked if row["event"] == "asked"]
         told.append(
-            f"{len(own)} questions of one planner took {_percentiles(whole)}, besides the model {_percentiles(seconds)} "
-            f"(median share {np.median(share):.0%})"
+            f"{len(own)} questions of one planner took {_percentiles(whole)}, besides the model "
+            f"{_percentiles(seconds)} (median share {np.median(share):.0%})"
         )
     if phase.replies:
         bad = sum(row["bad"] for row in phase.replies) / len(phase.replies)
@@ -53,7 +53,9 @@ def _told(findings: Findings, phase: Phase) -> list[str]:
             told.append(f"the newest frame was {np.median(ages) * 1e3:.0f} ms old, at most {max(ages) * 1e3:.0f} ms")
         jobs = [row["seconds"] for row in phase.jobs]
         models = sum(row["model"] for row in phase.jobs)
-        told.append(f"the worker had {len(jobs)} jobs of {_percentiles(jobs)}, {models / sum(jobs):.0%} of it the model")
+        told.append(
+            f"the worker had {len(jobs)} jobs of {_percentiles(jobs)}, {models / sum(jobs):.0%} of it the model"
+        )
     return told
 
 

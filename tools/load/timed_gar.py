@@ -24,6 +24,9 @@ from tools.soak.journal import Journal
 JOURNAL = "GAR_LOAD_JOURNAL"
 """Environment variable with the path of the journal."""
 
+TOLD_SECONDS = 12.0
+"""From the start until the names of the threads are written down; once more at the end."""
+
 
 class ModelClock:
     """Seconds that the model has had in the job of the worker's thread: by the clock, and of the CPU."""
@@ -96,7 +99,9 @@ def main() -> int:
             (Server, "_record", timed_record),
         ):
             patches.enter_context(patch.object(owner, name, wrapped))
-        threading.Timer(20.0, tell_threads).start()
+        teller = threading.Timer(TOLD_SECONDS, tell_threads)
+        teller.daemon = True
+        teller.start()
         return gar_node.main()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The soak's camera, a process: images at 30 Hz, their camera, and depth with every sixth or a label image with each."""
+"""The soak's camera, a process: images at 30 Hz, their camera, and depth with every sixth or labels with each."""
 
 from __future__ import annotations
 

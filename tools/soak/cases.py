@@ -46,9 +46,9 @@ class Seen:
 class Case:
     """One kind of request.
 
-    ask: sends it and returns the answers and lists, whose age counts. right: the codes that are right at any time; QUEUE_FULL is
-    where the model is needed, NO_FRAME and STALE_FRAME are while camera or detector are gone. needs: number of regions
-    that the planner must have seen. model: whether it waits for the model.
+    ask: sends it and returns the answers and lists, whose age counts. right: the codes that are right at any time;
+    QUEUE_FULL is where the model is needed, NO_FRAME and STALE_FRAME are while camera or detector are gone. needs:
+    number of regions that the planner must have seen. model: whether it waits for the model.
     """
 
     name: str
