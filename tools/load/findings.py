@@ -12,14 +12,14 @@ from tools.soak.journal import Row, rows
 
 EXECUTOR, WORKER, CALLBACKS, INPUTS, DDS, REST = "executor", "worker", "callbacks", "inputs", "DDS", "rest"
 GROUPS = (EXECUTOR, WORKER, CALLBACKS, INPUTS, DDS, REST)
-"""Of the node's threads: the one that waits for requests and timers, the model's, those of their callbacks, those of
+"""Of the threads of the node: what waits for requests and timers, the model, callbacks of these, those of
 camera and detector, those of Fast DDS."""
 
 
 @dataclass(frozen=True)
 class Phase:
     """One phase. begin, end: seconds since the epoch. cpu: seconds of each group of threads meanwhile. jobs: rows of
-    the worker. asked: rows of the planner that asks alone. replies: rows of the other planners. samples: of the node."""
+    the worker. asked: rows of the planner that asks alone. replies: rows of the others. samples: of the node."""
 
     name: str
     begin: float
