@@ -11,8 +11,8 @@ _M_TRIM_THRESHOLD = -1
 _LARGE = 32 << 20
 """Bytes from which a block is mapped by itself; the largest that glibc takes. Camera images are smaller: mapping, and a
 page fault for every 4 KiB, took 6 ms of an image of 1280x720 where the same memory used again takes 1 ms."""
-_LEFT_FREE = 64 << 20
-"""Bytes at the end of a heap that may stay there unused."""
+_LEFT_FREE = 8 << 20
+"""Bytes at the end of a heap that may stay there unused. With 64 MiB, 50 lifecycles of the node left 20 MB behind."""
 _ARENAS = 2
 
 
