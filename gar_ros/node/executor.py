@@ -108,7 +108,7 @@ class Executor(MultiThreadedExecutor):
             with_events = [view.look() for view in nodes]
             if timeout_sec is None and not all(with_events):
                 timeout_sec = _EVENTS_SECONDS
-        return super()._wait_for_ready_callbacks(timeout_sec, nodes, condition)  # type: ignore[no-any-return]
+        return super()._wait_for_ready_callbacks(timeout_sec, nodes, condition)
 
     def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:
         """What the executor is to do for an entity that is ready; nothing where that can't be read.

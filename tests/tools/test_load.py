@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_this_process_has_threads() -> None:
 def test_a_generator_is_timed_only_while_it_runs() -> None:
     clock = ModelClock()
 
-    def count() -> object:
+    def count() -> Generator[int, None, str]:
         yield 1
         yield 2
         return "end"

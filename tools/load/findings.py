@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def read(folder: Path, planners: Sequence[str]) -> Findings:
 
 
 def grouped(
-    before: dict[str, Sequence[object]], after: dict[str, Sequence[object]], names: dict[str, str]
+    before: Mapping[str, Sequence[object]], after: Mapping[str, Sequence[object]], names: Mapping[str, str]
 ) -> dict[str, float]:
     """CPU seconds of each group of threads between two looks. names: as Python knows the threads, by id."""
     seconds: dict[str, float] = defaultdict(float)

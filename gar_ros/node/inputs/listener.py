@@ -66,7 +66,8 @@ class Listener:
 
     def _listen(self) -> None:
         """Until it is closed. Raises what goes wrong outside of the callback, such as a message that can't be read."""
-        subscription, wake, context = self._subscription.handle, self._wake.handle, self._node.context.handle
+        subscription, wake = self._subscription.handle, self._wake.handle
+        context: Any = self._node.context.handle
         with ExitStack() as used:
             for handle in (subscription, wake, context):
                 used.enter_context(handle)
