@@ -59,7 +59,11 @@ class Executor(MultiThreadedExecutor):
         """on_defect: told what goes wrong outside of callbacks, such as a message that can't be read or a reply that
         can't be sent."""
         self._on_defect = on_defect
-        super().__init__(num_threads=2 * queue_size + 24)
+        threads = 2 * queue_size + 24
+        super().__init__(num_threads=threads)
+        all_begun = threading.Barrier(threads)
+        for _ in range(threads):  # else there is one more with each crowd of requests that is larger than all before
+            self._executor.submit(all_begun.wait)
         self._views: dict[Node, _WithoutEvents] = {}
         self._created_lock = threading.Lock()
         self._created: list[Task] = []

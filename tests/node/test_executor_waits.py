@@ -41,6 +41,22 @@ def test_events_are_left_out_until_they_are_due_again(node: Node, monkeypatch: p
     assert view.look()
 
 
+def test_all_threads_are_there_from_the_begin(node: Node) -> None:
+    before = threading.active_count()
+    executor = Executor(3, print)
+    begun = threading.active_count() - before
+    assert begun == 2 * 3 + 24
+    executor.add_node(node)
+    spinner = threading.Thread(target=executor.spin)
+    spinner.start()
+    for _ in range(100):
+        executor.create_task(time.sleep, 0.01)
+    assert threading.active_count() - before == begun + 1
+    executor.shutdown()
+    spinner.join()
+    assert threading.active_count() == before
+
+
 def test_an_event_is_told_also_when_nothing_else_happens(node: Node) -> None:
     """A publisher whose QoS doesn't match comes after the executor has waited without events."""
     executor, told, ran = Executor(1, print), threading.Event(), threading.Event()
