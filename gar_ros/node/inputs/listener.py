@@ -86,5 +86,5 @@ class Listener:
             return
         message, info = taken
         if self._gaps is not None:
-            self._gaps.saw(info["publication_sequence_number"])
+            self._gaps.saw(info.get("publication_sequence_number"))
         self._subscription.callback(message)
