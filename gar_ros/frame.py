@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,8 @@ class Frame:
 
     stamp_ns: the image's stamp, nanoseconds. frame_id: the camera's optical frame. size: (width, height) in pixels.
     load_image: converts the message to (H, W, 3) uint8 RGB. regions: None when no detection has the image's stamp.
+    number: of the image, in the order of arrival; copies of a frame share it. It tells images of one stamp apart:
+    stamps come again when a bag loops, and may stand still.
     """
 
     stamp_ns: int
@@ -62,6 +64,7 @@ class Frame:
     size: tuple[int, int]
     load_image: Callable[[], NDArray[np.uint8]]
     regions: RegionSource | None = None
+    number: int = field(default_factory=count(1).__next__)
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
@@ -69,11 +72,6 @@ class Frame:
         image = self.load_image()
         image.setflags(write=False)
         return image
-
-    @cached_property
-    def pixels_hash(self) -> bytes:
-        """Tells images of one stamp apart: stamps come again when a bag loops, and may stand still."""
-        return hashlib.blake2b(np.ascontiguousarray(self.image).data, digest_size=16).digest()
 
 
 def askable(frame: Frame) -> list[Region]:

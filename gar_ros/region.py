@@ -43,7 +43,7 @@ class Region:
             raise GarError(
                 ErrorCode.INVALID_REQUEST, f"region '{id}': expected a mask of shape (H, W), got {mask.shape}"
             )
-        inside = np.ascontiguousarray(mask != 0)
+        inside = np.array(mask, bool, order="C") if mask.dtype == bool else np.ascontiguousarray(mask != 0)
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if rows.size == 0:
             raise GarError(
@@ -53,6 +53,20 @@ class Region:
         inside.setflags(write=False)
         box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
         return cls(id, inside, box, label, score, stamp_ns)
+
+    @classmethod
+    def from_part(
+        cls, id: str, part: NDArray[np.bool_], box: Box, image_size: tuple[int, int], stamp_ns: int
+    ) -> Region:
+        """The region of `part` (h, w), the mask within the tight bounds `box` of the region; nothing is checked.
+
+        image_size: (width, height) in pixels.
+        """
+        x0, y0, x1, y1 = box
+        mask = np.zeros(image_size[::-1], bool)
+        mask[y0:y1, x0:x1] = part
+        mask.setflags(write=False)
+        return cls(id, mask, box, stamp_ns=stamp_ns)
 
     @classmethod
     def from_box(

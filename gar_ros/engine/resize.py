@@ -20,6 +20,8 @@ _SUPPORT = 2.0  # source pixels to each side when enlarging
 _NEARLY_HALF = 1e-3  # grey levels, ten times what the order of the sums changes
 _VECTOR = 4  # taps that torch's loop multiplies together, unfused; the rest it fuses with the sum
 _BATCH = 1 << 15  # values computed again at a time, to bound memory
+_BAND = 8  # output pixels of an axis that are computed by one product: their taps are nearly the same
+_PRODUCT = 1 << 18  # multiplications of one product; OpenBLAS takes one thread for so few, and needs no more time
 
 
 class _Taps(NamedTuple):
@@ -33,8 +35,8 @@ class _Taps(NamedTuple):
 def bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """An (H, W, 3) uint8 image resized to (3, height, width) uint8 by torchvision's antialiased bicubic (a = -0.5)."""
     columns, rows = _taps(image.shape[1], width), _taps(image.shape[0], height)
-    narrowed = _resize_first_axis(image.transpose(1, 0, 2), columns)
-    values = _resize_first_axis(narrowed.transpose(1, 0, 2), rows)
+    lowered = _resize_first_axis(image, rows)
+    values = np.ascontiguousarray(_resize_first_axis(lowered.transpose(1, 0, 2), columns).transpose(1, 0, 2))
     halfway = np.flatnonzero(np.abs(values - np.floor(values) - 0.5) < _NEARLY_HALF)
     for start in range(0, len(halfway), _BATCH):
         indexes = halfway[start : start + _BATCH]
@@ -46,10 +48,17 @@ def bicubic(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 def _resize_first_axis(pixels: NDArray[np.uint8] | Float, taps: _Taps) -> Float:
     """Pixels (n, m, 3) resized along the first axis to (size_out, m, 3) float32."""
     flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    total = np.zeros((len(taps.source), flat.shape[1]), np.float32)
-    term = np.empty_like(total)
-    for source, weight in zip(taps.source.T, taps.weights.T, strict=True):
-        total += np.multiply(flat[source], weight[:, None], out=term)
+    total = np.empty((len(taps.source), flat.shape[1]), np.float32)
+    for begin in range(0, len(total), _BAND):
+        source, weights = taps.source[begin : begin + _BAND], taps.weights[begin : begin + _BAND]
+        low, high = int(source.min()), int(source.max()) + 1
+        band = np.zeros((len(source), high - low), np.float32)
+        np.add.at(band, (np.arange(len(source))[:, None], source - low), weights)
+        window = flat[low:high].astype(np.float32, copy=False)
+        step = max(_PRODUCT // band.size, 1)
+        for left in range(0, flat.shape[1], step):
+            part = np.s_[left : left + step]
+            np.matmul(band, window[:, part], out=total[begin : begin + _BAND, part])
     return total.reshape(len(total), *pixels.shape[1:])
 
 

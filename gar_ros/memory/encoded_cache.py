@@ -57,7 +57,7 @@ class EncodedMemory:
 
         raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode` does.
         """
-        key = (frame.frame_id, frame.stamp_ns, frame.pixels_hash, max_tiles, *map(fingerprint, regions))
+        key = (frame.frame_id, frame.stamp_ns, frame.number, max_tiles, *map(fingerprint, regions))
         if key not in self._kept:
             # Evict before encoding: the capacity also bounds the memory that is taken meanwhile.
             while len(self._kept) >= self._capacity:

@@ -61,7 +61,7 @@ class _Keyframe:
     its regions begin with. features: regions by their ids."""
 
     stamp_ns: int
-    key: tuple[str, int, bytes, int]
+    key: tuple[str, int, int, int]
     image: Rows
     shared: SharedPrefix
     features: dict[str, _Feature] = field(default_factory=dict)
@@ -200,8 +200,8 @@ class KeyframeMemory:
         )
 
 
-def _key(frame: Frame, max_tiles: int) -> tuple[str, int, bytes, int]:
-    return frame.frame_id, frame.stamp_ns, frame.pixels_hash, max_tiles
+def _key(frame: Frame, max_tiles: int) -> tuple[str, int, int, int]:
+    return frame.frame_id, frame.stamp_ns, frame.number, max_tiles
 
 
 def _usefulness(kept: tuple[_Keyframe, _Feature]) -> tuple[int, int]:

@@ -40,6 +40,21 @@ def camera_model(message: CameraInfo, rectified: bool = False) -> CameraModel:
     return CameraModel(matrix, distortion, model, size, _window(message), binning, name)
 
 
+def calibration(message: CameraInfo) -> tuple[object, ...]:
+    """All that `camera_model` reads of a message; equal for messages of the same camera."""
+    roi = message.roi
+    return (
+        message.width,
+        message.height,
+        message.distortion_model,
+        tuple(message.d),
+        tuple(message.k),
+        tuple(message.p),
+        (message.binning_x, message.binning_y),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )
+
+
 def _window(message: CameraInfo) -> Window | None:
     roi = message.roi
     window = Window(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height))

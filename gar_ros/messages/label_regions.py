@@ -41,8 +41,10 @@ class LabelRegions(LazyRegions[int]):
         return self._boxes[detection]
 
     def _build(self, key: str, detection: int) -> Region:
-        mask = checked_array(self._message) == detection
-        return Region.from_mask(key, mask, stamp_ns=stamp_ns(self._message.header.stamp))
+        labels, box = checked_array(self._message), self._boxes[detection]
+        part = labels[box[1] : box[3], box[0] : box[2]] == detection
+        size = (labels.shape[1], labels.shape[0])
+        return Region.from_part(key, part, box, size, stamp_ns(self._message.header.stamp))
 
     def box(self, region_id: str) -> Box | None:
         """The tight bounds of a region, None where no pixel has this label."""

@@ -149,6 +149,7 @@ class Activity:
         inputs = self._inputs
         return {
             "images": str(inputs.images),
+            "images dropped": str(inputs.dropped),
             "images without regions": str(max(inputs.images - inputs.pairs, 0)),
             "image callback p99 (ms)": f"{inputs.image_durations.p99() * 1e3:.1f}",
             "places in space": self._depth.health(),

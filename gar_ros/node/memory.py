@@ -7,9 +7,13 @@ import ctypes
 import gc
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
-_LARGE = 1 << 20
-"""Bytes from which a block is mapped by itself, and goes back to the system when it is freed: camera images."""
-_ARENAS = 4
+_M_TRIM_THRESHOLD = -1
+_LARGE = 32 << 20
+"""Bytes from which a block is mapped by itself; the largest that glibc takes. Camera images are smaller: mapping, and a
+page fault for every 4 KiB, took 6 ms of an image of 1280x720 where the same memory used again takes 1 ms."""
+_LEFT_FREE = 8 << 20
+"""Bytes at the end of a heap that may stay there unused. With 64 MiB, 50 lifecycles of the node left 20 MB behind."""
+_ARENAS = 2
 
 
 def keep_small() -> None:
@@ -20,6 +24,7 @@ def keep_small() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        mallopt(_M_TRIM_THRESHOLD, _LEFT_FREE)
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 

@@ -91,7 +91,8 @@ def _draw_region(picture: NDArray[np.uint8], region: Region) -> None:
     colour = region_colour(region.id)
     tinted = cv2.addWeighted(part, 1 - FILL_OPACITY, np.full_like(part, colour), FILL_OPACITY, 0)
     part = np.where(mask[:, :, None] != 0, tinted, part)
-    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    # Straight runs as one line: drawn pixel by pixel, outlines took half the time of a picture.
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(part, contours, -1, (0, 0, 0), line + 2, cv2.LINE_AA)
     cv2.drawContours(part, contours, -1, colour, line, cv2.LINE_AA)
     picture[y0:y1, x0:x1] = part

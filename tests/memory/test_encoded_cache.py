@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +38,7 @@ def memory_of(capacity: int) -> EncodedMemory:
     return EncodedMemory(cast(GarEngine, CountingEngine()), capacity)
 
 
+@cache
 def frame_at(stamp_ns: int, frame_id: str = "camera") -> Frame:
     return Frame(stamp_ns, frame_id, (4, 4), lambda: np.zeros((4, 4, 3), np.uint8))
 
@@ -55,10 +58,15 @@ def test_the_same_regions_of_the_same_frame_are_encoded_once() -> None:
 
 
 def test_another_picture_under_the_same_stamp_is_encoded_anew() -> None:
-    """A simulator that was reset repeats its stamps."""
+    """A simulator that was reset repeats its stamps. Nobody looks at the pixels: every message is another image."""
     memory = memory_of(2)
     other = Frame(1, "camera", (4, 4), lambda: np.full((4, 4, 3), 9, np.uint8))
     assert get(memory, frame_at(1), region("a", 0)) != get(memory, other, region("a", 0))
+
+
+def test_a_frame_is_the_same_image_with_other_regions() -> None:
+    frame = frame_at(1)
+    assert replace(frame, regions=None).number == frame.number != frame_at(2).number
 
 
 def test_ids_do_not_matter_but_pixels_order_stamp_camera_and_tiles_do() -> None:

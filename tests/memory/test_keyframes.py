@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -64,6 +65,7 @@ class NumberedEngine:
         return np.concatenate(parts)
 
 
+@cache
 def frame(second: float) -> Frame:
     return Frame(round(second * SECOND), "camera", (8, 4), lambda: np.zeros((4, 8, 3), np.uint8))
 

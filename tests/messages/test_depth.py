@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from gar_ros.errors import GarError
 from gar_ros.geometry.camera import CameraModel
-from gar_ros.messages.depth import camera_model, check_depth, depth_metres, is_raw, is_rectified
+from gar_ros.messages.depth import calibration, camera_model, check_depth, depth_metres, is_raw, is_rectified
 from gar_ros.messages.images import image_message
 
 
@@ -30,6 +30,29 @@ def test_a_camera_info_becomes_a_camera() -> None:
     assert model.size == (640, 480)
     assert model.matrix[1].tolist() == [0.0, 501.0, 240.0]
     assert model.distortion[0] == 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 320},
+        {"height": 240},
+        {"distortion_model": "equidistant"},
+        {"d": [0.1]},
+        {"k": [2.0] * 9},
+        {"p": [2.0] * 12},
+        {"binning_x": 2},
+        {"binning_y": 2},
+        {"roi": RegionOfInterest(x_offset=8)},
+        {"roi": RegionOfInterest(height=8)},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_messages_of_one_camera_have_one_calibration(change: dict[str, Any]) -> None:
+    info = {"width": 640, "height": 480, "distortion_model": "plumb_bob", "d": [0.0], "k": [1.0] * 9, "p": [1.0] * 12}
+    first = calibration(CameraInfo(**info, header=Header(frame_id="lens")))
+    assert calibration(CameraInfo(**info)) == first
+    assert calibration(CameraInfo(**{**info, **change})) != first
 
 
 def test_an_uncalibrated_camera_is_refused() -> None:

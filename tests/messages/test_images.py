@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from gar_ros.errors import GarError
+from gar_ros.messages import colour
 from gar_ros.messages.arrays import as_bytes
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.images import frame_of, image_message
@@ -53,6 +54,31 @@ def test_a_camera_image_becomes_a_frame(message: Image | CompressedImage, most: 
     frame = frame_of(message)
     assert (frame.stamp_ns, frame.frame_id, frame.size, frame.regions) == (17, "lens", (8, 6), None)
     assert np.abs(frame.image.astype(int) - gradient()).max() <= most
+
+
+def test_rgb_pixels_are_those_of_the_message_and_copied_by_nobody() -> None:
+    message = image_message(gradient(), "rgb8", header_message("lens", 17))
+    frame = frame_of(message)
+    with_regions = replace(frame)
+    assert np.shares_memory(frame.image, np.frombuffer(message.data, np.uint8))
+    assert with_regions.image is frame.image
+
+
+def test_bgr_pixels_are_converted_once_and_not_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    convert = colour.rgb
+
+    def counted(message: Image) -> Any:
+        calls.append(1)
+        return convert(message)
+
+    monkeypatch.setattr(colour, "rgb", counted)
+    frame = frame_of(image_message(gradient()[..., ::-1], "bgr8", header_message("lens", 17)))
+    with_regions = replace(frame)
+    assert calls == []
+    assert with_regions.image is frame.image
+    assert calls == [1]
+    np.testing.assert_array_equal(frame.image, gradient())
 
 
 def test_a_jpeg_is_decoded_once_and_not_before_its_pixels_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

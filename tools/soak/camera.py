@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The soak's camera, a process: images at 30 Hz, their camera, and depth with every sixth."""
+"""The soak's camera, a process: images at 30 Hz, their camera, and depth with every sixth or labels with each."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from tools.soak.journal import Journal
 RATE = 30.0
 """Images a second."""
 DEPTH_EVERY = 6
+TOLD_EVERY = 30
+"""Images between two rows that tell their number."""
 FRAME = "camera_optical_frame"
 
 
 def main(arguments: list[str]) -> int:
-    """Publishes until it is killed. arguments: the journal, to which it tells its first image."""
-    journal = Journal.append_to(arguments[0])
+    """Publishes until it is killed. arguments: the journal, to which it tells its first image; "labels" for label
+    images instead of depth."""
+    journal, with_labels = Journal.append_to(arguments[0]), "labels" in arguments[1:]
     rclpy.init()
     node = rclpy.create_node("soak_camera")
     images = node.create_publisher(Image, "image", QoSProfile(depth=2))
-    depths = node.create_publisher(Image, "depth", QoSProfile(depth=2))
+    more = node.create_publisher(Image, "instances" if with_labels else "depth", QoSProfile(depth=2))
     infos = node.create_publisher(CameraInfo, "camera_info", QoSProfile(depth=2))
     due, number = time.monotonic(), 0
     while node.context.ok():
@@ -36,11 +39,15 @@ def main(arguments: list[str]) -> int:
         stamp = stamp_ns(header.stamp)
         images.publish(image_message(scene.picture(stamp), "rgb8", header))
         infos.publish(_info(header))
-        if number % DEPTH_EVERY == 0:
-            depths.publish(image_message(scene.depth(stamp), "16UC1", header))
+        if with_labels:
+            more.publish(image_message(scene.labels(stamp), "mono8", header))
+        elif number % DEPTH_EVERY == 0:
+            more.publish(image_message(scene.depth(stamp), "16UC1", header))
         if number == 0:
             journal.write(event="publishes", who="camera")
         number += 1
+        if number % TOLD_EVERY == 0:
+            journal.write(event="published", who="camera", images=number)
         due = max(due + 1 / RATE, time.monotonic())  # a camera that was late doesn't catch up
         time.sleep(max(due - time.monotonic(), 0.0))
     return 0

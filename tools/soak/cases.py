@@ -17,6 +17,7 @@ from gar_ros.errors import ErrorCode
 from gar_ros.messages.headers import stamp_message, stamp_ns
 from gar_ros.msg import Answer
 from gar_ros.msg import Region as RegionMessage
+from gar_ros.srv import ListRegions
 
 MAX_AGE = 2.0
 """Seconds: the oldest image that good requests accept."""
@@ -45,22 +46,22 @@ class Seen:
 class Case:
     """One kind of request.
 
-    ask: sends it and returns the answers, whose age counts. right: the codes that are right at any time; QUEUE_FULL is
-    where the model is needed, NO_FRAME and STALE_FRAME are while camera or detector are gone. needs: number of regions
-    that the planner must have seen. model: whether it waits for the model.
+    ask: sends it and returns the answers and lists, whose age counts. right: the codes that are right at any time;
+    QUEUE_FULL is where the model is needed, NO_FRAME and STALE_FRAME are while camera or detector are gone. needs:
+    number of regions that the planner must have seen. model: whether it waits for the model.
     """
 
     name: str
-    ask: Callable[[RegionClient, Seen], list[Answer]]
+    ask: Callable[[RegionClient, Seen], list[Any]]
     right: frozenset[ErrorCode]
     needs: int = 0
     model: bool = True
 
 
-def _list(client: RegionClient, seen: Seen) -> list[Answer]:
+def _list(client: RegionClient, seen: Seen) -> list[ListRegions.Response]:
     listed = client.list_regions(with_masks=seen.chance.random() < 0.3, timeout=PATIENCE)
     seen.ids, seen.stamp = [region.id for region in listed.regions], listed.header.stamp
-    return []
+    return [listed]
 
 
 def _query(words: str, count: int, **options: Any) -> Callable[[RegionClient, Seen], list[Answer]]:

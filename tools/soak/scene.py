@@ -51,6 +51,15 @@ def depth(stamp_ns: int) -> NDArray[np.uint16]:
     return image
 
 
+def labels(stamp_ns: int) -> NDArray[np.uint8]:
+    """(HEIGHT, WIDTH) uint8 label image: the squares as 1, 2, .."""
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for index in range(OBJECTS):
+        x, y = corner(index, stamp_ns)
+        image[y : y + SIDE, x : x + SIDE] = index + 1
+    return image
+
+
 def found(stamp_ns: int) -> list[Region]:
     """What the detector finds: objects blink, change their ids, and now and then there is a ghost, seen only once."""
     regions = []

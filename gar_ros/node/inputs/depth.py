@@ -17,7 +17,7 @@ from gar_ros.geometry.surface import CloudSurface, DepthSurface
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.clouds import check_cloud, cloud_points
-from gar_ros.messages.depth import camera_model, check_depth, depth_metres, is_raw, is_rectified
+from gar_ros.messages.depth import calibration, camera_model, check_depth, depth_metres, is_raw, is_rectified
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, IMAGE, POINTS, Endpoint
 from gar_ros.node.guard import GuardedNode
@@ -48,6 +48,7 @@ class DepthInputs:
         self._period = settings.input.check_period
         self._other_transport = ""
         self._camera: CameraModel | None = None
+        self._calibration: tuple[object, ...] = ()
         self._camera_came, self._since = False, time.monotonic()
         self._frame_id = ""
         self._told: set[str] = set()
@@ -98,6 +99,10 @@ class DepthInputs:
 
     def _on_camera(self, message: CameraInfo) -> None:
         self._camera_came = True
+        said = calibration(message)
+        if self._camera is not None and said == self._calibration:
+            return  # cameras say the same with every image
+        self._calibration = said
         try:
             self._camera = camera_model(message, self._rectified)
         except GarError:

@@ -73,8 +73,14 @@ class Inputs:
         image = endpoints[Input.IMAGE]
         callbacks[image] = self.image_durations.timed(callbacks[image])
         reliability = settings.input.reliability
-        Subscriptions(node, callbacks, reliability, self._on_incompatible, lifetime, self._on_types)
+        subscriptions = Subscriptions(node, callbacks, reliability, self._on_incompatible, lifetime, self._on_types)
+        self._image_gaps = subscriptions.gaps[image]
         every(node, settings.input.check_period, self._warn, lifetime)
+
+    @property
+    def dropped(self) -> int:
+        """Number of images that were published since activation and never taken: lost, or overtaken by a newer one."""
+        return self._image_gaps.missing
 
     def trouble(self, quiet: float = 1.0) -> str:
         """Why no pairs have arrived for `quiet` seconds, or not yet; empty when some have."""

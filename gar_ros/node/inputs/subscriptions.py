@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -17,7 +16,9 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from gar_ros.node.endpoints import Endpoint
 from gar_ros.node.guard import GuardedNode
+from gar_ros.node.inputs.listener import Listener, ListenerGroup
 from gar_ros.node.inputs.publisher_types import why_mistyped
+from gar_ros.node.inputs.sequence import Gaps
 from gar_ros.node.qos import SUBSCRIBED, given_reliability, refused_policies
 from gar_ros.node.timers import every
 
@@ -50,7 +51,10 @@ class Subscriptions:
         first = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
         given = {endpoint: given_reliability(node, endpoint.name) for endpoint in callbacks}
         self._fixed = {endpoint for endpoint, policy in given.items() if policy is not None}
+        self.gaps = {endpoint: Gaps() for endpoint in callbacks}
+        """Of each topic, the messages that were lost on their way."""
         self._subscriptions: dict[Endpoint, Subscription] = {}
+        self._listeners: dict[Endpoint, Listener] = {}
         lifetime.callback(self._unsubscribe)
         for endpoint, policy in given.items():
             self._subscribe(endpoint, policy or first)
@@ -58,9 +62,11 @@ class Subscriptions:
 
     def _unsubscribe(self) -> None:
         with self._lock:
+            for listener in self._listeners.values():
+                listener.close()
             for subscription in self._subscriptions.values():
                 self._node.destroy_subscription(subscription)
-            self._subscriptions = {}
+            self._listeners, self._subscriptions = {}, {}
 
     def _subscribe(self, endpoint: Endpoint, reliability: ReliabilityPolicy) -> None:
         newest_only = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
@@ -70,10 +76,11 @@ class Subscriptions:
                 endpoint.name,
                 self._callbacks[endpoint],
                 newest_only,
-                callback_group=MutuallyExclusiveCallbackGroup(),
+                callback_group=ListenerGroup(),
                 qos_overriding_options=SUBSCRIBED,
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._tell_incompatible, endpoint)),
             )
+        self._listeners[endpoint] = Listener(self._node, self._subscriptions[endpoint], self.gaps[endpoint])
 
     def _tell_incompatible(self, endpoint: Endpoint, event: QoSRequestedIncompatibleQoSInfo) -> None:
         self._on_incompatible(endpoint, QoSPolicyKind(event.last_policy_kind).name.lower())
@@ -106,5 +113,7 @@ class Subscriptions:
         reliable = offered == {ReliabilityPolicy.RELIABLE}
         wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         if offered and wanted != subscription.qos_profile.reliability:
+            listener = self._listeners[endpoint]
             self._subscribe(endpoint, wanted)
+            listener.close()
             self._node.destroy_subscription(subscription)
