@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from statistics import median
 
 from gar_ros.bench.latency.sides import LIMITS, RELEASED
-from gar_ros.bench.latency.work import CHOICE_TOKENS, Case, Kind, Measured
+from gar_ros.bench.latency.work import CHOICE_TOKENS, CHOICES, KINDS, Case, Kind, Measured
 
+NAN = float("nan")
 _ANSWERS = ("first", "further", "others")
 """Steps of ours that generate an answer; each but the further one begins with the mark of the encoding's end."""
 
@@ -33,8 +35,8 @@ class Row:
     released: float
     ours: float
     rate: bool = False
-    peaks: tuple[float, float] = (float("nan"), float("nan"))
-    shares: tuple[float, float] = (float("nan"), float("nan"))
+    peaks: tuple[float, float] = (NAN, NAN)
+    shares: tuple[float, float] = (NAN, NAN)
     limit: str = ""
     passes: int = 0
 
@@ -57,8 +59,8 @@ class Table:
 class Limits:
     """The most that the machine gave at any time: bytes and floating-point operations a second."""
 
-    bandwidth: float = float("nan")
-    flops: float = float("nan")
+    bandwidth: float = NAN
+    flops: float = NAN
 
 
 @dataclass
@@ -79,11 +81,9 @@ class Results:
 
     def limits(self) -> Limits:
         """The best over all rounds, by NumPy and by torch."""
-        all_rounds = [
-            one for sides in self.found.values() for name in (LIMITS, RELEASED) for one in sides.get(name, ())
-        ]
-        rounds = [one.counts for one in all_rounds if "flops" in one.counts]
-        return Limits(*(max(one[name] for one in rounds) for name in ("bandwidth", "flops"))) if rounds else Limits()
+        told = [one.counts for sides in self.found.values() for rounds in sides.values() for one in rounds]
+        found = [(counts["bandwidth"], counts["flops"]) for counts in told if "flops" in counts]
+        return Limits(*map(max, zip(*found, strict=True))) if found else Limits()
 
 
 def models_of(sides: Iterable[str]) -> list[str]:
@@ -95,13 +95,13 @@ def tables(results: Results) -> list[Table]:
     """A table for each case that any model of ours was measured on."""
     limits = results.limits()
     made: list[Table] = []
-    for kind, rows_of in (("question", _question_rows), ("descriptions", _many_rows), ("graph", _many_rows)):
-        for case, sides in results.of(kind):
-            models = models_of(sides)
-            if models:
-                by_model = [rows_of(case, name, sides[name], sides.get(RELEASED, []), limits) for name in models]
-                rows = [row for rows in zip(*by_model, strict=True) for row in rows]
-                made.append(Table(case, _about(case, sides[models[0]]), tuple(rows)))
+    for case, sides in chain.from_iterable(map(results.of, KINDS)):
+        models = models_of(sides)
+        if models:
+            rows_of = _question_rows if case.kind == "question" else _many_rows
+            by_model = [list(rows_of(case, name, sides[name], sides.get(RELEASED, []), limits)) for name in models]
+            rows = tuple(chain.from_iterable(zip(*by_model, strict=True)))
+            made.append(Table(case, _about(case, sides[models[0]]), rows))
     return made
 
 
@@ -117,42 +117,46 @@ def _about(case: Case, ours: Rounds) -> str:
 
 
 def _question_rows(case: Case, model: str, ours: Rounds, released: Rounds, limits: Limits) -> Iterator[Row]:
-    tokens, tiles = case.tokens, ours[0].counts["tiles"]
-    prompt = ours[0].counts["prompt_tokens"]
-    cost = released[0].counts if released else {}
+    yield from _answers(case, model, ours, released)
+    yield from _parts(model, ours, released, limits)
+
+
+def _answers(case: Case, model: str, ours: Rounds, released: Rounds) -> Iterator[Row]:
+    """Whole answers. The released way takes the same pass for each; for a choice it ends that after a few tokens."""
+    tiles, encoded = round(ours[0].counts["tiles"]), round(ours[0].counts["other_tiles"])
     peak = middle(released, lambda one: one.peaks["pass"])
     whole = middle(released, lambda one: one.marks["pass"][-1])
-    other_tiles = round(middle(ours, lambda one: one.counts["other_tiles"]))
+    chosen = middle(released, lambda one: one.marks["pass"][CHOICE_TOKENS])
+    for what, of_released, step in (
+        (f"first question on a new frame, {case.tokens} tokens", whole, "first"),
+        (f"further question on the same regions, {case.tokens} tokens", whole, "further"),
+        (f"choice of {len(CHOICES)}", chosen, "choice"),
+        (f"question about other regions, {encoded} of {tiles} tiles encoded", whole, "others"),
+    ):
+        yield _answer(what, model, of_released, peak, ours, step)
 
-    def row(what: str, released_seconds: float, step: str) -> Row:
-        seconds = middle(ours, lambda one: one.seconds[step])
-        return Row(what, model, released_seconds, seconds, peaks=(peak, middle(ours, lambda one: one.peaks[step])))
 
-    yield row(f"first question on a new frame, {tokens} tokens", whole, "first")
-    yield row(f"further question on the same regions, {tokens} tokens", whole, "further")
-    yield row("choice of four", middle(released, lambda one: one.marks["pass"][CHOICE_TOKENS]), "choice")
-    yield row(f"question about other regions, {other_tiles} of {round(tiles)} tiles encoded", whole, "others")
+def _answer(what: str, model: str, released: float, peak: float, ours: Rounds, step: str) -> Row:
+    seconds, own_peak = middle(ours, lambda one: one.seconds[step]), middle(ours, lambda one: one.peaks[step])
+    return Row(what, model, released, seconds, peaks=(peak, own_peak))
 
-    def part(what: str, of_released: float, of_ours: float, work: float, limit: float, name: str) -> Row:
-        return Row(what, model, of_released, of_ours, shares=_shares(work, of_released, of_ours, limit), limit=name)
 
-    encode = [middle(released, lambda one: one.marks["pass"][0]), middle(ours, lambda one: one.marks["first"][0])]
-    flops = tiles * cost.get("tile_flops", float("nan"))
-    yield part("of it: encoding the image", *encode, flops, limits.flops, "fp32 matrices")
-    prefill = [middle(released, lambda one: _prefill(one, "pass")), middle(ours, lambda one: _prefill(one, "first"))]
-    flops = cost.get("prefill_flops", float("nan"))
-    yield part("of it: reading the prompt", *prefill, flops, limits.flops, "fp32 matrices")
-    step = [seconds_a_token(RELEASED, released), seconds_a_token(model, ours)]
-    read = [cost.get("decoder_bytes", float("nan")), ours[0].counts["decoder_bytes"]]
-    yield Row(
-        f"tokens a second after {round(prompt):,} tokens",
-        model,
-        1 / step[0],
-        1 / step[1],
-        rate=True,
-        shares=(read[0] / step[0] / limits.bandwidth, read[1] / step[1] / limits.bandwidth),
-        limit="memory bandwidth",
-    )
+def _parts(model: str, ours: Rounds, released: Rounds, limits: Limits) -> Iterator[Row]:
+    """The parts of a first question, beside the machine's limits."""
+    counts, cost = ours[0].counts, released[0].counts if released else {}
+    flops = counts["tiles"] * cost.get("tile_flops", NAN), cost.get("prefill_flops", NAN)
+    for what, part, operations in (
+        ("of it: encoding the image", _encoding, flops[0]),
+        ("of it: reading the prompt", _prefill, flops[1]),
+    ):
+        seconds = middle(released, partial(part, "pass")), middle(ours, partial(part, "first"))
+        shares = operations / seconds[0] / limits.flops, operations / seconds[1] / limits.flops
+        yield Row(what, model, *seconds, shares=shares, limit="fp32 matrices")
+    step = seconds_a_token(RELEASED, released), seconds_a_token(model, ours)
+    read = cost.get("decoder_bytes", NAN), counts["decoder_bytes"]
+    shares = read[0] / step[0] / limits.bandwidth, read[1] / step[1] / limits.bandwidth
+    what = f"tokens a second after {round(counts['prompt_tokens']):,} tokens"
+    yield Row(what, model, 1 / step[0], 1 / step[1], rate=True, shares=shares, limit="memory bandwidth")
 
 
 def _many_rows(case: Case, model: str, ours: Rounds, released: Rounds, limits: Limits) -> Iterator[Row]:
@@ -166,10 +170,15 @@ def _many_rows(case: Case, model: str, ours: Rounds, released: Rounds, limits: L
 
 def middle(rounds: Rounds, value: Callable[[Measured], float]) -> float:
     """The median of a value over the rounds, NaN without any."""
-    return median(map(value, rounds)) if rounds else float("nan")
+    return median(map(value, rounds)) if rounds else NAN
 
 
-def _prefill(measured: Measured, step: str) -> float:
+def _encoding(step: str, measured: Measured) -> float:
+    """Seconds to the encoded image."""
+    return measured.marks[step][0]
+
+
+def _prefill(step: str, measured: Measured) -> float:
     """Seconds from the encoded image to the first token."""
     encoded, first, *_ = measured.marks[step]
     return first - encoded
@@ -186,8 +195,4 @@ def _step(measured: Measured, answers: Sequence[str]) -> float:
     for answer in answers:
         tokens = measured.marks[answer] if answer == "further" else measured.marks[answer][1:]
         spans += [later - earlier for earlier, later in pairwise(tokens)]
-    return median(spans) if spans else float("nan")
-
-
-def _shares(work: float, released: float, ours: float, limit: float) -> tuple[float, float]:
-    return work / released / limit, work / ours / limit
+    return median(spans) if spans else NAN
