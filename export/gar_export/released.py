@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         model, config = load_checkpoint(args.checkpoint)
         prompts = prompt_builder(args.checkpoint, config)
     except GarError as error:
-        tell(sys.stdout.write, {"error": error.message})
+        tell(sys.stdout, {"error": error.message})
         return 2
     serve(Released(model.requires_grad_(False), prompts, Scene.read(args.scene), args.limits).do)
     return 0

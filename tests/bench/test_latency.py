@@ -18,7 +18,7 @@ from PIL import Image
 
 from gar_ros.bench.journal import Journal
 from gar_ros.bench.latency import command
-from gar_ros.bench.latency.command import _measure
+from gar_ros.bench.latency.command import measure
 from gar_ros.bench.latency.limits import Limits, best_flops
 from gar_ros.bench.latency.scene import Scene, drawn_scene
 from gar_ros.bench.latency.sides import Side
@@ -91,7 +91,7 @@ def measured(path: Path, **options: object) -> tuple[list[str], dict[str, int]]:
     told: list[str] = []
     args = argparse.Namespace(**{"repeats": 2, "stop_after": 60.0, **options})
     with Journal(path, {}) as journal:
-        results = _measure(args, [CASE], [Told("a", told), Told("b/c:d", told)], journal)
+        results = measure(args, [CASE], [Told("a", told), Told("b/c:d", told)], journal)
     return told, {side: len(rounds) for side, rounds in results.found.get(CASE, {}).items()}
 
 

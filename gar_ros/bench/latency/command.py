@@ -106,12 +106,12 @@ def run(args: argparse.Namespace) -> int:
         for side in sides:
             stack.enter_context(side)
         journal = stack.enter_context(Journal(args.journal or folder / "journal", settings))
-        results = _measure(args, list(_cases(args, manifests, scene)), sides, journal)
+        results = measure(args, list(_cases(args, manifests, scene)), sides, journal)
     _report(args, results)
     return 0
 
 
-def _measure(args: argparse.Namespace, cases: Sequence[Case], sides: Sequence[Side], journal: Journal) -> Results:
+def measure(args: argparse.Namespace, cases: Sequence[Case], sides: Sequence[Side], journal: Journal) -> Results:
     """Every side's work of every round, the sides taking turns, as far as time allows; and what the journal has."""
     tell, end = timed_lines(), time.monotonic() + args.stop_after
     for number in range(args.repeats):

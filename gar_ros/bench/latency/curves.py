@@ -51,7 +51,7 @@ def panels(results: Results) -> list[Panel]:
                 by_regions.add(side, case.regions, first_answer(side, rounds))
     of_usual = next((sides for case, sides in cases if (case.tiles, case.regions) == (usual, fewest)), cases[0][1])
     return [
-        Panel("first answer about a new frame, s", "tiles with the thumbnail", by_tiles.curves()),
+        Panel("first answer about a new frame, s", "tiles of the image in all", by_tiles.curves()),
         Panel("first answer about a new frame, s", "regions in the question", by_regions.curves()),
         Panel("all answers about one frame, s", "questions about the frame", _per_side(of_usual, _questions)),
         Panel("one token of the answer, ms", "tokens before it", history.curves()),

@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         engine = endless_engine(args.model, args.provider, args.threads)
     except GarError as error:
-        tell(sys.stdout.write, {"error": error.message})
+        tell(sys.stdout, {"error": error.message})
         return 2
     serve(Ours(engine, Scene.read(args.scene), decoder_bytes(args.model)).do)
     return 0

@@ -16,13 +16,13 @@ from gar_ros.view.colours import Colour
 from gar_ros.view.text import font_for
 
 COLUMNS, ROWS = 3, 2
-WIDTH, CELL_WIDTH, CELL_HEIGHT = 960, 320, 252
-"""Pixels, of the picture and of a panel with its margins."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 34, 42
+CELL_WIDTH, CELL_HEIGHT = 640, 504
+"""Pixels, of a panel with its margins; twice what a page shows, which makes lines smooth."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 112, 28, 68, 84
 _WHITE, _BLACK, _FRAME, _GRID = (255, 255, 255), (30, 30, 30), (150, 150, 150), (228, 228, 228)
 _RELEASED: Colour = (222, 120, 20)
 _OURS: tuple[Colour, ...] = ((31, 95, 180), (40, 150, 90), (140, 80, 170), (90, 90, 90))
-_DOT = 3
+_DOT, _LINE, _GAP = 6, 4, 12
 _TICKS = 5
 
 
@@ -45,7 +45,7 @@ class _Axis(NamedTuple):
 
 def drawn(results: Results) -> bytes:
     """The picture as a PNG file."""
-    image = Image.new("RGB", (WIDTH, ROWS * CELL_HEIGHT), _WHITE)
+    image = Image.new("RGB", (COLUMNS * CELL_WIDTH, ROWS * CELL_HEIGHT), _WHITE)
     draw = ImageDraw.Draw(image)
     made = panels(results)
     for number, panel in enumerate(made):
@@ -71,18 +71,18 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, x: int, y: int) -> None
     def place(at: float, value: float) -> tuple[float, float]:
         return left + across.share(at) * (right - left), bottom - up.share(value) * (bottom - top)
 
-    small, font = font_for("0", 12), font_for("a", 14)
+    small, font = font_for("0", 24), font_for("a", 28)
     for tick in up.ticks():
         at = place(across.low, tick)[1]
-        draw.line((left, at, right, at), fill=_GRID)
-        draw.text((left - 6, at), f"{tick:g}", fill=_BLACK, font=small, anchor="rm")
+        draw.line((left, at, right, at), fill=_GRID, width=2)
+        draw.text((left - _GAP, at), f"{tick:g}", fill=_BLACK, font=small, anchor="rm")
     for tick in across.ticks():
         at = place(tick, up.low)[0]
-        draw.line((at, bottom, at, bottom + 4), fill=_FRAME)
-        draw.text((at, bottom + 6), f"{tick:g}", fill=_BLACK, font=small, anchor="ma")
-    draw.rectangle((left, top, right, bottom), outline=_FRAME)
-    draw.text((left, top - 6), panel.title, fill=_BLACK, font=font, anchor="ls")
-    draw.text(((left + right) / 2, bottom + 22), panel.across, fill=_BLACK, font=small, anchor="ma")
+        draw.line((at, bottom, at, bottom + 8), fill=_FRAME, width=2)
+        draw.text((at, bottom + _GAP), f"{tick:g}", fill=_BLACK, font=small, anchor="ma")
+    draw.rectangle((left, top, right, bottom), outline=_FRAME, width=2)
+    draw.text((left, top - _GAP), panel.title, fill=_BLACK, font=font, anchor="ls")
+    draw.text(((left + right) / 2, bottom + 44), panel.across, fill=_BLACK, font=small, anchor="ma")
     for name, colour in _colours(panel.curves):
         _draw_curve(draw, panel.curves[name], colour, place)
 
@@ -95,17 +95,17 @@ def _draw_curve(
 ) -> None:
     placed = [place(*point) for point in points]
     if len(placed) > 1:
-        draw.line(placed, fill=colour, width=2)
+        draw.line(placed, fill=colour, width=_LINE)
     for x, y in placed:
         draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=colour)
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, names: Sequence[str], x: int, y: int) -> None:
-    font = font_for("a", 15)
+    font = font_for("a", 30)
     for name, colour in _colours(names):
-        draw.rectangle((x, y + 4, x + 22, y + 8), fill=colour)
-        draw.text((x + 32, y + 6), name, fill=_BLACK, font=font, anchor="lm")
-        y += 26
+        draw.rectangle((x, y + 8, x + 44, y + 16), fill=colour)
+        draw.text((x + 64, y + 12), name, fill=_BLACK, font=font, anchor="lm")
+        y += 52
 
 
 def _axis(values: Sequence[float]) -> _Axis:

@@ -106,14 +106,19 @@ def tables(results: Results) -> list[Table]:
 
 
 def _about(case: Case, ours: Rounds) -> str:
-    number = f"{case.regions} region{'s' if case.regions > 1 else ''}"
+    regions, most = plural(case.regions, "region"), f"grid of at most {plural(case.tiles, 'tile')}"
     if case.kind == "descriptions":
-        return f"Descriptions of {number} of a new frame, {case.tokens} tokens each; at most {case.tiles} tile(s)"
+        return f"Descriptions of {regions} of a new frame, {case.tokens} tokens each; {most}"
     if case.kind == "graph":
-        asked = round(ours[0].counts["answers"])
-        return f"Scene graph of {number} of a new frame, {asked} questions; at most {case.tiles} tile(s)"
-    tiles, tokens = round(ours[0].counts["tiles"]), round(ours[0].counts["prompt_tokens"])
-    return f"Questions about {number}: {tiles} tile(s) with the thumbnail, {tokens:,} prompt tokens"
+        asked = plural(round(ours[0].counts["answers"]), "question")
+        return f"Scene graph of {regions} of a new frame, {asked}; {most}"
+    tiles, tokens = (round(ours[0].counts[name]) for name in ("tiles", "prompt_tokens"))
+    return f"Questions about {regions}: {plural(tiles, 'tile')} in all, {tokens:,} prompt tokens"
+
+
+def plural(count: int, noun: str) -> str:
+    """The count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _question_rows(case: Case, model: str, ours: Rounds, released: Rounds, limits: Limits) -> Iterator[Row]:

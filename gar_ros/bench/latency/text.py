@@ -21,7 +21,11 @@ def markdown(tables: Sequence[Table], limits: Limits, machine: Mapping[str, str]
         lines += ["", f"**{table.about}**", "", *_aligned([_HEADS, *map(_cells, table.rows)])]
         passes = next((row.passes for row in table.rows if row.passes), 0)
         if passes:
-            lines += ["", f"The released way is computed from {passes} pass(es): each answer takes one of its own."]
+            measured = "one pass that was" if passes == 1 else f"{passes} passes that were"
+            lines += [
+                "",
+                f"The released way is computed from {measured} measured: each answer takes a pass of its own.",
+            ]
     return "\n".join(lines)
 
 

@@ -9,8 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from gar_ros.bench.latency.work import Measured, Work
 from gar_ros.errors import GarError
@@ -41,25 +42,25 @@ class Recorder:
 
 
 def serve(do: Callable[[Work, Recorder], None]) -> None:
-    """Does the work that comes on stdin until that ends. A GarError is told and ends it."""
+    """Does the work that comes on stdin until that ends, or Ctrl-C comes. A GarError is told and ends it."""
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    for line in sys.stdin:
-        recorder = Recorder()
-        try:
-            do(read(line, Work), recorder)
-        except GarError as error:
-            tell(answers.write, {"error": error.message})
-            answers.flush()
-            return
-        tell(answers.write, dataclasses.asdict(recorder.measured))
-        answers.flush()
+    with suppress(KeyboardInterrupt):  # the command tells that it was interrupted
+        for line in sys.stdin:
+            recorder = Recorder()
+            try:
+                do(read(line, Work), recorder)
+            except GarError as error:
+                tell(answers, {"error": error.message})
+                return
+            tell(answers, dataclasses.asdict(recorder.measured))
 
 
-def tell(write: Callable[[str], object], message: object) -> None:
-    """Writes one JSON line."""
-    write(json.dumps(message) + "\n")
+def tell(answers: IO[str], message: object) -> None:
+    """Writes one JSON line at once."""
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
 
 
 def reset_peak() -> None:
