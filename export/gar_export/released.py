@@ -38,7 +38,7 @@ class Released:
     """One question after another, each from the image on."""
 
     def __init__(self, model: GarModel, prompts: PromptBuilder, scene: Scene, limits: bool) -> None:
-        """limits: whether each pass is followed by measuring what torch makes of the machine."""
+        """limits: whether the first pass is followed by measuring what torch makes of the machine."""
         self._model, self._prompts, self._scene, self._limits = model, prompts, scene, limits
 
     @torch.inference_mode()
@@ -49,6 +49,7 @@ class Released:
             tiles, prompt = self._answer(work.case, image, mark)
         recorder.count(tiles=tiles, prompt_tokens=prompt, **costs(self._model, prompt))
         if self._limits:
+            self._limits = False
             recorder.count(bandwidth=bandwidth(), flops=best_flops(multiplication, MATRIX_SIDES))
 
     def _answer(self, case: Case, image: NDArray[np.uint8], mark: Callable[[], None]) -> tuple[int, int]:

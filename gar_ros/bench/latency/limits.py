@@ -20,7 +20,7 @@ from gar_ros.bench.latency.worker import Recorder, serve
 READ_BYTES = 512 << 20
 """Size of the array that is read: far beyond every cache."""
 MATRIX_SIDES = (2048, 4096)
-_RUNS, _SECONDS = 3, 0.7  # of each measurement, at least
+_RUNS, _SECONDS = 3, 0.5  # of each measurement, at least
 
 
 class Limits:
