@@ -9,7 +9,7 @@ import math
 import pytest
 
 from gar_ros.bench.latency.curves import panels
-from gar_ros.bench.latency.rows import Results, Row, tables
+from gar_ros.bench.latency.rows import Limits, Results, Row, tables
 from gar_ros.bench.latency.sides import LIMITS, RELEASED
 from gar_ros.bench.latency.text import as_json, markdown
 from gar_ros.bench.latency.work import Case, Measured, work_of
@@ -84,6 +84,14 @@ def test_medians_of_the_rounds_count() -> None:
     rows = rows_of({RELEASED: [a_pass(), a_pass(encoded=30.0), a_pass(encoded=21.0)], "int4": ours})
     further = rows[FURTHER]
     assert (further.released, further.ours) == (40.0, 2.0)
+
+
+def test_limits_are_those_of_the_faster_library_in_the_median() -> None:
+    def told(*bandwidths: float) -> list[Measured]:
+        return [Measured(counts={"bandwidth": one, "flops": 1.0}) for one in bandwidths]
+
+    assert Results({CASE: {LIMITS: told(20, 90, 30), RELEASED: told(40)}}).limits() == Limits(40, 1.0)
+    assert Results({CASE: {LIMITS: told(20, 90, 30)}}).limits() == Limits(30, 1.0)
 
 
 def test_without_the_released_way_only_ours_is_told() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from gar_ros.bench.files import Place, load_picture, write_whole
 from gar_ros.bench.journal import Journal
 from gar_ros.bench.latency.picture import drawn
-from gar_ros.bench.latency.rows import Results, tables
+from gar_ros.bench.latency.rows import Results, plural, tables
 from gar_ros.bench.latency.scene import Scene, drawn_scene
 from gar_ros.bench.latency.sides import LIMITS, RELEASED, Side, limits_side, our_side, released_side
 from gar_ros.bench.latency.text import as_json, markdown
@@ -118,7 +118,7 @@ def measure(args: argparse.Namespace, cases: Sequence[Case], sides: Sequence[Sid
         for case in cases:
             for side in sides:
                 key = f"{case.name}/{case.tokens}/{number}/{side.name}"
-                again = number > 0 and side.name == LIMITS  # once a case is enough for the best of all
+                again = number > 0 and side.name == LIMITS  # the median over the cases is enough
                 if key not in journal.records and not again and time.monotonic() < end:
                     measured = side.measure(work_of(_case_for(side, case), number))
                     journal.add(key, {"case": dataclasses.asdict(case), **dataclasses.asdict(measured)})
@@ -237,4 +237,4 @@ def _machine(threads: int) -> dict[str, str]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.machine(), "threads": f"{threads} thread(s)"}
+    return {"cpu": names[0] if names else platform.machine(), "threads": plural(threads, "thread")}

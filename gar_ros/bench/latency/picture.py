@@ -66,7 +66,8 @@ def _colours(curves: Sequence[str] | Curves) -> Iterator[tuple[str, Colour]]:
 def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, x: int, y: int) -> None:
     left, right, top, bottom = x + _LEFT, x + CELL_WIDTH - _RIGHT, y + _TOP, y + CELL_HEIGHT - _BOTTOM
     points = [point for curve in panel.curves.values() for point in curve]
-    across, up = _axis([at for at, _ in points]), _axis([value for _, value in points])
+    # What is to the right are counts.
+    across, up = _axis([at for at, _ in points], least_step=1.0), _axis([value for _, value in points])
 
     def place(at: float, value: float) -> tuple[float, float]:
         return left + across.share(at) * (right - left), bottom - up.share(value) * (bottom - top)
@@ -108,10 +109,10 @@ def _draw_legend(draw: ImageDraw.ImageDraw, names: Sequence[str], x: int, y: int
         y += 52
 
 
-def _axis(values: Sequence[float]) -> _Axis:
+def _axis(values: Sequence[float], least_step: float = 0.0) -> _Axis:
     """From 0 to the first tick that no value is beyond."""
     highest = max(values, default=0.0) or 1.0
-    step = nice_step(highest)
+    step = max(nice_step(highest), least_step)
     return _Axis(0.0, float(np.ceil(round(highest / step, 6)) * step), step)
 
 
