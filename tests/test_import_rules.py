@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "serving": {*VALUES, "engine", "geometry", "memory", "settings"},
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
-    "gar_export": {"engine", "errors", "files", "json_reader", "progress", "region", "sim"},
+    "gar_export": {"bench", "engine", "errors", "files", "json_reader", "progress", "region", "sim"},
     "client": {"action", "client_arguments", "client_calls", "errors", "msg", "srv"},
     "client_arguments": {"errors", "msg"},
     "client_asyncio": {"client", "client_waiting", "msg", "srv"},
@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
-    "bench": {*VALUES, "engine", "progress", "sim"},
+    "bench": {*VALUES, "engine", "memory", "progress", "serving", "settings", "sim", "view"},
     "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "progress", "sim", "view"},
 }
 CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model costs on this machine, from the checkpoint to an answer: the numbers of docs/full_size.md.
+"""What a model costs on this machine before its first question: the numbers of docs/full_size.md.
 
-    python -m gar_export.measure costs --checkpoint DIR --out DIR --image FILE --mask FILE [--precision fp32 int4]
+    python -m gar_export.measure costs --checkpoint DIR --out DIR [--precision fp32 int4]
     python -m gar_export.measure decoders MODEL MODEL ...
 
-`costs` runs `gar export`, loading (twice: the first time hashes the files) and `gar ask` as processes of their own and
-prints a Markdown table. `decoders` times the decoders of several exports side by side, so that their ratios hold on a
-busy machine too.
+`costs` runs `gar export` and loading (twice: the first time hashes the files) as processes of their own and prints a
+Markdown table. `decoders` times the decoders of several exports side by side, so that their ratios hold on a busy
+machine too, and compares their logits. What questions cost is measured by `gar bench latency`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -22,7 +21,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +38,6 @@ from gar_ros.errors import GarError
 
 _GAR = [sys.executable, "-m", "gar_ros.cli.main"]
 _MEASURE = [sys.executable, "-m", "gar_export.measure"]
-_QUESTION = "What is <Prompt0>?"
 _POLL_SECONDS = 0.1
 
 
@@ -64,14 +61,14 @@ class Speed:
     distance: float  # of the vectors, relative to the first's spread
 
 
-def cost_of(command: Sequence[str], output: IO[str] | None = None, watched: Path | None = None) -> Cost:
-    """Runs a command to its end; its standard output goes to `output`. watched: the folder whose size is followed.
+def cost_of(command: Sequence[str], watched: Path | None = None) -> Cost:
+    """Runs a command to its end. watched: the folder whose size is followed.
 
     What this process itself holds (well under 1 GB) is the least that can be seen as a peak: Linux counts from before
     the new program starts. Raises CalledProcessError when the command fails.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=output)
+    process = subprocess.Popen(command)
     before = disk_bytes(watched) if watched else 0
     largest, pid = before, 0
     while not pid:
@@ -157,14 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description="Measure what GAR costs on this machine.")
     parts = parser.add_subparsers(required=True, metavar="what")
-    costs = parts.add_parser("costs", help="time and peak memory of export, load and one question")
+    costs = parts.add_parser("costs", help="time and peak memory of export and load")
     costs.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="in GAR's released format")
     costs.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets a model folder for each precision")
-    costs.add_argument("--image", type=Path, required=True, metavar="FILE")
-    costs.add_argument("--mask", type=Path, required=True, metavar="FILE", help="of one region of the image")
     costs.add_argument("--precision", nargs="+", default=["fp32", "int8", "int4"], metavar="NAME")
-    costs.add_argument("--max-tiles", type=int, default=4, metavar="N", help="(default: %(default)s)")
-    costs.add_argument("--max-tokens", type=int, default=8, metavar="N", help="(default: %(default)s)")
     costs.set_defaults(measure=_costs)
     load = parts.add_parser("load", help="load a model for the CPU, and end")
     load.add_argument("model", type=Path, metavar="MODEL")
@@ -196,24 +189,11 @@ def _costs(args: argparse.Namespace) -> None:
         model = args.out / precision
         command = ["export", "--checkpoint", str(args.checkpoint), "--out", str(model), "--precision", precision]
         _row(precision, "export", cost_of([*_GAR, *command], watched=args.out))
-        _question(args, precision, model)
-
-
-def _question(args: argparse.Namespace, precision: str, model: Path) -> None:
-    """Loads the model twice and asks it once."""
-    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile("w+") as answer:
-        # Hashes are recorded here: the first load finds none, whatever ran before.
-        environment = ["env", f"XDG_CACHE_HOME={cache}"]
-        for step in ("first load", "load"):
-            _row(precision, step, cost_of([*environment, *_MEASURE, "load", str(model)]))
-        options = ["--image", str(args.image), "--mask", str(args.mask), "--max-tiles", str(args.max_tiles), "--json"]
-        options += ["--model", str(model), "--max-tokens", str(args.max_tokens), "--provider", "cpu"]
-        _row(precision, "ask", cost_of([*environment, *_GAR, "ask", *options, _QUESTION], answer))
-        answer.seek(0)
-        found = json.load(answer)
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found["seconds"].items())
-    tokens = f"{found['prompt_tokens']} prompt tokens, {found['generated_tokens']} generated"
-    print(f"| {precision} | of it: {stages}; {tokens} | | | | |", flush=True)
+        with tempfile.TemporaryDirectory() as cache:
+            # Hashes are recorded here: the first load finds none, whatever ran before.
+            environment = ["env", f"XDG_CACHE_HOME={cache}"]
+            for step in ("first load", "load"):
+                _row(precision, step, cost_of([*environment, *_MEASURE, "load", str(model)]))
 
 
 def _row(precision: str, step: str, cost: Cost) -> None:

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "dlc-bench": "write DLC-Bench's captions",
     "score": "score a predictions file of GAR-Bench-VQA",
     "tabletop": "ask about rendered tabletops whose truth is known",
+    "latency": "measure what a question costs, beside the released way on the same machine",
 }
 """Name -> help. A further benchmark is a line here and its module, gar_ros.bench.gar_bench for gar-bench, with
 add_arguments(parser) and run(args) -> exit code."""

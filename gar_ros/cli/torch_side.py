@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that need torch import it here, so that the others and the robot never do."""
+"""The commands that need torch import it here, so that the others and the robot never do.
+
+    python -m gar_ros.cli.torch_side NAME ...
+
+runs the main function of gar_export.NAME in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +32,10 @@ def import_export(name: str) -> ModuleType:
             ErrorCode.INVALID_REQUEST,
             f"this command runs off the robot and needs torch, transformers, timm, onnx and onnxscript: {error}",
         ) from error
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(import_export(sys.argv[1]).main(sys.argv[2:]))
+    except GarError as error:
+        sys.exit(error.message)

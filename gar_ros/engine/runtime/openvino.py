@@ -3,7 +3,7 @@
 
 Both compute on the CPU and pass keys and values to each other in the host's memory. OpenVINO is the faster one where
 there are many rows to multiply (tiles, prompts), ONNX Runtime where there are few (each generated token):
-docs/full_size.md has the numbers.
+docs/performance.md has the numbers.
 """
 
 from __future__ import annotations
