@@ -226,7 +226,7 @@ class OpenVinoRuntime:
             "INFERENCE_NUM_THREADS": self._threads,
             # Camera and planner need the cores as well: the system decides who runs where.
             "ENABLE_CPU_PINNING": False,
-            # Released GAR computes in bfloat16. Where weights are rounded to int8 already, attention may do so too.
+            # Released GAR computes in bfloat16. Where weights are rounded to int8 already, activations may be so too.
             "INFERENCE_PRECISION_HINT": "bf16" if graph == VISION and block else "f32",
             # Activations become int8 by blocks as large as those of the weights, as ONNX Runtime does it.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": block,
