@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
@@ -25,8 +24,8 @@ from tools.load.findings import Findings, read
 from tools.load.table import table
 from tools.load.threads import thread_seconds
 from tools.load.timed_gar import JOURNAL
-from tools.soak.crew import Crew, Member
-from tools.soak.journal import Journal
+from tools.soak.crew import Crew, Member, stopped_by_signals
+from tools.soak.journal import Journal, clear
 from tools.soak.watch import Watch
 
 STEP_SECONDS = 0.05
@@ -41,12 +40,8 @@ PHASES = {"quiet": 20.0, "overlay": 20.0, "alone": 40.0, "planners": 120.0}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the phases and prints the table."""
     options = _parse(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for old in [*options.out.glob("*.jsonl"), *options.out.glob("*.log")]:
-        old.unlink()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    clear(options.out)
+    stop = stopped_by_signals()
     text = table(run(options, stop))
     write_atomically(options.out / "load.md", text.encode())
     print(text)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import threading
 import time
@@ -21,10 +20,10 @@ from pathlib import Path
 
 from gar_ros.demo.__main__ import demo_environment
 from gar_ros.files import write_atomically
-from tools.soak.crew import Crew, Member
+from tools.soak.crew import Crew, Member, stopped_by_signals
 from tools.soak.disturb import Disturbances
 from tools.soak.findings import Findings, read
-from tools.soak.journal import Journal
+from tools.soak.journal import Journal, clear
 from tools.soak.picture import drawn
 from tools.soak.table import table
 from tools.soak.watch import Watch
@@ -38,12 +37,8 @@ READY_SECONDS = 120.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the soak and prints its table; 0 where everything is as it should be."""
     options = _parse(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for old in [*options.out.glob("*.jsonl"), *options.out.glob("*.log")]:
-        old.unlink()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    clear(options.out)
+    stop = stopped_by_signals()
     findings = run(options, stop)
     results = Journal(options.out / "checks.jsonl")
     for check in findings.checks():

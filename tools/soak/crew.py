@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,14 @@ from tools.soak.journal import Journal
 
 GRACE_SECONDS = 30.0
 """From SIGINT to SIGKILL: a busy machine takes its time."""
+
+
+def stopped_by_signals() -> threading.Event:
+    """Set as soon as this process is told to end, by Ctrl-C or SIGTERM, so that it can end its crew first."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 class Member:

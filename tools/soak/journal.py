@@ -27,6 +27,13 @@ class Journal:
         self._file.write(json.dumps({"t": round(time.time(), 3), **values}) + "\n")
 
 
+def clear(folder: Path) -> None:
+    """Makes the folder of the results, and removes the journals and logs of the run before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("*.jsonl"), *folder.glob("*.log")]:
+        old.unlink()
+
+
 def rows(path: Path) -> list[Row]:
     """The rows of a journal; a last one that its writer didn't finish is left out."""
     if not path.is_file():

@@ -188,13 +188,13 @@ def _names(models: Sequence[tuple[Path, str]]) -> list[str]:
 
 def _checkpoint_of(args: argparse.Namespace, model: Path, manifest: Manifest) -> Path | None:
     """The checkpoint that the released way runs, None where torch is not installed or the default one is absent."""
+    if args.checkpoint is not None and not args.checkpoint.is_dir():
+        what = f"expected the checkpoint's folder, found none at '{args.checkpoint}'"
+        raise GarError(ErrorCode.INVALID_REQUEST, what)
     if find_spec("torch") is None:
         print("gar: torch is not installed, so only what is served here is measured", file=sys.stderr)
         return None
     if args.checkpoint is not None:
-        if not args.checkpoint.is_dir():
-            what = f"expected the checkpoint's folder, found none at '{args.checkpoint}'"
-            raise GarError(ErrorCode.INVALID_REQUEST, what)
         return Path(args.checkpoint.resolve())
     exported_from = model / manifest.source["checkpoint"]
     for folder in (exported_from, model / "checkpoint"):

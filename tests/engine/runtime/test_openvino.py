@@ -34,6 +34,7 @@ from gar_ros.engine.runtime.select import open_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
+from tests.engine.runtime.starved import starved
 
 QUESTION = "Is <Prompt0> to the left of <Prompt1>?"
 
@@ -221,32 +222,9 @@ def test_nothing_is_reported_or_left_on_the_disk(model: ModelDir, tmp_path: Path
     assert list(home.iterdir()) == []
 
 
-STARVED = """
-import resource, sys
-import numpy as np
-from gar_ros.engine.engine import GarEngine
-from gar_ros.errors import GarError
-from gar_ros.region import Region
-
-engine = GarEngine.open(sys.argv[1], "openvino", threads=1, max_memory=1 << 40)
-image = np.zeros((600, 600, 3), np.uint8)
-region = Region.from_box("a", (0, 0, 9, 9), (600, 600))
-frame = engine.encode(image, [region])
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
-try:
-    frame.ask("What?" + " a" * 700, max_tokens=1)
-except GarError as error:
-    print(error.code.name, error.message)
-resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-print(frame.ask("What?", max_tokens=1).generated_tokens)
-print(engine.encode(255 - image, [region]).ask("What?", max_tokens=1).generated_tokens)
-"""
-
-
 def test_a_process_without_memory_goes_on_when_it_has_some(model_dir: Path) -> None:
     """OpenVINO would crash then, in the decoder that failed: ONNX Runtime runs that and vision."""
-    ended = subprocess.run([sys.executable, "-c", STARVED, str(model_dir)], capture_output=True, text=True, check=False)
+    ended = starved(model_dir, "openvino")
     refused, answered, again = ended.stdout.splitlines()
     assert refused.startswith("INTERNAL_ERROR OpenVINO could not run decoder.onnx: out of memory; use fewer tiles")
     assert (answered, again) == ("1", "1")

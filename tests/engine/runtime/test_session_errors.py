@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from gar_ros.errors import ErrorCode, GarError
+from tests.engine.runtime.starved import starved
 
 CLASSES = sorted(
     {kind for kind in vars(native).values() if isinstance(kind, type) and issubclass(kind, Exception)},
@@ -124,33 +123,10 @@ def test_a_graph_that_is_not_the_manifests_is_a_bad_model(graph: str, other: str
     assert caught.value.code is ErrorCode.BAD_MODEL
 
 
-STARVED = """
-import resource, sys
-import numpy as np
-from gar_ros.engine.engine import GarEngine
-from gar_ros.errors import GarError
-from gar_ros.region import Region
-
-engine = GarEngine.open(sys.argv[1], "cpu", threads=1, max_memory=1 << 40)
-image = np.zeros((600, 600, 3), np.uint8)
-region = Region.from_box("a", (0, 0, 9, 9), (600, 600))
-frame = engine.encode(image, [region])
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
-try:
-    frame.ask("What?" + " a" * 700, max_tokens=1)
-except GarError as error:
-    print(error.code.name, error.message)
-resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-print(frame.ask("What?", max_tokens=1).generated_tokens)
-"""
-
-
 def test_a_real_process_without_memory_goes_on_when_it_has_some(model_dir: Path) -> None:
-    command = [sys.executable, "-c", STARVED, str(model_dir)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    refused, answered = ended.stdout.splitlines()
+    ended = starved(model_dir, "cpu")
+    refused, answered, again = ended.stdout.splitlines()
     assert refused.startswith("INTERNAL_ERROR ")
     assert "out of memory; use fewer tiles" in refused
-    assert answered == "1"
+    assert (answered, again) == ("1", "1")
     assert "Traceback" not in ended.stderr

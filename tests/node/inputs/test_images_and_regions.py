@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from rclpy.context import Context
 from std_msgs.msg import Header
 
@@ -75,20 +74,6 @@ class Memory:
     def numbers(self, with_regions: bool) -> list[int]:
         """Of the images that are remembered."""
         return sorted((stamp - START) * 10 // SECOND for stamp in self.frames.stamps(with_regions))
-
-
-@pytest.fixture
-def lifetime() -> Iterator[ExitStack]:
-    with ExitStack() as lifetime:
-        yield lifetime
-
-
-@pytest.fixture
-def context(ros_domain: int, lifetime: ExitStack) -> Context:
-    context = Context()
-    rclpy.init(context=context, domain_id=ros_domain)
-    lifetime.callback(rclpy.shutdown, context=context)
-    return context
 
 
 @pytest.fixture

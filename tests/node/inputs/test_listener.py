@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Int32
@@ -43,20 +42,6 @@ class Numbers:
     def _hear(self, message: Int32) -> None:
         self.came.append(message.data)
         self._callback(message.data)
-
-
-@pytest.fixture
-def lifetime() -> Iterator[ExitStack]:
-    with ExitStack() as lifetime:
-        yield lifetime
-
-
-@pytest.fixture
-def context(ros_domain: int, lifetime: ExitStack) -> Context:
-    context = Context()
-    rclpy.init(context=context, domain_id=ros_domain)
-    lifetime.callback(rclpy.shutdown, context=context)
-    return context
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
