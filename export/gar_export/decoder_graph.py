@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from gar_export.checkpoint import EMBEDDING, HEAD, Weights
 from gar_export.config import GarConfig
 from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, GraphBuilder, element_type
-from gar_export.quantise import BLOCK, INT8_ACTIVATIONS, quantise
+from gar_export.quantise import quantise
 from gar_export.table import StoredTable
 
 _PREFIX = "mllm.model.language_model."
@@ -218,8 +218,7 @@ class DecoderWriter:
         """x times the matrix [out, in], quantised."""
         graph, stored = self.graph, quantise(rows, bits)
         packed, scales = graph.weight(f"{name}.int{bits}", stored.packed), graph.weight(f"{name}.scales", stored.scales)
-        sizes = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": BLOCK}
-        return graph.op("MatMulNBits", x, packed, scales, domain=MICROSOFT, accuracy_level=INT8_ACTIVATIONS, **sizes)
+        return graph.op("MatMulNBits", x, packed, scales, domain=MICROSOFT, **stored.attributes)
 
     def read(self, name: str) -> NDArray:
         return self.weights.read(name, getattr(torch, self.dtype.name)).numpy()

@@ -10,6 +10,7 @@ importing it turns on everyone's logging.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,12 @@ class Quantised:
     def block(self) -> int:
         """Number of weights that share a scale."""
         return self.packed.shape[2] * 8 // self.bits
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the MatMulNBits that multiplies with this weight."""
+        sizes = {"K": self.inputs, "N": len(self.packed), "bits": self.bits, "block_size": self.block}
+        return {**sizes, "accuracy_level": INT8_ACTIVATIONS}
 
     def rows(self) -> NDArray[np.float32]:
         """The weight [N, K] that these numbers stand for."""

@@ -103,20 +103,14 @@ def verify(
     if found != exported:
         raise bad_model(f"expected the checkpoint that was exported, of SHA-256 {exported}; {folder} has {found}")
     model = load_model(config, weights).requires_grad_(False)
-    bits = _BITS.get(engine.manifest.dtypes[DECODER])
+    manifest = engine.manifest
+    bits = _BITS.get(manifest.dtypes[DECODER])
     decoder = engine.decoder
     if bits:
         round_decoder(model, bits)
-        runner = exact_runner(Path(model_dir), DECODER, threads)
-        manifest = engine.manifest
-        decoder = Decoder(
-            runner,
-            ModelDir.open(model_dir).embeddings(),
-            manifest.sizes,
-            manifest.tokens.eos,
-            manifest.kv_cache,
-        )
-    vision = exact_runner(Path(model_dir), VISION, threads) if engine.manifest.dtypes[VISION] in _BITS else None
+        runner, embeddings = exact_runner(Path(model_dir), DECODER, threads), ModelDir.open(model_dir).embeddings()
+        decoder = Decoder(runner, embeddings, manifest.sizes, manifest.tokens.eos, manifest.kv_cache)
+    vision = exact_runner(Path(model_dir), VISION, threads) if manifest.dtypes[VISION] in _BITS else None
     yield from _Comparison(engine, vision, decoder, model, prompt_builder(folder, config)).stages()
 
 

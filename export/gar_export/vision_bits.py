@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT
-from gar_export.quantise import INT8_ACTIVATIONS, quantise
+from gar_export.quantise import quantise
 
 BLOCK = 128
 """Number of weights of a row that share a scale."""
@@ -39,12 +38,8 @@ def quantise_vision(path: Path, bits: int, block: int = BLOCK) -> None:
         numbers, scales = f"{name}.int{bits}", f"{name}.scales"
         constants[numbers] = numpy_helper.from_array(stored.packed, numbers)
         constants[scales] = numpy_helper.from_array(stored.scales, scales)
-        sizes: dict[str, Any] = {"K": rows.shape[1], "N": rows.shape[0], "bits": bits, "block_size": block}
-        inputs, accuracy = [node.input[0], numbers, scales], INT8_ACTIVATIONS
-        product = helper.make_node(
-            "MatMulNBits", inputs, node.output, node.name, domain=MICROSOFT, accuracy_level=accuracy, **sizes
-        )
-        node.CopyFrom(product)
+        inputs, attributes = [node.input[0], numbers, scales], stored.attributes
+        node.CopyFrom(helper.make_node("MatMulNBits", inputs, node.output, node.name, domain=MICROSOFT, **attributes))
     kept = list(constants.values())
     del graph.initializer[:]
     graph.initializer.extend(kept)

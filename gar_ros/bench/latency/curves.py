@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -25,8 +24,6 @@ Curves = dict[str, Points]
 @dataclass(frozen=True)
 class Panel:
     """Curves over one quantity. title: what is up, with its unit. across: what is to the right."""
-
-    RELEASED: ClassVar[str] = RELEASED
 
     title: str
     across: str

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from gar_ros.bench.latency.curves import Curves, Panel, panels
 from gar_ros.bench.latency.rows import Results
+from gar_ros.bench.latency.sides import RELEASED
 from gar_ros.view.colours import Colour
 from gar_ros.view.text import font_for
 
@@ -60,7 +61,7 @@ def drawn(results: Results) -> bytes:
 def _colours(curves: Sequence[str] | Curves) -> Iterator[tuple[str, Colour]]:
     """The released way's is always the same; it comes first."""
     for number, name in enumerate(curves):
-        yield name, _RELEASED if name == Panel.RELEASED else _OURS[(number - 1) % len(_OURS)]
+        yield name, _RELEASED if name == RELEASED else _OURS[(number - 1) % len(_OURS)]
 
 
 def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, x: int, y: int) -> None:

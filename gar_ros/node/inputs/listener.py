@@ -8,7 +8,6 @@ With 30 images a second, their label images and their camera that took half a co
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -62,7 +61,7 @@ class Listener:
                 return
             except BaseException as error:  # noqa: BLE001 whatever it is, the next message is another one
                 self._node.doors.failed(self._door, error)
-                time.sleep(_PAUSE)
+                self._closing.wait(_PAUSE)
 
     def _listen(self) -> None:
         """Until it is closed. Raises what goes wrong outside of the callback, such as a message that can't be read."""
