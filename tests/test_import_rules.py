@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "files": {"errors"},
     "frame": {"errors", "region"},
     "json_reader": set(),
+    "pictures": {"errors", "files", "region"},
     "planning": set(),
     "progress": set(),
     "region": {"errors"},
@@ -40,8 +41,8 @@ ROOMS: dict[str, set[str]] = {
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
-    "bench": {*VALUES, "engine", "memory", "progress", "serving", "settings", "sim", "view"},
-    "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "progress", "sim", "view"},
+    "bench": {*VALUES, "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
+    "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "pictures", "progress", "sim", "view"},
 }
 CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}
 KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "messages", "node"}

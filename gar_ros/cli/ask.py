@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from gar_ros.cli.pictures import STORED, UPRIGHT, Picture, load_picture
 from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.encoded_frame import Answer
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.pictures.files import STORED, UPRIGHT, Picture, load_picture
 from gar_ros.region import Box, Region
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.cli.pictures import load_image, load_mask
 from gar_ros.engine.replay import RoiConvention
 from gar_ros.engine.tiling import Grid, mask_ids, tile_pixels
+from gar_ros.pictures.files import load_image, load_mask
 
 TILE = 448
 GRID = 16

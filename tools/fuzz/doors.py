@@ -21,7 +21,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 
 from gar_ros.bench import masks
 from gar_ros.bench.files import Place
-from gar_ros.cli.pictures import load_mask, load_picture
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import MANIFEST, Manifest
 from gar_ros.errors import GarError
@@ -33,6 +32,7 @@ from gar_ros.messages.encodings import ENCODINGS
 from gar_ros.messages.images import frame_of
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import Region, RegionArray
+from gar_ros.pictures.files import load_mask, load_picture
 from gar_ros.settings.groups import REGIONS_TYPES
 from tools.fuzz import seeds
 from tools.fuzz.bytes_reader import BytesReader

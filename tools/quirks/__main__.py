@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gar_ros.cli.pictures import load_image, load_mask
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.errors import GarError
+from gar_ros.pictures.files import load_image, load_mask
 from tools.quirks import parts, tabletop
 from tools.quirks.picture import effects, replay_range
 from tools.quirks.request import usual_request

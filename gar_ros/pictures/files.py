@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from gar_ros.cli.mask_pictures import DEEP_MODES, OPEN_MODES, UnclearMaskError, inside
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import PICTURE_FORMATS
+from gar_ros.pictures.masks import DEEP_MODES, OPEN_MODES, UnclearMaskError, inside
 from gar_ros.region import Box, Region
 
 UPRIGHT, STORED = "upright", "stored"
@@ -109,7 +109,7 @@ def load_image(path: Path) -> NDArray[np.uint8]:
 
 
 def load_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W) bool: what is inside by `mask_pictures`, upright. Raises GarError INVALID_REQUEST."""
+    """(H, W) bool: what is inside by `masks.inside`, upright. Raises GarError INVALID_REQUEST."""
     return upright_pixels(*_load_mask(path))
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from gar_ros.cli.mask_pictures import UnclearMaskError, inside
-from gar_ros.cli.pictures import load_mask
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.pictures.files import load_mask
+from gar_ros.pictures.masks import UnclearMaskError, inside
 
 SHAPE = np.zeros((48, 64), bool)
 SHAPE[10:30, 20:50] = True

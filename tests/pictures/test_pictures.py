@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from gar_ros.cli.pictures import STORED, UPRIGHT, load_image, load_mask, load_picture
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.pictures.files import STORED, UPRIGHT, load_image, load_mask, load_picture
 from gar_ros.region import Region
 
 RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
