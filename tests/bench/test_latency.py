@@ -74,6 +74,15 @@ def test_what_is_wrong_is_told_in_one_line(
     assert err.count("\n") == 1
 
 
+def test_masks_are_read_as_gar_ask_reads_them(run_gar: RunGar, tmp_path: Path) -> None:
+    image, bright = tmp_path / "image.png", tmp_path / "bright.png"
+    Image.new("RGB", (64, 32)).save(image)
+    Image.new("L", (64, 32), 255).save(bright)
+    code, _, err = run_gar("bench", "latency", "--image", image, "--mask", bright)
+    assert code == 2
+    assert f"'{bright}': expected a mask, which is bright on black, got nothing black" in err
+
+
 class Told(Side):
     """A side that writes down what it is asked."""
 

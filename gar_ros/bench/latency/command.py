@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gar_ros.bench.files import Place, load_picture, write_whole
+from gar_ros.bench.files import write_whole
 from gar_ros.bench.journal import Journal
 from gar_ros.bench.latency.picture import drawn
 from gar_ros.bench.latency.rows import Results, plural, tables
@@ -40,12 +40,12 @@ from gar_ros.engine.model_dir.manifest import Manifest
 from gar_ros.engine.runtime.select import PROVIDERS
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.json_reader import JsonError, convert
+from gar_ros.pictures.files import load_image, load_mask
 from gar_ros.progress import timed_lines
 
 _ANSWER_TOKENS, _DESCRIPTION_TOKENS, _QUICK_TOKENS = 16, 32, 3
 _TILES, _REGIONS = (1, 4, 16), (1, 5)
 _MAIN_TILES = 4  # of descriptions and scene graph
-_LARGEST_PICTURE_NUMBER = 127
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -212,8 +212,8 @@ def _scene_of(args: argparse.Namespace) -> Scene:
         return drawn_scene()
     if not args.masks:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected at least one --mask with --image")
-    image = load_picture(args.image, Place(args.image))
-    masks = [load_picture(path, Place(path)).max(2) > _LARGEST_PICTURE_NUMBER for path in args.masks]
+    image = load_image(args.image)
+    masks = [load_mask(path) for path in args.masks]
     for path, mask in zip(args.masks, masks, strict=True):
         if mask.shape != image.shape[:2]:
             sizes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, mask.shape))
