@@ -10,11 +10,11 @@ import onnxruntime
 import torch
 from torch import nn
 
-from gar_export import vision_bits
 from gar_export.decoder_graph import HEAD_BITS
 from gar_export.model import GarModel
 from gar_export.quantise import BLOCK, quantise
 from gar_ros.engine.runtime.ort import OrtRunner
+from gar_ros.errors import ErrorCode, GarError
 
 
 def round_decoder(model: GarModel, bits: int) -> None:
@@ -33,18 +33,28 @@ def round_vision(model: GarModel, bits: int) -> None:
     for part in (model.vit.blocks, model.mllm.model.multi_modal_projector):
         for module in part.modules():
             if isinstance(module, nn.Linear):
-                _round(module, bits, vision_bits.BLOCK)
+                _round(module, bits)
 
 
-def _round(linear: nn.Linear, bits: int, block: int = BLOCK) -> None:
-    rounded = quantise(linear.weight.detach().numpy(), bits, block).rows()
+def _round(linear: nn.Linear, bits: int) -> None:
+    rounded = quantise(linear.weight.detach().numpy(), bits).rows()
     linear.weight = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
 
 
 def exact_runner(model_dir: Path, name: str, threads: int) -> OrtRunner:
-    """A graph of a model folder with float32 activations in place of the int8 ones it is run with."""
+    """A graph of a model folder with float32 activations in place of the int8 ones it is run with.
+
+    Raises GarError INVALID_REQUEST if its weights were rounded by other blocks than an export rounds by today.
+    """
     graph = onnx.load(model_dir / name, load_external_data=False)
     for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "block_size" and attribute.i != BLOCK:
+                raise GarError(
+                    ErrorCode.INVALID_REQUEST,
+                    f"{model_dir / name}: expected weights in blocks of {BLOCK}, got blocks of {attribute.i}, as an "
+                    "earlier version exported them; they can be served, but to verify them, export the model again",
+                )
         kept = [attribute for attribute in node.attribute if attribute.name != "accuracy_level"]
         del node.attribute[:]
         node.attribute.extend(kept)

@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 32
+BLOCK = 128
+"""Number of weights of a row that share a scale."""
 INT8_ACTIVATIONS = 4  # the operator's accuracy_level
 
-_PIECE = 8192  # rows at once, so that a language model head is not copied several times
+_PIECE = 1024  # rows at once, so that a language model head is not copied several times
+_TRIED = {8: (1.0,), 4: (1.0, 0.94, 0.88, 0.82, 0.76, 0.7)}
+"""Bits -> shares of a block's largest weight that may be the end of its scale; of 16 numbers, a block of 128 has a few
+too many in its tails, and cutting off the largest weights costs less than coarse steps cost all others."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class Quantised:
 
 
 def quantise(rows: NDArray[np.float32], bits: int, block: int = BLOCK) -> Quantised:
-    """Rounds a weight [N, K] to numbers of 4 or 8 bits, to the nearest. block: number of weights that share a scale."""
+    """Rounds a weight [N, K] to numbers of 4 or 8 bits, with the scales that lose least (least squares).
+
+    block: number of weights that share a scale.
+    """
     pieces = [_quantise(rows[start : start + _PIECE], bits, block) for start in range(0, len(rows), _PIECE)]
     packed, scales = (np.concatenate([piece[part] for piece in pieces]) for part in (0, 1))
     return Quantised(packed, scales, bits, rows.shape[1])
@@ -63,9 +70,23 @@ def _quantise(rows: NDArray[np.float32], bits: int, block: int) -> tuple[NDArray
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1, keepdims=True), -1)
     half = 1 << (bits - 1)
     # Numbers go from -half to half - 1: the largest weight, whatever its sign, becomes -half.
-    scales = largest / np.float32(-half)
-    ratios = np.divide(blocks, scales, out=np.zeros_like(blocks), where=scales != 0)
-    numbers = np.clip(np.rint(ratios) + half, 0, 2 * half - 1).astype(np.uint8)
+    ends = largest / np.float32(-half)
+    scales, least = ends, np.full_like(ends, np.inf)
+    for share in _TRIED[bits]:
+        tried = ends * np.float32(share)
+        lost = _rounded(blocks, tried, half)
+        lost *= tried
+        lost -= blocks
+        error = np.einsum("nkb,nkb->nk", lost, lost)[..., None]
+        scales = np.where(error < least, tried, scales)
+        least = np.minimum(error, least)
+    numbers = (_rounded(blocks, scales, half) + half).astype(np.uint8)
     if bits == 4:
-        numbers = numbers[..., ::2] | (numbers[..., 1::2] << 4)
+        numbers = numbers[..., ::2] | (numbers[..., 1::2] << np.uint8(4))
     return numbers, scales[..., 0]
+
+
+def _rounded(blocks: NDArray[np.float32], scales: NDArray[np.float32], half: int) -> NDArray[np.float32]:
+    """The numbers, -half to half - 1, nearest to the weights; 0 in a block of zeros."""
+    ratios = np.divide(blocks, scales, out=np.zeros_like(blocks), where=scales != 0)
+    return np.clip(np.rint(ratios, out=ratios), -half, half - 1, out=ratios)

@@ -51,7 +51,7 @@ TOLERANCES = {
 
 Of a decoder of 8 or 4 bits two things are checked: that its stored weights are the checkpoint's, rounded, as tightly as
 in float32 (torch with the rounded weights against the graph computing in float32); and that computing as the engine
-does, with activations in int8 by blocks of 32, stays near that. The second bound is a measured one, see
+does, with activations in int8, stays near that. The second bound is a measured one, see
 docs/full_size.md. How much the rounding of the weights costs is no question of export: ask the model.
 """
 

@@ -18,13 +18,10 @@ from onnx import helper, numpy_helper
 from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT
 from gar_export.quantise import quantise
 
-BLOCK = 128
-"""Number of weights of a row that share a scale."""
-
 _IN_THE_GRAPH = 1024  # bytes; smaller constants stay there where others go to a file
 
 
-def quantise_vision(path: Path, bits: int, block: int = BLOCK) -> None:
+def quantise_vision(path: Path, bits: int) -> None:
     """Rewrites the float32 graph `path`, and the file of its weights, with weights of `bits` bits."""
     model = onnx.load(path)
     data = path.with_name(path.name + ".data")
@@ -34,7 +31,7 @@ def quantise_vision(path: Path, bits: int, block: int = BLOCK) -> None:
     for node in list(linear_layers(graph)):
         name = node.input[1]
         rows = np.ascontiguousarray(numpy_helper.to_array(constants.pop(name)).T)  # [out, in]
-        stored = quantise(rows, bits, block)
+        stored = quantise(rows, bits)
         numbers, scales = f"{name}.int{bits}", f"{name}.scales"
         constants[numbers] = numpy_helper.from_array(stored.packed, numbers)
         constants[scales] = numpy_helper.from_array(stored.scales, scales)

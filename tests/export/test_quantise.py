@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gar_export.checkpoint import Weights, load_checkpoint
 from gar_export.decoder_graph import write_decoder
+from gar_export.dequantise import exact_runner
 from gar_export.graph import MICROSOFT, GraphBuilder
 from gar_export.quantise import BLOCK, quantise
 from gar_export.random_checkpoint import SIZES, write_random_checkpoint
@@ -23,6 +24,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
 from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
+from gar_ros.errors import GarError
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +58,29 @@ def test_the_largest_weight_of_a_block_is_kept_exactly() -> None:
     assert stored.rows()[0, :4].tolist() == [-8, 4, 0, 1]
 
 
+def test_scales_lose_less_than_those_of_the_largest_weights() -> None:
+    """Of normal weights: a scale that ends at the largest weight of each block moves them by 10.3 % of their length."""
+    rows = np.random.default_rng(0).normal(size=(100, 10 * BLOCK)).astype(np.float32)
+    lost = np.linalg.norm(quantise(rows, bits=4).rows() - rows) / np.linalg.norm(rows)
+    assert lost < 0.098
+
+
 def test_a_block_of_zeros_stays_zero() -> None:
     assert not quantise(np.zeros((2, 2 * BLOCK), np.float32), bits=4).rows().any()
 
 
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("inputs", [BLOCK, 3 * BLOCK, BLOCK + 5])
-def test_no_weight_moves_by_more_than_a_step_of_its_block(bits: int, inputs: int) -> None:
-    """Half a step, but for the largest weights of the other sign, which meet the end of the scale: a whole one."""
+def test_weights_within_the_scale_move_by_half_a_step_and_few_are_beyond(bits: int, inputs: int) -> None:
+    """Beyond are those that were cut off, and the largest of the other sign, where the numbers end one earlier."""
     rows = np.random.default_rng(0).normal(size=(7, inputs)).astype(np.float32)
     stored = quantise(rows, bits)
     step = np.repeat(np.abs(stored.scales), BLOCK, axis=1)[:, :inputs]
     moved = np.abs(stored.rows() - rows)
+    within = np.abs(rows) <= step * ((1 << (bits - 1)) - 1)
     assert stored.rows().shape == rows.shape
-    assert (moved <= step * 1.001).all()
-    assert (moved <= step * 0.501).mean() > 0.95
+    assert (moved <= step * 0.501)[within].all()
+    assert within.mean() > 0.95
 
 
 def test_pieces_of_a_large_matrix_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +131,7 @@ def test_an_export_has_few_bits_in_the_decoder_alone(
     assert not [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16]
 
 
-@pytest.mark.parametrize(("bits", "near"), [(8, 0.05), (4, 0.35)])
+@pytest.mark.parametrize(("bits", "near"), [(8, 0.05), (4, 0.45)])
 def test_the_logits_stay_near_those_of_float32(
     random_decoders: dict[int | None, OrtRunner], bits: int, near: float
 ) -> None:
@@ -155,3 +165,16 @@ def test_verify_accepts_it(few_bits_1b: dict[int, Path], bits: int, capsys: pyte
     assert "with int8 activations" in [line[:22].strip() for line in lines]
     assert len(lines) == 8
     assert all(line.endswith(" ok") for line in lines)
+
+
+def test_exports_with_other_blocks_are_told_what_to_do(few_bits_1b: dict[int, Path], tmp_path: Path) -> None:
+    """They serve, but what `gar verify` compares with is rounded as exports are today."""
+    graph = onnx.load(few_bits_1b[4] / DECODER, load_external_data=False)
+    for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "block_size":
+                attribute.i = 32
+    onnx.save(graph, tmp_path / DECODER)
+    with pytest.raises(GarError, match="expected weights in blocks of 128, got blocks of 32") as caught:
+        exact_runner(tmp_path, DECODER, threads=1)
+    assert "export the model again" in caught.value.message

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from gar_export.checkpoint import WEIGHTS
 from gar_export.exporter import export_checkpoint
+from gar_export.quantise import BLOCK
 from gar_export.verify import verify
-from gar_export.vision_bits import BLOCK, quantise_vision
+from gar_export.vision_bits import quantise_vision
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
 
