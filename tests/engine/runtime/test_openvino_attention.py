@@ -58,7 +58,9 @@ def feeds(batch: int, settled: int, recent: int, new: int) -> dict[str, NDArray[
     """Any values, and the mask: of the positions of the recent part, a new token sees those up to its own."""
     sizes = {"batch": batch, "settled": settled, "total": recent + new, "new": new}
     generator = np.random.default_rng(0)
-    shapes = {name: [sizes.get(str(size), size) for size in shape] for name, shape in SHAPES.items()}
+    shapes = {
+        name: [size if isinstance(size, int) else sizes[size] for size in shape] for name, shape in SHAPES.items()
+    }
     values = {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     hidden = np.arange(recent + new) > recent + np.arange(new)[:, None]
     return values | {"mask": np.broadcast_to(np.where(hidden, np.float32(-1e9), 0), shapes["mask"]).copy()}
