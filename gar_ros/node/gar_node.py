@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
+from gar_ros.errors import LEAVING, ErrorCode, GarError, GpuLostError, reason_of
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
@@ -42,6 +43,8 @@ SWITCH_SECONDS = 0.001
 image callbacks took 30 ms at the 99th percentile; with this they take 11 ms (`make soak`, two cores)."""
 LAST_WORDS_SECONDS = 5.0
 """How long the process waits at its end for clients to fetch the results of their goals."""
+GPU_LOST = os.EX_TEMPFAIL
+"""Exit code of a process that ends since it can't use its GPU any more: 75, worth another try."""
 
 
 class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
@@ -60,6 +63,9 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._notices_given: set[str] = set()
         self._activating = threading.Lock()
         self._leaving = False
+        self.gpu_is_lost = threading.Event()
+        """Set when the process should end, as `main` does, for another one to go on with the GPU."""
+        self._never_freed: Components | None = None
         self._declared = Parameters(self)
         statistics = RequestStatistics()
         self._namesakes = NamesakeWatch(self, self._lifetime)
@@ -69,7 +75,8 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._refuse_impossible_transitions()
         self.guard_own_services()
         rate = float(self.get_parameter("diagnostics.rate").value)
-        Diagnostics(self, rate, statistics, self.health, self._lifetime).start(self._lifetime)
+        self._diagnostics = Diagnostics(self, rate, statistics, self.health, self._lifetime)
+        self._diagnostics.start(self._lifetime)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -194,7 +201,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         with ExitStack() as made:
             self._declared.locked = True
             made.callback(self._unlock)
-            components = Components(self, self._declared.read, made)
+            components = Components(self, self._declared.read, made, self._lose_gpu)
             self._gate.close(not_active("it was not activated yet"))
             self._give_notice(components.notice)
             self._components, self._configured = components, made.pop_all()
@@ -214,6 +221,15 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             activity = Activity(self, components, self._gate, made)
             self._declared.warn_of_qos()
             self._activity, self._active = activity, made.pop_all()
+
+    def _lose_gpu(self, error: GpuLostError) -> None:
+        """Called in the model's thread, before those who wait are answered with `error`."""
+        self._never_freed = self._components  # what the GPU's libraries do at their end may hang or abort now
+        self._failure = f"the GPU is lost: {error.message}; the process ends with exit code {GPU_LOST}"
+        self.get_logger().fatal(f"{self._failure}; with respawn:=true the launch file starts it again")
+        self._gate.close(not_active("the GPU is lost, and the process is about to end"))
+        self._diagnostics.look_now()
+        self.gpu_is_lost.set()
 
     def _refuse_while_leaving(self) -> None:
         if self._leaving:
@@ -240,7 +256,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
 
 def main() -> int:
-    """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
+    """Runs the node until SIGINT, SIGTERM or the loss of the GPU; answers what waits before it leaves."""
     keep_small()
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
@@ -269,7 +285,8 @@ def main() -> int:
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()
-    while not stop.wait(0.2):  # in turns: an endless wait could sleep through a signal that another thread took
+    # In turns: an endless wait could sleep through a signal that another thread took.
+    while not stop.wait(0.2) and not node.gpu_is_lost.is_set():
         pass
     node.leave()
     deadline = time.monotonic() + LAST_WORDS_SECONDS
@@ -279,6 +296,10 @@ def main() -> int:
     spinner.join()
     node.destroy_node()
     rclpy.shutdown()
+    if node.gpu_is_lost.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(GPU_LOST)  # without freeing the model, see _lose_gpu
     return int(failed.is_set())
 
 
