@@ -16,9 +16,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser, model_required: bool =
     add = parser.add_argument
     default = "" if model_required else " (default: the shipped gar-tiny)"
     add("--model", type=Path, required=model_required, metavar="DIR", help=f"exported model folder{default}")
-    add(
-        "--provider", type=_provider, choices=PROVIDERS, default=provider, help="what to run on (default: %(default)s)"
-    )
+    add("--provider", type=_provider, choices=PROVIDERS, default=provider, help="what to run on (default: %(default)s)")
     add(
         "--engines",
         type=Path,

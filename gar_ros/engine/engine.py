@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.prompt import PromptBuilder, Question
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
-from gar_ros.engine.runtime.select import DEFAULT_ENGINES, ON_CPU, Engines, open_runtime
+from gar_ros.engine.runtime.select import DEFAULT_ENGINES, ON_CPU, Engines, with_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region, check_count
@@ -101,18 +102,14 @@ class GarEngine:
     ) -> GarEngine:
         """The engine of an exported model folder, checked and loaded.
 
-        provider, threads, allow_fallback, engines: as `runtime.select.open_runtime` takes them. max_memory: bytes that
+        provider, threads, allow_fallback, engines: as `runtime.select.with_runtime` takes them. max_memory: bytes that
         a request may take besides the model; 0 for what is available.
         Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
-        runtime = open_runtime(model, provider, threads, allow_fallback, engines)
-        try:
-            engine = cls(model, runtime, max_memory=max_memory)
-        except BaseException:
-            runtime.close()
-            raise
+        load = partial(cls, model, max_memory=max_memory)
+        engine = with_runtime(model, provider, threads, allow_fallback, engines, load)
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -23,12 +22,14 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 
 from gar_ros.errors import LEAVING, ErrorCode, GarError, GpuLostError, reason_of
+from gar_ros.node import gpu_loss
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
 from gar_ros.node.components import Activity, Components
 from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
+from gar_ros.node.gpu_loss import GpuLoss
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.log_folder import ensure_log_folder
@@ -43,8 +44,6 @@ SWITCH_SECONDS = 0.001
 image callbacks took 30 ms at the 99th percentile; with this they take 11 ms (`make soak`, two cores)."""
 LAST_WORDS_SECONDS = 5.0
 """How long the process waits at its end for clients to fetch the results of their goals."""
-GPU_LOST = os.EX_TEMPFAIL
-"""Exit code of a process that ends since it can't use its GPU any more: 75, worth another try."""
 
 
 class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
@@ -63,9 +62,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._notices_given: set[str] = set()
         self._activating = threading.Lock()
         self._leaving = False
-        self.gpu_is_lost = threading.Event()
-        """Set when the process should end, as `main` does, for another one to go on with the GPU."""
-        self._never_freed: Components | None = None
+        self.gpu_loss = GpuLoss()
         self._declared = Parameters(self)
         statistics = RequestStatistics()
         self._namesakes = NamesakeWatch(self, self._lifetime)
@@ -224,12 +221,11 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _lose_gpu(self, error: GpuLostError) -> None:
         """Called in the model's thread, before those who wait are answered with `error`."""
-        self._never_freed = self._components  # what the GPU's libraries do at their end may hang or abort now
-        self._failure = f"the GPU is lost: {error.message}; the process ends with exit code {GPU_LOST}"
-        self.get_logger().fatal(f"{self._failure}; with respawn:=true the launch file starts it again")
+        self._failure = gpu_loss.describe(error)
+        self.get_logger().fatal(self._failure)
         self._gate.close(not_active("the GPU is lost, and the process is about to end"))
         self._diagnostics.look_now()
-        self.gpu_is_lost.set()
+        self.gpu_loss.note(self._components)
 
     def _refuse_while_leaving(self) -> None:
         if self._leaving:
@@ -286,7 +282,7 @@ def main() -> int:
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()
     # In turns: an endless wait could sleep through a signal that another thread took.
-    while not stop.wait(0.2) and not node.gpu_is_lost.is_set():
+    while not stop.wait(0.2) and not node.gpu_loss:
         pass
     node.leave()
     deadline = time.monotonic() + LAST_WORDS_SECONDS
@@ -296,10 +292,7 @@ def main() -> int:
     spinner.join()
     node.destroy_node()
     rclpy.shutdown()
-    if node.gpu_is_lost.is_set():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(GPU_LOST)  # without freeing the model, see _lose_gpu
+    node.gpu_loss.end_process()
     return int(failed.is_set())
 
 

@@ -119,8 +119,8 @@ class Worker:
         on_success: Callable[[], object] = lambda: None,
         on_lost: Callable[[GpuLostError], object] = lambda _: None,
     ) -> None:
-        """queue_size: number of jobs that may wait at each door. on_defect: called in the worker's thread with an
-        exception of a job that is no GarError, so it is a defect of this program or of a library. on_success: called
+        """queue_size: number of jobs that may wait at each door. on_defect: called in the worker's thread with what
+        isn't the fault of a request: an exception that is no GarError, or one with INTERNAL_ERROR. on_success: called
         there after each job that had a result. on_lost: called there when the GPU is lost, before jobs hear of it."""
         self._queue_size = queue_size
         self._on_defect, self._on_success, self._on_lost = on_defect, on_success, on_lost
@@ -212,10 +212,15 @@ class Worker:
                 self.pause(error)
             except GarError as error:
                 job.stop(error)
+                if error.code is ErrorCode.INTERNAL_ERROR:  # it isn't the request's fault
+                    self._tell_defect(error)
             except BaseException as error:  # noqa: BLE001 whatever it is, only this request may suffer from it
                 job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{reason_of(error)}; see the node's log"))
-                with suppress(BaseException):  # telling it mustn't end the thread either
-                    self._on_defect(error)
+                self._tell_defect(error)
+
+    def _tell_defect(self, error: BaseException) -> None:
+        with suppress(BaseException):  # telling it mustn't end the thread either
+            self._on_defect(error)
 
     def _next(self) -> Job[Any, Any] | None:
         """The next job that has not timed out; waits for it. None when the worker is being closed."""

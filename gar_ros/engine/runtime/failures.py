@@ -50,5 +50,8 @@ def failure(what: str, reason: str, number: int = 0) -> GarError:
 
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line that is not empty."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 an exception of a library that can't even be printed
+        lines = []
     return printable(lines[0]) if lines else type(error).__name__

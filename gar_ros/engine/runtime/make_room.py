@@ -18,7 +18,7 @@ class MakeRoom:
         self._forget: WeakMethod[Callable[[], object]] | None = None
 
     def ask(self, forget: Callable[[], object]) -> None:
-        """`forget`, a method of an object that somebody else keeps, is called from now on, instead of an earlier one."""
+        """Calls `forget` from now on, in place of an earlier one. forget: a method of what is kept elsewhere."""
         self._forget = WeakMethod(forget)
 
     def __call__(self) -> bool:

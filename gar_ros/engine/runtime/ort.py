@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from gar_ros.engine.runtime.failures import FULL, failure, first_line
 from gar_ros.engine.runtime.make_room import MakeRoom
 from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
-from gar_ros.errors import ErrorCode, GarError, GpuLostError, OutOfMemoryError
+from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
 
 EXECUTION_PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -36,8 +35,6 @@ _SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ON
 _BOUNDED_SPIN_SINCE = (1, 32)  # the first version that is known to have the setting
 _SPIN_MICROSECONDS = "30"
 
-_log = logging.getLogger(__name__)
-
 
 class OrtRunner:
     """One graph in an InferenceSession; outputs stay on the session's device."""
@@ -45,8 +42,10 @@ class OrtRunner:
     def __init__(
         self, session: ort.InferenceSession, device: str, graph: str = "the graph", make_room: MakeRoom | None = None
     ) -> None:
-        """graph: its name in errors. make_room: of the GPU, None on the CPU. Raises KeyError for an input of a type that
-        no exported graph has."""
+        """graph: its name in errors. make_room: of the GPU; None on the CPU.
+
+        Raises KeyError for an input of a type that no exported graph has.
+        """
         self._session = session
         self._device = device
         self._graph = graph
@@ -135,7 +134,7 @@ class OrtRuntime:
         return join_on_host(parts)
 
     def on_full(self, forget: Callable[[], object]) -> None:
-        """See Runtime; on the CPU each request's memory is estimated before it, and caches have a limit of their own."""
+        """See Runtime; on the CPU requests are estimated before they take memory, and caches have their own limit."""
         if self._make_room is not None:
             self._make_room.ask(forget)
 
@@ -158,12 +157,9 @@ def thread_settings(version: str) -> dict[str, str]:
 
 
 def session_error(graph: str, error: Exception, library: str = "ONNX Runtime") -> GarError:
-    """The error of a request whose graph could not be run, which the log tells, too. library: what was to run it."""
+    """The error of a request whose graph could not be run. library: what was to run it."""
     reason = _SOURCE.sub("", first_line(error))
-    told = failure(f"{library} could not run {graph}", reason, FULL if isinstance(error, MemoryError) else 0)
-    if not isinstance(told, GpuLostError):  # which the node tells, once
-        _log.error("%s", told.message)
-    return told
+    return failure(f"{library} could not run {graph}", reason, FULL if isinstance(error, MemoryError) else 0)
 
 
 def misfit(shapes: Mapping[str, Sequence[int | str | None]], profiles: Sequence[Profile]) -> str:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -26,12 +28,14 @@ from gar_ros.errors import ErrorCode, GarError, reason_of
 TENSORRT = "tensorrt"
 PROVIDERS = ("auto", "cpu", OPENVINO, "cuda", TENSORRT)
 GONE = {
-    "tensorrt-ort": f"there is no provider 'tensorrt-ort': ONNX Runtime's way to TensorRT rounds numbers that the graphs "
-    f"keep in float32; use '{TENSORRT}', whose engines `gar build-engine` builds",
+    "tensorrt-ort": "there is no provider 'tensorrt-ort', which rounded numbers that the graphs keep in float32; use "
+    f"'{TENSORRT}', whose engines `gar build-engine` builds",
 }
 """What to use instead of a provider that earlier releases had."""
 ON_CPU = ("cpu", OPENVINO)
 """Providers that keep features and KV caches in the host's memory."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +54,20 @@ DEFAULT_ENGINES = Engines()
 def open_runtime(
     model: ModelDir, provider: str, threads: int, allow_fallback: bool, engines: Engines = DEFAULT_ENGINES
 ) -> Runtime:
-    """A runtime that is known to work: it has run the model's replay graph. One log line says which it is and why.
+    """A runtime that is known to work: it has run the model's replay graph. See `with_runtime`."""
+    return with_runtime(model, provider, threads, allow_fallback, engines, lambda runtime: runtime)
+
+
+def with_runtime(
+    model: ModelDir,
+    provider: str,
+    threads: int,
+    allow_fallback: bool,
+    engines: Engines,
+    use: Callable[[Runtime], T],
+) -> T:
+    """What `use` makes of the first runtime that has run the model's replay graph and that it doesn't fail with, as the
+    other graphs may not be loaded there. One log line says which it is and why.
 
     provider: one of PROVIDERS. "auto" is TensorRT where this GPU's engines were built, else CUDA where it works, else
     the CPU; "openvino" only when asked for. Another one that isn't available, whatever its libraries raise, is a
@@ -70,22 +87,26 @@ def open_runtime(
         candidates.append("cpu")
     reasons = [f"{provider} was asked for"]
     for candidate in candidates:
+        runtime: Runtime | None = None
         try:
             runtime, name = _open(candidate, model, threads, engines)
+            used = use(runtime)
         except Exception as error:
-            if candidate == "cpu":
+            if runtime is not None:
+                runtime.close()
+            if candidate == "cpu" or (runtime is not None and candidate == candidates[-1]):
                 raise
             if not isinstance(error, GarError):
                 _log.debug("%s", candidate, exc_info=True)
             reasons.append(f"{candidate} is not available: {reason_of(error)}")
         else:
             _log.info("%s: %s", name, "; ".join(reasons))
-            return runtime
+            return used
     raise GarError(ErrorCode.INVALID_REQUEST, "; ".join(reasons))
 
 
 def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
-    """A runtime that has run a graph, and its name. Raises GarError saying what is missing, or what a library raises."""
+    """A runtime that has run a graph, and its name. Raises GarError saying what is missing, or as its libraries do."""
     if candidate == TENSORRT:
         found = find_tensorrt()
         source = EngineSource(model, found, EngineCache(engines.folder or default_cache_folder()), engines.build)

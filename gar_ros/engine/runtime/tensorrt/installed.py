@@ -96,6 +96,6 @@ def _import(name: str) -> Any:
         if error.name in (None, name):
             return None
         reason = first_line(error)
-    except Exception as error:  # OSError for a library of CUDA, AttributeError for another NumPy, and what else there is
+    except Exception as error:  # noqa: BLE001 OSError for a library of CUDA, AttributeError for another NumPy ..
         reason = first_line(error)
     raise GarError(ErrorCode.INVALID_REQUEST, f"the Python module {name} is installed but does not work ({reason})")

@@ -139,7 +139,7 @@ class TensorRtRuntime:
         self._device.make_room.ask(forget)
 
     def close(self) -> None:
-        """See Runtime. Engines, arrays without an owner and the stream go; CUDA's own context stays with the process."""
+        """See Runtime. Engines, stream and all memory without an owner go; CUDA's context stays with the process."""
         for runner in list(self._loaded):
             runner.close()
         self._runtime = None

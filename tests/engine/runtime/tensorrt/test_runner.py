@@ -14,6 +14,7 @@ from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, build_engin
 from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
 from gar_ros.engine.runtime.tensorrt.profiles import Range
+from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
@@ -31,7 +32,8 @@ def device(cuda: StandInCuda) -> Device:
 @pytest.fixture
 def runner(trt: StandInTensorRt, tensorrt: TensorRt, graph: Path, device: Device) -> TensorRtRunner:
     content = build_engine(tensorrt, graph, [WIDE, ONE], DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
-    return TensorRtRunner(trt, trt.Runtime(None).deserialize_cuda_engine(content), device, "graph.onnx")
+    log = make_run_log(trt)
+    return TensorRtRunner(trt, trt.Runtime(log).deserialize_cuda_engine(content), device, "graph.onnx", log)
 
 
 def rows(*values: float) -> np.ndarray:
