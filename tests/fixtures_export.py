@@ -102,6 +102,22 @@ def fp16_8b(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
+def checkpoint_wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of GAR-1B's widths with two layers of each kind."""
+    from tests.export.small_checkpoint import write_wide_checkpoint  # it imports torch
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "wide_1b"
+    write_wide_checkpoint("1b", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fp16_wide(checkpoint_wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_wide` in float16."""
+    return _exported(checkpoint_wide, tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
 def fp16_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """gar-tiny in float16."""
     return _exported(CHECKOUT / "models/gar-tiny/checkpoint", tmp_path_factory, "fp16")

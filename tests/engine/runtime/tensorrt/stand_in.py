@@ -2,8 +2,9 @@
 """Stand-ins for the GPU: CUDA's runtime on host memory, and a TensorRT whose engines run in ONNX Runtime on the CPU.
 
 They are no proof that anything runs on a GPU. They hold the callers to what CUDA and TensorRT document: memory is
-used only while it is allocated, copies go where their kind says, shapes stay within the active profile. What they
-offer is compared with the real modules in test_real_modules.py.
+used only while it is allocated, copies go where their kind says, shapes stay within the active profile. The stream does
+nothing until somebody waits for it: copies then read and write the host's memory as it is by then, which is the latest
+that CUDA may. What they offer is compared with the real modules in test_real_modules.py.
 """
 
 # The names are CUDA's and TensorRT's.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import json
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +36,7 @@ class StandInCuda:
         cudaErrorMemoryAllocation = 2
         cudaErrorInsufficientDriver = 35
         cudaErrorNoDevice = 100
+        cudaErrorNotReady = 600
         cudaErrorIllegalAddress = 700
         cudaErrorLaunchFailure = 719
 
@@ -48,6 +51,9 @@ class StandInCuda:
     class cudaMemPoolAttr(Enum):
         cudaMemPoolAttrReleaseThreshold = 4
 
+    cudaEventDisableTiming = 2
+    cudaHostAllocDefault = 0
+
     def __init__(self, gpus: int = 1, pools: bool = True, limit: int = 1 << 40) -> None:
         """limit: bytes of the device."""
         self.gpus, self.pools, self.limit = gpus, pools, limit
@@ -57,8 +63,13 @@ class StandInCuda:
         self.reserved = 0
         """Bytes that the pool has taken from the system, freed or not."""
         self.threshold = 0
-        self.streams = 0
-        self.memory: dict[int, np.ndarray] = {}
+        self.memory: dict[int, np.ndarray] = {}  # of the device: address -> bytes, as they are when the stream is done
+        self.pinned: dict[int, np.ndarray] = {}  # of the host, allocated by CUDA
+        self.events: dict[int, int] = {}  # event -> how many operations of the stream come before it
+        self.streams = 0  # created and not destroyed
+        self.trimmed_to: int | None = None
+        self._stream: list[Callable[[], None]] = []  # all that it was told; the first `_done` are done
+        self._done = 0
         self.copies: Counter[str] = Counter()
         self.copied: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -91,6 +102,7 @@ class StandInCuda:
 
     def cudaMemPoolTrimTo(self, memPool: Any, minBytesToKeep: int) -> tuple[Any]:
         assert memPool == "pool"
+        self.trimmed_to = minBytesToKeep
         if not self.sticky:
             self.reserved = max(self.used, min(self.reserved, minBytesToKeep))
         return (self.sticky,)
@@ -107,9 +119,48 @@ class StandInCuda:
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
         assert stream == self.STREAM and self.streams
         self.calls["synchronize"] += 1
+        self._work(len(self._stream))
         if self.reserved > self.threshold:
             self.reserved = max(self.used, self.threshold)
         return (self.sticky,)
+
+    def cudaEventCreateWithFlags(self, flags: int) -> tuple[Any, int]:
+        assert flags == self.cudaEventDisableTiming
+        event = max(self.events, default=1000) + 1
+        self.events[event] = 0
+        return self.cudaError_t.cudaSuccess, event
+
+    def cudaEventRecord(self, event: int, stream: int) -> tuple[Any]:
+        assert stream == self.STREAM and event in self.events
+        self.events[event] = len(self._stream)
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaEventQuery(self, event: int) -> tuple[Any]:
+        """The stream does one thing more while it is looked at."""
+        if self.sticky or self.events[event] <= self._done:
+            return (self.sticky,)
+        self._work(self._done + 1)
+        return (self.cudaError_t.cudaErrorNotReady,)
+
+    def cudaEventSynchronize(self, event: int) -> tuple[Any]:
+        if self.events[event] > self._done:
+            self.calls["wait"] += 1
+            self._work(self.events[event])
+        return (self.sticky,)
+
+    def cudaEventDestroy(self, event: int) -> tuple[Any]:
+        del self.events[event]
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, int]:
+        assert flags == self.cudaHostAllocDefault
+        piece = np.full(size, GARBAGE, np.uint8)
+        self.pinned[piece.ctypes.data] = piece
+        return self.cudaError_t.cudaSuccess, piece.ctypes.data
+
+    def cudaFreeHost(self, ptr: int) -> tuple[Any]:
+        self.pinned.pop(ptr)[:] = GARBAGE
+        return (self.cudaError_t.cudaSuccess,)
 
     def cudaMallocAsync(self, size: int, hStream: int) -> tuple[Any, int | None]:
         assert self.pools and hStream == self.STREAM and self.streams
@@ -134,10 +185,27 @@ class StandInCuda:
         kinds = self.cudaMemcpyKind
         assert self.holds(dst, count) == (kind is not kinds.cudaMemcpyDeviceToHost)
         assert self.holds(src, count) == (kind is not kinds.cudaMemcpyHostToDevice)
-        ctypes.memmove(dst, src, count)
+        target, source = self._bytes(dst, count), self._bytes(src, count)
+        if not (self._is_known(dst, count) and self._is_known(src, count)):
+            self.calls["pageable"] += 1
+        self.later(lambda: np.copyto(target, source))
         self.copies[kind.name] += 1
         self.copied[kind.name] += count
         return (self.cudaError_t.cudaSuccess,)
+
+    def cudaMemcpy2DAsync(
+        self, dst: int, dpitch: int, src: int, spitch: int, width: int, height: int, kind: Any, stream: int
+    ) -> tuple[Any]:
+        assert width <= min(dpitch, spitch)
+        for row in range(height):
+            self.cudaMemcpyAsync(dst + row * dpitch, src + row * spitch, width, kind, stream)
+        return (self.sticky,)
+
+    def cudaMemsetAsync(self, devPtr: int, value: int, count: int, stream: int) -> tuple[Any]:
+        assert stream == self.STREAM and self.holds(devPtr, count)
+        target = self._bytes(devPtr, count)
+        self.later(lambda: target.fill(value))
+        return (self.sticky,)
 
     def _allocate(self, size: int) -> tuple[Any, int | None]:
         assert size > 0
@@ -151,24 +219,49 @@ class StandInCuda:
         return self.cudaError_t.cudaSuccess, piece.ctypes.data
 
     def _free(self, address: int) -> tuple[Any]:
-        self.memory.pop(address)[:] = GARBAGE
+        piece = self.memory.pop(address)
+        self.later(lambda: piece.fill(GARBAGE))
         return (self.sticky,)
+
+    def later(self, operation: Callable[[], None]) -> None:
+        """What the stream does after all that it was told before."""
+        self._stream.append(operation)
+
+    def _work(self, end: int) -> None:
+        while self._done < end:
+            operation = self._stream[self._done]
+            self._stream[self._done] = lambda: None  # it keeps memory
+            self._done += 1
+            operation()
+
+    def _is_known(self, address: int, size: int) -> bool:
+        return any(_covers(begin, p, address, size) for begin, p in [*self.memory.items(), *self.pinned.items()])
+
+    def _bytes(self, address: int, size: int) -> np.ndarray:
+        """These bytes, in place. Pageable memory of the host is not kept: whoever hands it over has to."""
+        for begin, piece in [*self.memory.items(), *self.pinned.items()]:
+            if _covers(begin, piece, address, size):
+                return piece[address - begin :][:size]
+        return np.frombuffer((ctypes.c_ubyte * size).from_address(address), np.uint8)
 
     @property
     def used(self) -> int:
-        """Bytes allocated now."""
+        """Bytes of the device that are allocated when the stream is done."""
         return sum(piece.nbytes for piece in self.memory.values())
 
     def holds(self, address: int, size: int) -> bool:
         """Whether these bytes lie in one piece of allocated memory."""
-        return any(begin <= address and address + size <= begin + p.nbytes for begin, p in self.memory.items())
+        return any(_covers(begin, piece, address, size) for begin, piece in self.memory.items())
 
     def array(self, address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """The values there, in place."""
+        """The values there when the stream is done, in place."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         assert self.holds(address, max(1, size)), "not allocated"
-        begin = max(begin for begin in self.memory if begin <= address)
-        return self.memory[begin][address - begin :][:size].view(dtype).reshape(shape)
+        return self._bytes(address, size).view(dtype).reshape(shape)
+
+
+def _covers(begin: int, piece: np.ndarray, address: int, size: int) -> bool:
+    return begin <= address and address + size <= begin + piece.nbytes
 
 
 class StandInTensorRt:
@@ -191,6 +284,10 @@ class StandInTensorRt:
 
     class MemoryPoolType(Enum):
         WORKSPACE = 0
+
+    class ExecutionContextAllocationStrategy(Enum):
+        STATIC = 0
+        USER_MANAGED = 2
 
     class ILogger:
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
@@ -363,7 +460,14 @@ class Engine:
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[list[int]]:
         return self.profiles[profile_index][name]
 
-    def create_execution_context(self) -> Context:
+    @property
+    def device_memory_size_v2(self) -> int:
+        """Scratch memory, as if kernels needed as much as the largest inputs of a profile."""
+        largest = [[shapes[2] for shapes in profile.values()] for profile in self.profiles]
+        return max(sum(4 * int(np.prod(shape)) for shape in shapes) for shapes in largest)
+
+    def create_execution_context(self, strategy: Any) -> Context:
+        assert strategy is self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         return Context(self)
 
 
@@ -374,6 +478,11 @@ class Context:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._results: dict[str, tuple[int, ...]] = {}
+        self._scratch = 0
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert self._engine.trt.cuda.holds(memory, size) and size >= self._engine.device_memory_size_v2
+        self._scratch = memory
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         assert stream_handle == self._engine.trt.cuda.STREAM
@@ -412,6 +521,16 @@ class Context:
             name: cuda.array(self._addresses[name], self._shapes[name], NUMPY[engine.types[name]])
             for name in engine.inputs
         }
-        for name, value in zip(self._results, engine.session.run(list(self._results), feeds), strict=True):
-            cuda.array(self._addresses[name], value.shape, value.dtype)[...] = value
+        results = {
+            name: cuda.array(self._addresses[name], shape, NUMPY[engine.types[name]])
+            for name, shape in self._results.items()
+        }
+        scratch = cuda.array(self._scratch, (engine.device_memory_size_v2,), np.uint8)
+
+        def run() -> None:
+            scratch.fill(GARBAGE)
+            for name, value in zip(results, engine.session.run(list(results), feeds), strict=True):
+                results[name][...] = value
+
+        cuda.later(run)
         return True

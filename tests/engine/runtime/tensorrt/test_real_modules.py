@@ -66,7 +66,10 @@ def test_the_stand_ins_methods_are_tensorrts(fake: type, real: type, name: str) 
         assert isinstance(member, property)
 
 
-@pytest.mark.parametrize("name", ["DataType", "TensorIOMode", "NetworkDefinitionCreationFlag", "MemoryPoolType"])
+ENUMS = ("DataType", "ExecutionContextAllocationStrategy", "MemoryPoolType", "NetworkDefinitionCreationFlag")
+
+
+@pytest.mark.parametrize("name", [*ENUMS, "TensorIOMode"])
 def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
     for constant in getattr(stand_in.StandInTensorRt, name):
         assert hasattr(getattr(trt, name), constant.name)
@@ -105,10 +108,12 @@ def test_the_stand_ins_functions_are_cudas(name: str) -> None:
 
 def test_status_and_numbers_are_cudas() -> None:
     assert cudart.cudaError_t.cudaSuccess == 0
-    assert hasattr(cudart.cudaError_t, "cudaErrorMemoryAllocation")
+    assert all(hasattr(cudart.cudaError_t, status.name) for status in StandInCuda.cudaError_t)
     assert inspect.isclass(cudart.cudaDeviceProp)
     fields = ("name", "major", "minor", "multiProcessorCount", "totalGlobalMem")
     assert all(hasattr(cudart.cudaDeviceProp, name) for name in fields)
+    assert StandInCuda.cudaHostAllocDefault == cudart.cudaHostAllocDefault
+    assert StandInCuda.cudaEventDisableTiming == cudart.cudaEventDisableTiming
 
 
 def test_the_errors_after_which_a_gpu_is_lost_are_those_that_cuda_documents() -> None:
@@ -135,6 +140,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "cudaMallocAsync": (64, 0),
     "cudaMalloc": (64,),
     "cudaMemcpyAsync": (8, 16, 4, cudart.cudaMemcpyKind.cudaMemcpyHostToDevice, 0),
+    "cudaMemcpy2DAsync": (8, 8, 16, 8, 4, 2, cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice, 0),
+    "cudaMemsetAsync": (8, 0, 4, 0),
     "cudaStreamSynchronize": (0,),
     "cudaDeviceGetAttribute": (cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0),
     "cudaDeviceGetDefaultMemPool": (0,),
@@ -145,7 +152,14 @@ CALLS: dict[str, tuple[Any, ...]] = {
         driver.cuuint64_t(2**64 - 1),
     ),
     "cudaMemPoolTrimTo": (cudart.cudaMemPool_t(), 0),
-    "cudaStreamDestroy": (0,),
+    "cudaHostAlloc": (64, cudart.cudaHostAllocDefault),
+    "cudaFreeHost": (64,),
+    "cudaEventCreateWithFlags": (cudart.cudaEventDisableTiming,),
+    "cudaEventRecord": (cudart.cudaEvent_t(), cudart.cudaStream_t()),
+    "cudaEventQuery": (cudart.cudaEvent_t(),),
+    "cudaEventSynchronize": (cudart.cudaEvent_t(),),
+    "cudaEventDestroy": (cudart.cudaEvent_t(),),
+    "cudaStreamDestroy": (cudart.cudaStream_t(),),
     "cudaFreeAsync": (64, 0),
     "cudaFree": (0,),
 }
@@ -159,4 +173,4 @@ def test_the_real_functions_take_our_arguments(name: str) -> None:
         pytest.skip("there is a GPU here, these addresses are made up")
     status, *results = getattr(cudart, name)(*CALLS[name])
     assert isinstance(status, cudart.cudaError_t)
-    assert len(results) == (1 if re.search("Malloc|Get", name) else 0)
+    assert len(results) == (1 if re.search("Malloc|HostAlloc|Get|Create", name) else 0)
