@@ -31,6 +31,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "openvino": ("engine/runtime/test_openvino.py",),
     "tensorrt_rtx": (
         "engine/runtime/tensorrt/test_plans.py",
+        "engine/runtime/tensorrt/test_real_bindings.py",
         "engine/runtime/tensorrt/test_real_modules.py",
         "engine/runtime/tensorrt/test_rtx.py",
     ),

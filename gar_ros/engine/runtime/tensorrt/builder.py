@@ -26,15 +26,12 @@ _LOOK_SECONDS = 0.5  # how long Ctrl-C may go unnoticed
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What the builder is told beside graph and profiles."""
+    """What the builder is told beside graph and profiles. It changes how fast an engine is, not what it computes, so an
+    engine is found whatever it was built with."""
 
     workspace_gib: float = 0.0  # scratch memory that kernels may use; 0: all of the GPU's
     timing_cache: Path | None = None  # kernel timings of earlier builds: read, extended and written back
     plan: bool = False  # the log lists each kernel with its tensors, too; same kernels, much text
-
-    def as_key(self) -> str:
-        """The part of it that an engine depends on."""
-        return f"workspace {self.workspace_gib:g} GiB" if self.workspace_gib else ""
 
 
 DEFAULT_OPTIONS = BuildOptions()

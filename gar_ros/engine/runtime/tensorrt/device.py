@@ -11,13 +11,16 @@ import re
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gar_ros.engine.runtime.failures import failure, first_line
+from gar_ros.engine.runtime.make_room import MakeRoom
 from gar_ros.engine.runtime.tensorrt.staging import Staging
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
 
 _CUDA, _CUDA_DRIVER = "cuda.bindings.runtime", "cuda.bindings.driver"
 _NO_DRIVER = "NVIDIA's driver, libcuda.so.1, is not found"
@@ -25,11 +28,13 @@ _ALIGNMENT = 256  # bytes; what CUDA gives its own allocations at least
 
 
 def cuda_runtime() -> Any:
-    """CUDA's runtime from the package cuda-python. Raises GarError INVALID_REQUEST where it is not installed."""
+    """CUDA's runtime from the package cuda-python. Raises GarError INVALID_REQUEST where it can't be imported."""
     try:
         return importlib.import_module(_CUDA)
-    except (ImportError, RuntimeError) as error:  # RuntimeError: it found no CUDA library
-        message = f"the Python package cuda-python is not installed ({error})"
+    except Exception as error:  # RuntimeError where it finds no CUDA library, and whatever else its versions raise
+        missing = isinstance(error, ModuleNotFoundError)
+        message = f"the Python package cuda-python {'is not installed' if missing else 'does not work'}"
+        message += f" ({first_line(error)})"
         if not _has_driver():
             message += f", and there is no GPU ({_NO_DRIVER})"
         raise GarError(ErrorCode.INVALID_REQUEST, message) from error
@@ -44,17 +49,25 @@ def _has_driver() -> bool:
 
 
 def find_gpu(cudart: Any) -> str:
-    """The first GPU that CUDA shows, as "NVIDIA Orin, SM87". Raises GarError INVALID_REQUEST where there is none."""
-    status, count = cudart.cudaGetDeviceCount()
-    if status != cudart.cudaError_t.cudaSuccess or count < 1:
-        if not _has_driver():  # CUDA calls that an old driver
+    """The first GPU that CUDA shows, as "NVIDIA Orin, SM87, 16 multiprocessors, 64 GiB".
+
+    The name alone is not enough: that of all Orins is the same. Memory is rounded up to 4 GiB, since what the system
+    keeps for itself differs a little from boot to boot. Raises GarError INVALID_REQUEST where there is no GPU.
+    """
+    try:
+        (count,) = _checked(cudart, "cudaGetDeviceCount")
+        reason = "none"
+    except GarError as error:
+        count, reason = 0, error.message
+    if count < 1:
+        if not _has_driver():  # CUDA calls that an old driver, and cuda-python before 12.9 raises
             reason = _NO_DRIVER
-        else:
-            reason = "none" if status == cudart.cudaError_t.cudaSuccess else _reason(cudart, status)
         raise GarError(ErrorCode.INVALID_REQUEST, f"CUDA finds no GPU ({reason})")
     (properties,) = _checked(cudart, "cudaGetDeviceProperties", 0)
     name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
-    return f"{name}, SM{properties.major}{properties.minor}"
+    memory = -(-int(properties.totalGlobalMem) // (4 << 30)) * 4
+    capability = f"SM{properties.major}{properties.minor}"
+    return f"{name}, {capability}, {properties.multiProcessorCount} multiprocessors, {memory} GiB"
 
 
 class Device:
@@ -66,19 +79,18 @@ class Device:
     def __init__(self, cudart: Any) -> None:
         """cudart: the module cuda.bindings.runtime."""
         self._cudart = cudart
+        self.make_room = MakeRoom()
         (self._stream,) = _checked(cudart, "cudaStreamCreate")
         # Old Jetsons have no pools; their cudaFree waits for the stream, which is as correct.
         (self._pooled,) = _checked(
             cudart, "cudaDeviceGetAttribute", cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0
         )
-        pool = None
+        self._pool = None
         if self._pooled:
-            (pool,) = _checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
-            keep_all = importlib.import_module(_CUDA_DRIVER).cuuint64_t(2**64 - 1)  # else each wait gives all back
-            threshold = cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
-            _checked(cudart, "cudaMemPoolSetAttribute", pool, threshold, keep_all)
+            (self._pool,) = _checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
+            self._keep(2**64 - 1)  # else each wait gives all back
         self._staging = Staging(cudart, functools.partial(_checked, cudart), self._stream, _waiting_stops_threads())
-        self._release = weakref.finalize(self, _release, cudart, self._stream, self._staging, pool)
+        self._release = weakref.finalize(self, _release, cudart, self._stream, self._staging, self._pool)
         self._release.atexit = False
 
     def close(self) -> None:
@@ -86,7 +98,20 @@ class Device:
 
         Happens by itself when the last of its arrays and the device are dropped. Never raises.
         """
+        if self._pooled and self._release.alive:
+            with suppress(GarError):  # as where the GPU is what failed
+                self._keep(0)
         self._release()
+
+    def raise_if_failed(self) -> None:
+        """Waits for all that was asked of the GPU. Raises GarError for what failed of it, GpuLostError if all will."""
+        _checked(self._cudart, "cudaStreamSynchronize", self._stream)
+
+    def _keep(self, size: int) -> None:
+        """So many bytes without an owner stay in the pool rather than going back to the system."""
+        number = importlib.import_module(_CUDA_DRIVER).cuuint64_t(size)
+        threshold = self._cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
+        _checked(self._cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
 
     @property
     def stream(self) -> int:
@@ -157,7 +182,18 @@ class Device:
         return values
 
     def allocate(self, size: int) -> int:
-        """Address of `size` bytes."""
+        """Address of `size` bytes. Where memory is full, caches forget first. Raises OutOfMemoryError."""
+        try:
+            return self._allocate(size)
+        except OutOfMemoryError:
+            pass  # its traceback would keep what is to be freed
+        self.make_room()
+        self.raise_if_failed()
+        if self._pooled:  # TensorRT and other processes find there what is freed
+            _checked(self._cudart, "cudaMemPoolTrimTo", self._pool, 0)
+        return self._allocate(size)
+
+    def _allocate(self, size: int) -> int:
         if self._pooled:
             (address,) = _checked(self._cudart, "cudaMallocAsync", size, self._stream)
         else:
@@ -166,10 +202,13 @@ class Device:
 
     def free(self, address: int) -> None:
         """Gives back what `allocate` gave, once the stream gets there. Never raises: garbage collection calls it."""
-        if self._pooled and self._release.alive:
-            self._cudart.cudaFreeAsync(address, self._stream)
-        else:
-            self._cudart.cudaFree(address)
+        with suppress(Exception):
+            if self._pooled and self._release.alive:
+                self._cudart.cudaFreeAsync(address, self._stream)
+            else:
+                self._cudart.cudaFree(address)
+            if self._pooled and not self._release.alive:
+                self._cudart.cudaMemPoolTrimTo(self._pool, 0)
 
 
 def _waiting_stops_threads() -> bool:
@@ -181,11 +220,12 @@ def _waiting_stops_threads() -> bool:
 
 def _release(cudart: Any, stream: Any, staging: Staging, pool: Any) -> None:
     """What `Device.close` does. The functions' statuses don't matter: after an error of the GPU all of them fail."""
-    cudart.cudaStreamSynchronize(stream)
-    staging.free()
-    if pool is not None:
-        cudart.cudaMemPoolTrimTo(pool, 0)
-    cudart.cudaStreamDestroy(stream)
+    with suppress(Exception):
+        cudart.cudaStreamSynchronize(stream)
+        staging.free()
+        if pool is not None:
+            cudart.cudaMemPoolTrimTo(pool, 0)
+        cudart.cudaStreamDestroy(stream)
 
 
 class _Memory:
@@ -241,13 +281,20 @@ class DeviceArray:
 
 
 def _checked(cudart: Any, function: str, *arguments: Any) -> tuple[Any, ...]:
-    """Calls a function of the runtime; what it returns after its status. Raises GarError INTERNAL_ERROR."""
-    status, *results = getattr(cudart, function)(*arguments)
+    """Calls a function of the runtime; what it returns after its status. Raises what `failure` makes of another one."""
+    what = f"CUDA: {function} failed"
+    try:
+        status, *results = getattr(cudart, function)(*arguments)
+    except (RuntimeError, AttributeError) as error:  # cuda-python before 12.9 raises where the driver lacks something
+        raise failure(what, first_line(error)) from error
     if status != cudart.cudaError_t.cudaSuccess:
-        raise GarError(ErrorCode.INTERNAL_ERROR, f"CUDA: {function} failed: {_reason(cudart, status)}")
+        raise failure(what, _reason(cudart, status), int(status))
     return tuple(results)
 
 
 def _reason(cudart: Any, status: Any) -> str:
-    _, text = cudart.cudaGetErrorString(status)
+    try:
+        _, text = cudart.cudaGetErrorString(status)
+    except RuntimeError:
+        return str(status)
     return text.decode() if isinstance(text, bytes) else str(text)

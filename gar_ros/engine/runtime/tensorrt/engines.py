@@ -86,7 +86,6 @@ class EngineSource:
             gpu=self.tensorrt.gpu,
             precision=manifest.dtypes[graph],
             profiles=_as_text(graph_profiles(manifest)[graph]),
-            options=self.options.as_key(),
         )
 
 

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gar_ros.engine.runtime.failures import failure
 from gar_ros.engine.runtime.protocol import DeviceTensor
 from gar_ros.engine.runtime.tensorrt.device import Device, DeviceArray
 from gar_ros.engine.runtime.tensorrt.engine_profiles import EngineProfiles, Shape
 from gar_ros.engine.runtime.tensorrt.engines import EngineSource
+from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
 
@@ -25,10 +28,11 @@ _TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64}
 class TensorRtRunner:
     """One engine with one execution context, which changes its profile only when the shapes ask for another."""
 
-    def __init__(self, trt: Any, engine: Any, device: Device, scratch: Scratch, graph: str) -> None:
+    def __init__(self, trt: Any, engine: Any, device: Device, scratch: Scratch, graph: str, log: Any) -> None:
         """trt: the module. engine: an ICudaEngine. scratch: shared by all runners of the device. graph: its name in
-        errors."""
+        errors. log: what `make_run_log` returned."""
         self._device = device
+        self._log = log
         self._scratch = scratch
         self._graph = graph
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -40,7 +44,7 @@ class TensorRtRunner:
         self._engine = engine  # the context needs it, but doesn't keep it
         self._context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if self._context is None:
-            raise GarError(ErrorCode.INTERNAL_ERROR, f"TensorRT can't run {graph}: the GPU's memory is probably full")
+            raise self._failure("has no execution context; most likely the GPU's memory is full")
         self._profile = 0
         self._scratch_bytes = int(engine.device_memory_size_v2)  # of the profile that needs most
         self._scratch_address = 0  # what the context was given
@@ -141,7 +145,13 @@ class TensorRtRunner:
             raise self._failure(f"refused the address of {name}")
 
     def _failure(self, what: str) -> GarError:
-        return GarError(ErrorCode.INTERNAL_ERROR, f"TensorRT: {self._graph} {what}; TensorRT's own log says why")
+        reason = self._log.take_error() or "it gave no reason"
+        self._device.raise_if_failed()
+        return failure(f"TensorRT: {self._graph} {what}", reason)
+
+    def close(self) -> None:
+        """Frees the engine. It can't be run any more."""
+        self._context = self._engine = None
 
 
 class TensorRtRuntime:
@@ -155,7 +165,9 @@ class TensorRtRuntime:
         self._trt = source.tensorrt.module
         self._device = Device(cudart)
         self._scratch = Scratch(self._device)
-        self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.WARNING))
+        self._log = make_run_log(self._trt)
+        self._runtime = self._trt.Runtime(self._log)
+        self._loaded: WeakSet[TensorRtRunner] = WeakSet()
 
     def load(self, graph: Path) -> TensorRtRunner:
         """See Runtime. The engine comes from the cache. Raises GarError BAD_MODEL also when there is none and none may
@@ -164,13 +176,24 @@ class TensorRtRuntime:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
+            self._device.raise_if_failed()
+            reason = self._log.take_error() or "it gave no reason"
             raise GarError(
-                ErrorCode.BAD_MODEL, f"TensorRT can't load '{path}'; its log says why: delete it to have it built again"
+                ErrorCode.BAD_MODEL, f"TensorRT can't load '{path}': {reason}; delete it to have it built again"
             )
-        return TensorRtRunner(self._trt, engine, self._device, self._scratch, graph.name)
+        runner = TensorRtRunner(self._trt, engine, self._device, self._scratch, graph.name, self._log)
+        self._loaded.add(runner)
+        return runner
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """See Runtime."""
+        self._device.make_room.ask(forget)
 
     def close(self) -> None:
-        """Gives the GPU's memory back. Its runners can't run any more, and what they returned may only be dropped."""
+        """See Runtime. What runners returned may only be dropped. CUDA's own context stays with the process."""
+        for runner in list(self._loaded):
+            runner.close()
+        self._runtime = None
         self._scratch.free()
         self._device.close()
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
@@ -48,6 +50,20 @@ def trt(cuda: StandInCuda) -> StandInTensorRt:
 @pytest.fixture
 def tensorrt(trt: StandInTensorRt) -> TensorRt:
     return TensorRt(trt, "tensorrt 10.3.0", "Stand-in, SM87")
+
+
+def open_engine(monkeypatch: pytest.MonkeyPatch, trt: StandInTensorRt, model: Path, engines: Path) -> GarEngine:
+    """On the stand-in, with the engines of this folder, which are built where they are missing."""
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", trt.cuda)
+    return GarEngine.open(model, "tensorrt", engines=Engines(engines, build=True))
+
+
+@pytest.fixture
+def engine(
+    trt: StandInTensorRt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, four_tiles_model_dir: Path
+) -> GarEngine:
+    return open_engine(monkeypatch, trt, four_tiles_model_dir, tmp_path / "engines")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from enum import Enum, IntEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime as ort
@@ -30,11 +31,14 @@ GARBAGE = 0xA5  # of memory that was never written or is freed
 class StandInCuda:
     """In place of the module cuda.bindings.runtime."""
 
-    class cudaError_t(Enum):
+    class cudaError_t(IntEnum):
         cudaSuccess = 0
         cudaErrorMemoryAllocation = 2
+        cudaErrorInsufficientDriver = 35
         cudaErrorNoDevice = 100
         cudaErrorNotReady = 600
+        cudaErrorIllegalAddress = 700
+        cudaErrorLaunchFailure = 719
 
     class cudaMemcpyKind(Enum):
         cudaMemcpyHostToDevice = 1
@@ -53,6 +57,12 @@ class StandInCuda:
     def __init__(self, gpus: int = 1, pools: bool = True, limit: int = 1 << 40) -> None:
         """limit: bytes of the device."""
         self.gpus, self.pools, self.limit = gpus, pools, limit
+        self.multiprocessors, self.total_memory = 16, 65_890_000_000
+        self.sticky = self.cudaError_t.cudaSuccess
+        """Once it is another one, all that is asked of the GPU fails with it."""
+        self.reserved = 0
+        """Bytes that the pool has taken from the system, freed or not."""
+        self.threshold = 0
         self.memory: dict[int, np.ndarray] = {}  # of the device: address -> bytes, as they are when the stream is done
         self.pinned: dict[int, np.ndarray] = {}  # of the host, allocated by CUDA
         self.events: dict[int, int] = {}  # event -> how many operations of the stream come before it
@@ -70,7 +80,9 @@ class StandInCuda:
         return (self.cudaError_t.cudaSuccess, self.gpus) if self.gpus else (none, 0)
 
     def cudaGetDeviceProperties(self, device: int) -> tuple[Any, Any]:
-        return self.cudaError_t.cudaSuccess, SimpleNamespace(name=b"Stand-in", major=8, minor=7)
+        found = SimpleNamespace(name=b"Stand-in", major=8, minor=7)
+        found.multiProcessorCount, found.totalGlobalMem = self.multiprocessors, self.total_memory
+        return self.cudaError_t.cudaSuccess, found
 
     def cudaGetErrorString(self, error: Any) -> tuple[Any, bytes]:
         return self.cudaError_t.cudaSuccess, error.name.encode()
@@ -84,33 +96,37 @@ class StandInCuda:
         return self.cudaError_t.cudaSuccess, "pool"
 
     def cudaMemPoolSetAttribute(self, memPool: Any, attr: Any, value: Any) -> tuple[Any]:
-        assert int(value) == 2**64 - 1
+        self.threshold = int(value)
         assert (memPool, attr) == ("pool", self.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold)
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def cudaMemPoolTrimTo(self, memPool: Any, minBytesToKeep: int) -> tuple[Any]:
         assert memPool == "pool"
         self.trimmed_to = minBytesToKeep
-        return (self.cudaError_t.cudaSuccess,)
+        if not self.sticky:
+            self.reserved = max(self.used, min(self.reserved, minBytesToKeep))
+        return (self.sticky,)
 
     def cudaStreamCreate(self) -> tuple[Any, int]:
         self.streams += 1
         return self.cudaError_t.cudaSuccess, self.STREAM
 
     def cudaStreamDestroy(self, stream: int) -> tuple[Any]:
-        assert stream == self.STREAM
+        assert stream == self.STREAM and self.streams
         self.streams -= 1
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
         assert stream == self.STREAM and self.streams
         self.calls["synchronize"] += 1
         self._work(len(self._stream))
-        return (self.cudaError_t.cudaSuccess,)
+        if self.reserved > self.threshold:
+            self.reserved = max(self.used, self.threshold)
+        return (self.sticky,)
 
     def cudaEventCreateWithFlags(self, flags: int) -> tuple[Any, int]:
         assert flags == self.cudaEventDisableTiming
-        event = 1000 + len(self.events)
+        event = max(self.events, default=1000) + 1
         self.events[event] = 0
         return self.cudaError_t.cudaSuccess, event
 
@@ -121,8 +137,8 @@ class StandInCuda:
 
     def cudaEventQuery(self, event: int) -> tuple[Any]:
         """The stream does one thing more while it is looked at."""
-        if self.events[event] <= self._done:
-            return (self.cudaError_t.cudaSuccess,)
+        if self.sticky or self.events[event] <= self._done:
+            return (self.sticky,)
         self._work(self._done + 1)
         return (self.cudaError_t.cudaErrorNotReady,)
 
@@ -130,7 +146,7 @@ class StandInCuda:
         if self.events[event] > self._done:
             self.calls["wait"] += 1
             self._work(self.events[event])
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def cudaEventDestroy(self, event: int) -> tuple[Any]:
         del self.events[event]
@@ -147,7 +163,7 @@ class StandInCuda:
         return (self.cudaError_t.cudaSuccess,)
 
     def cudaMallocAsync(self, size: int, hStream: int) -> tuple[Any, int | None]:
-        assert self.pools and hStream == self.STREAM
+        assert self.pools and hStream == self.STREAM and self.streams
         return self._allocate(size)
 
     def cudaMalloc(self, size: int) -> tuple[Any, int | None]:
@@ -155,15 +171,17 @@ class StandInCuda:
         return self._allocate(size)
 
     def cudaFreeAsync(self, devPtr: int, hStream: int) -> tuple[Any]:
-        assert self.pools and hStream == self.STREAM
+        assert self.pools and hStream == self.STREAM and self.streams
         return self._free(devPtr)
 
     def cudaFree(self, devPtr: int) -> tuple[Any]:
-        assert not (self.pools and self.streams)
+        """It takes memory of a pool, too."""
         return self._free(devPtr)
 
     def cudaMemcpyAsync(self, dst: int, src: int, count: int, kind: Any, stream: int) -> tuple[Any]:
-        assert stream == self.STREAM
+        assert stream == self.STREAM and self.streams
+        if self.sticky:
+            return (self.sticky,)
         kinds = self.cudaMemcpyKind
         assert self.holds(dst, count) == (kind is not kinds.cudaMemcpyDeviceToHost)
         assert self.holds(src, count) == (kind is not kinds.cudaMemcpyHostToDevice)
@@ -181,26 +199,29 @@ class StandInCuda:
         assert width <= min(dpitch, spitch)
         for row in range(height):
             self.cudaMemcpyAsync(dst + row * dpitch, src + row * spitch, width, kind, stream)
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def cudaMemsetAsync(self, devPtr: int, value: int, count: int, stream: int) -> tuple[Any]:
         assert stream == self.STREAM and self.holds(devPtr, count)
         target = self._bytes(devPtr, count)
         self.later(lambda: target.fill(value))
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def _allocate(self, size: int) -> tuple[Any, int | None]:
         assert size > 0
+        if self.sticky:
+            return self.sticky, None
         if self.used + size > self.limit:
             return self.cudaError_t.cudaErrorMemoryAllocation, None
         piece = np.full(size, GARBAGE, np.uint8)
         self.memory[piece.ctypes.data] = piece
+        self.reserved = max(self.reserved, self.used)
         return self.cudaError_t.cudaSuccess, piece.ctypes.data
 
     def _free(self, address: int) -> tuple[Any]:
         piece = self.memory.pop(address)
         self.later(lambda: piece.fill(GARBAGE))
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
 
     def later(self, operation: Callable[[], None]) -> None:
         """What the stream does after all that it was told before."""
@@ -280,6 +301,9 @@ class StandInTensorRt:
         self.cuda = cuda
         self.builds: list[Config] = []
         self.switches: list[int] = []
+        self.engines: WeakSet[Engine] = WeakSet()
+        self.refusal = ""
+        """Why no graph is run; empty where they are."""
 
     def Builder(self, logger: Any) -> Builder:
         return Builder(self, logger)
@@ -288,7 +312,7 @@ class StandInTensorRt:
         return Parser(network)
 
     def Runtime(self, logger: Any) -> Runtime:
-        return Runtime(self)
+        return Runtime(self, logger)
 
 
 NUMPY = {
@@ -391,18 +415,22 @@ class Config:
 
 
 class Runtime:
-    def __init__(self, trt: StandInTensorRt) -> None:
-        self._trt = trt
+    def __init__(self, trt: StandInTensorRt, logger: Any) -> None:
+        self._trt, self._logger = trt, logger
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> Engine | None:
         content = bytes(serialized_engine)
-        return Engine(self._trt, content) if content.startswith(b"[") else None
+        if not content.startswith(b"["):
+            self._logger.log(self._trt.ILogger.ERROR, "the engine plan file is not compatible")
+            return None
+        return Engine(self._trt, content, self._logger)
 
 
 class Engine:
-    def __init__(self, trt: StandInTensorRt, content: bytes) -> None:
+    def __init__(self, trt: StandInTensorRt, content: bytes, logger: Any) -> None:
         shapes, _, model = content.partition(b"\n")
-        self.trt = trt
+        self.trt, self.logger = trt, logger
+        trt.engines.add(self)
         self.profiles = json.loads(shapes)
         self.session = ort.InferenceSession(model)
         kinds = StandInTensorRt.DataType
@@ -486,6 +514,9 @@ class Context:
         engine, cuda = self._engine, self._engine.trt.cuda
         assert stream_handle == cuda.STREAM
         cuda.calls["execute"] += 1
+        if refusal := "enqueueV3 failed" if cuda.sticky else engine.trt.refusal:
+            engine.logger.log(engine.trt.ILogger.ERROR, refusal)
+            return False
         feeds = {
             name: cuda.array(self._addresses[name], self._shapes[name], NUMPY[engine.types[name]])
             for name in engine.inputs

@@ -199,16 +199,28 @@ def test_where_there_are_no_pools_plain_memory_serves() -> None:
 def test_full_memory_is_an_error_that_says_so() -> None:
     device = Device(StandInCuda(limit=100))
     kept = device.upload(VALUES)
-    with pytest.raises(GarError, match="cudaMallocAsync failed: cudaErrorMemoryAllocation") as caught:
+    with pytest.raises(
+        GarError, match=r"cudaMallocAsync failed: out of memory; use fewer tiles .*\(cudaErrorMemoryAllocation\)"
+    ) as caught:
         device.empty((100,), np.float32)
     assert caught.value.code == ErrorCode.INTERNAL_ERROR
     np.testing.assert_array_equal(kept.numpy(), VALUES)
 
 
 def test_the_gpu_has_a_name_and_a_capability(cuda: StandInCuda) -> None:
-    assert find_gpu(cuda) == "Stand-in, SM87"
+    assert find_gpu(cuda) == "Stand-in, SM87, 16 multiprocessors, 64 GiB"
     with pytest.raises(GarError, match="CUDA finds no GPU"):
         find_gpu(StandInCuda(gpus=0))
+
+
+def test_gpus_of_the_same_name_are_told_apart_and_a_little_memory_more_or_less_is_the_same_gpu(
+    cuda: StandInCuda,
+) -> None:
+    """All Jetson Orins have one name; what the system keeps of their memory differs from boot to boot."""
+    found = []
+    for cuda.multiprocessors, cuda.total_memory in ((8, 7_990_000_000), (8, 16_400_000_000), (8, 16_390_000_000)):
+        found.append(find_gpu(cuda).removeprefix("Stand-in, SM87, "))
+    assert found == ["8 multiprocessors, 8 GiB", "8 multiprocessors, 16 GiB", "8 multiprocessors, 16 GiB"]
 
 
 def no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

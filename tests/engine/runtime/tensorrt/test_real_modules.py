@@ -18,6 +18,7 @@ import tensorrt_rtx as trt
 from cuda.bindings import driver
 from cuda.bindings import runtime as cudart
 
+from gar_ros.engine.runtime.failures import FULL, LOST
 from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
 from gar_ros.engine.runtime.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
@@ -109,9 +110,20 @@ def test_status_and_numbers_are_cudas() -> None:
     assert cudart.cudaError_t.cudaSuccess == 0
     assert all(hasattr(cudart.cudaError_t, status.name) for status in StandInCuda.cudaError_t)
     assert inspect.isclass(cudart.cudaDeviceProp)
-    assert all(hasattr(cudart.cudaDeviceProp, name) for name in ("name", "major", "minor"))
+    fields = ("name", "major", "minor", "multiProcessorCount", "totalGlobalMem")
+    assert all(hasattr(cudart.cudaDeviceProp, name) for name in fields)
     assert StandInCuda.cudaHostAllocDefault == cudart.cudaHostAllocDefault
     assert StandInCuda.cudaEventDisableTiming == cudart.cudaEventDisableTiming
+
+
+def test_the_errors_after_which_a_gpu_is_lost_are_those_that_cuda_documents() -> None:
+    documented = {
+        int(error): str(cudart.cudaGetErrorString(error)[1], "ascii").lower()
+        for error in cudart.cudaError_t
+        if "process must be terminated and relaunched" in " ".join((error.__doc__ or "").split())
+    }
+    assert documented == LOST
+    assert cudart.cudaError_t.cudaErrorMemoryAllocation == FULL
 
 
 def test_without_a_gpu_the_real_runtime_is_told_plainly() -> None:

@@ -15,6 +15,7 @@ from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, build_engin
 from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, Range
+from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
@@ -43,7 +44,9 @@ def load(
 
     def build_and_load(*profiles: Profile, graph: Path = graph) -> TensorRtRunner:
         content = build_engine(tensorrt, graph, profiles, DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
-        return TensorRtRunner(trt, trt.Runtime(None).deserialize_cuda_engine(content), device, scratch, "graph.onnx")
+        log = make_run_log(trt)
+        engine = trt.Runtime(log).deserialize_cuda_engine(content)
+        return TensorRtRunner(trt, engine, device, scratch, "graph.onnx", log)
 
     return build_and_load
 
@@ -156,7 +159,7 @@ def test_an_engine_that_finds_no_room_for_scratch_is_not_loaded(
     load: Callable[..., TensorRtRunner], cuda: StandInCuda
 ) -> None:
     cuda.limit = 95
-    with pytest.raises(GarError, match="cudaMallocAsync failed: cudaErrorMemoryAllocation"):
+    with pytest.raises(GarError, match="cudaMallocAsync failed: out of memory"):
         load(WIDE)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
-from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.device import DeviceArray
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS, PIECE
 from gar_ros.engine.steps import run_to_end
@@ -24,19 +22,6 @@ from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 UP, DOWN, ACROSS = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
 QUESTION, CHOICES = "Is <Prompt0> left of <Prompt1>?", ["yes", "no"]
 WIDTH, HEIGHT = 576, 288  # two tiles and a thumbnail
-
-
-@pytest.fixture
-def engine(
-    cuda: StandInCuda,
-    trt: StandInTensorRt,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    four_tiles_model_dir: Path,
-) -> GarEngine:
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
-    return GarEngine.open(four_tiles_model_dir, "tensorrt", engines=Engines(tmp_path / "engines", build=True))
 
 
 @pytest.fixture(scope="module")
