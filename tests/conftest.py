@@ -19,17 +19,16 @@ from hypothesis import settings
 from tests.fixtures_export import (  # noqa: F401, fixtures
     checkpoint_1b,
     checkpoint_8b,
-    checkpoint_wide,
     exported_1b,
     few_bits_1b,
     fp16_1b,
     fp16_8b,
     fp16_tiny,
-    fp16_wide,
     golden_checkpoint,
     golden_engine,
     golden_export,
     small_checkpoint,
+    wide_export,
 )
 from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures
 from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures

@@ -97,7 +97,7 @@ class Staging:
             self._call("cudaFreeHost", old)
         (address,) = self._call("cudaHostAlloc", size, self._cudart.cudaHostAllocDefault)
         buffer.address = int(address)
-        buffer.bytes = np.frombuffer((ctypes.c_ubyte * size).from_address(buffer.address), np.uint8)
+        buffer.bytes = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(buffer.address))
 
     def _copy(self, target: int, source: int, size: int, kind: Any, buffer: _Buffer) -> None:
         self._call("cudaMemcpyAsync", target, source, size, kind, self._stream)

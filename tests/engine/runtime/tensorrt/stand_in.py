@@ -242,7 +242,7 @@ class StandInCuda:
         for begin, piece in [*self.memory.items(), *self.pinned.items()]:
             if _covers(begin, piece, address, size):
                 return piece[address - begin :][:size]
-        return np.frombuffer((ctypes.c_ubyte * size).from_address(address), np.uint8)
+        return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address))
 
     @property
     def used(self) -> int:

@@ -12,7 +12,7 @@ class TwoProfiles:
     """Two caches and new tokens: many tokens with a past or none, or one or two tokens with a past."""
 
     num_optimization_profiles = 2
-    BOUNDS = (
+    BOUNDS: tuple[dict[str, list[Shape]], ...] = (
         {"key": [(0, 2), (8, 2)], "value": [(0, 2), (8, 2)], "new": [(1,), (4,)]},
         {"key": [(1, 2), (8, 2)], "value": [(1, 2), (8, 2)], "new": [(1,), (2,)]},
     )

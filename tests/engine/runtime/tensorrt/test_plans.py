@@ -11,19 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from gar_export.precision import PRECISIONS
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from tests.engine.runtime.tensorrt.plan import BuiltPlan, Plan, attentions_in, build_plan, weight_bytes
+from tests.fixtures_export import ByName
 
 PROMPT, FEW_TOKENS = 0, 1
 """The decoder's profiles."""
 
 
-@pytest.fixture(scope="module")
-def model(fp16_wide: Path) -> ModelDir:
-    """GAR-1B's widths, tiles and positions, two layers of each kind, float16."""
-    return ModelDir.open(fp16_wide)
+VARIANTS = [name for name in ("fp16", "bf16", "int4-gpu") if name in PRECISIONS]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def model(request: pytest.FixtureRequest, wide_export: ByName) -> ModelDir:
+    """GAR-1B's widths, tiles and positions, two layers of each kind."""
+    return ModelDir.open(wide_export(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +65,9 @@ def test_the_kv_cache_is_read_once_and_never_repeated(
 
 @pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
 def test_a_decoder_layer_is_eleven_kernels(model: ModelDir, built: dict[str, BuiltPlan], profile: int) -> None:
+    """Beside those for norm, head and logits."""
     kernels = built[DECODER].profiles[profile].kernels
-    assert len(kernels) <= 11 * model.manifest.sizes.layers + 4, [kernel.name for kernel in kernels]
+    assert len(kernels) <= 11 * model.manifest.sizes.layers + 5, [kernel.name for kernel in kernels]
 
 
 @pytest.mark.parametrize("graph", [VISION, DECODER])
@@ -69,18 +75,19 @@ def test_all_profiles_share_the_weights(model: ModelDir, built: dict[str, BuiltP
     assert built[graph].engine_bytes <= 1.1 * weight_bytes(model.file(graph))
 
 
-def test_scratch_memory_is_bounded(built: dict[str, BuiltPlan]) -> None:
-    """For the largest shapes. All graphs use one block, of the largest need. In the decoder it is the mask of a piece
-    of the prompt, and for a few tokens a copy of one layer's cache."""
+def test_scratch_memory_is_bounded(model: ModelDir, built: dict[str, BuiltPlan]) -> None:
+    """For the largest shapes, in MB. All graphs use one block, of the largest need. In the decoder that is the mask of
+    a piece of the prompt, and for a few tokens a copy of one layer's cache."""
     needs = {graph: [plan.scratch_bytes / 1e6 for plan in one.profiles] for graph, one in built.items()}
-    assert max(needs[VISION]) < 400
-    assert max(needs[REPLAY]) < 400
+    assert max(needs[VISION]) < 500
+    assert max(needs[REPLAY]) < (400 if model.manifest.dtypes[REPLAY] == "float16" else 800)
     assert needs[DECODER][PROMPT] < 300
     assert needs[DECODER][FEW_TOKENS] < 30
 
 
-def test_a_profile_for_exactly_one_token_would_fuse_nothing(model: ModelDir, tmp_path: Path) -> None:
+def test_a_profile_for_exactly_one_token_would_fuse_nothing(wide_export: ByName, tmp_path: Path) -> None:
     """Why FEW is not 1."""
+    model = ModelDir.open(wide_export("fp16"))
     prompt, few = graph_profiles(model.manifest)[DECODER]
     one = {name: replace(shapes, largest=_one(name, shapes.largest)) for name, shapes in few.items()}
     built = build_plan(model, DECODER, tmp_path / "log", [prompt, one])
