@@ -70,8 +70,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], StandInTensor
     def make(bindings: object) -> StandInTensorRt:
         trt = StandInTensorRt(bindings if isinstance(bindings, StandInCuda) else StandInCuda())
         for name, module in (("tensorrt", trt), ("tensorrt_rtx", None), ("cuda.bindings.runtime", bindings)):
-            monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
-        monkeypatch.setitem(sys.modules, "cuda.bindings.driver", SimpleNamespace(cuuint64_t=int))  # type: ignore[arg-type]
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setitem(sys.modules, "cuda.bindings.driver", SimpleNamespace(cuuint64_t=int))
         return trt
 
     return make
@@ -123,7 +123,7 @@ def fail_first_run(monkeypatch: pytest.MonkeyPatch, reason: str) -> list[str]:
         runner = load(OrtRuntime("cpu", 1), graph)
         if self.provider == "cuda":
 
-            def refuse(_: object) -> None:
+            def refuse(*_: object) -> None:
                 tried.append(graph.name)
                 raise RuntimeError(reason)
 
