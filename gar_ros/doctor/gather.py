@@ -86,7 +86,7 @@ def ask(command: Sequence[str], seconds: float = _SECONDS) -> dict[str, Any]:
 
 def made_of(kind: type[Found], facts: Mapping[str, Any]) -> Found:
     """A value of facts.py, from what JSON has of it."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
     if isinstance(values.get("gpu"), dict):
         values["gpu"] = Gpu(**values["gpu"])
     return kind(**values)
