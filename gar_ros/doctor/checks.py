@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gar_ros.doctor import nvidia
-from gar_ros.doctor.check import Check, size
+from gar_ros.doctor.check import Check, State, size
 from gar_ros.doctor.facts import Facts, Model
 
 _OLDEST_PYTHON = (3, 10)
@@ -25,21 +25,31 @@ class Report:
 
 
 def report(facts: Facts) -> Report:
-    """In the order of the checks the first error is to be mended first, then the first warning."""
+    """Of the errors the first is to be mended first, then the first of the warnings."""
     made = tuple(_checks(facts))
     return Report(made, bool(facts.choice.provider), _next_step(made, facts))
 
 
 def _next_step(made: Sequence[Check], facts: Facts) -> str:
-    for state in ("error", "warning"):
-        steps = [check.step for check in made if check.state == state and check.step]
-        if steps:
-            return steps[0]
+    *parts, choice = made
+    if choice.state == "error" and "No module named" not in choice.found:
+        # That nothing serves may come of any part, and then of the GPU's before ROS's.
+        of_gpu = [check for check in parts if check.part in nvidia.PARTS]
+        order = [*_of("error", parts), *of_gpu, choice, *parts]
+    else:
+        order = [*_of("error", made), *made]
+    for check in order:
+        if check.step:
+            return check.step
     if facts.model is None:
         return "nothing is missing so far; run `gar doctor DIR` with the folder of your model"
     return (
         f"nothing is missing; `gar selftest {facts.model.folder}` compares what runs here with the CPU, and measures it"
     )
+
+
+def _of(state: State, made: Sequence[Check]) -> list[Check]:
+    return [check for check in made if check.state == state]
 
 
 def _checks(facts: Facts) -> Iterator[Check]:

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from gar_ros.doctor.check import Check, size
 from gar_ros.doctor.facts import Facts, Module
 
+PARTS = ("NVIDIA driver", "CUDA for Python", "TensorRT", "engines")
+"""What TensorRT needs, in the order in which it has to be mended."""
+
+_DRIVER, _BINDINGS, _TENSORRT, _ENGINES = PARTS
 OLDEST_TENSORRT = (10, 3)
 _NOT_FOR_JETPACK = 11
 """The first major version of TensorRT that has no build for Jetson."""
@@ -31,7 +35,7 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 def driver(facts: Facts) -> Check:
     """The driver and the GPU."""
-    part, system, found = "NVIDIA driver", facts.system, facts.driver
+    part, system, found = _DRIVER, facts.system, facts.driver
     gpu = found.gpu
     if gpu is not None:
         memory = "the host's memory" if gpu.integrated else f"{size(gpu.bytes)} of memory"
@@ -63,7 +67,7 @@ def driver(facts: Facts) -> Check:
 
 def bindings(facts: Facts) -> Check:
     """cuda-python, whose major version must be the driver's."""
-    part, found, major = "CUDA for Python", facts.cuda_python, _major(facts.driver.cuda)
+    part, found, major = _BINDINGS, facts.cuda_python, _major(facts.driver.cuda)
     wanted = ">=12.6.1,<13" if major == _OLDEST_CUDA else f">={major},<{major + 1}"
     step = f'pip install "cuda-python{wanted}", {_AGAIN}'
     if found.version and _major(found.version) != major:
@@ -92,20 +96,20 @@ def tensorrt(facts: Facts) -> Check:
     step = f'pip install "{package}>=10.3", {_AGAIN}'
     if not found.works:
         what = f"{name} can't be used: {found.problem}" if found.problem else "TensorRT is not installed"
-        return Check("TensorRT", "warning", what, step)
+        return Check(_TENSORRT, "warning", what, step)
     if name == "TensorRT" and _numbers(found.version) < OLDEST_TENSORRT:
-        return Check("TensorRT", "warning", f"{what}; expected 10.3 or newer", step.replace("install", "install -U", 1))
+        return Check(_TENSORRT, "warning", f"{what}; expected 10.3 or newer", step.replace("install", "install -U", 1))
     if found.cuda and _major(found.cuda) > cuda:
         step = _newer_driver(facts, _major(found.cuda))
         return Check(
             "TensorRT", "warning", f"{what} for CUDA {found.cuda}, but the driver runs {facts.driver.cuda}", step
         )
-    return Check("TensorRT", "ok", what)
+    return Check(_TENSORRT, "ok", what)
 
 
 def _of_jetson(facts: Facts, found: Module, name: str) -> Check:
     """JetPack's own TensorRT is the only one for a Jetson."""
-    part, system = "TensorRT", facts.system
+    part, system = _TENSORRT, facts.system
     apt = next((version for package, version in system.packages.items() if "libnvinfer" in package), "")
     if found.version and (_major(found.version) >= _NOT_FOR_JETPACK or name != "TensorRT"):
         package = "tensorrt" if name == "TensorRT" else "tensorrt_rtx"
@@ -137,14 +141,14 @@ def _of_jetson(facts: Facts, found: Module, name: str) -> Check:
 
 def engines(facts: Facts) -> Iterator[Check]:
     """Whether TensorRT takes the model, and has its engines."""
-    part, model = "engines", facts.model
+    part, model = _ENGINES, facts.model
     if model is None or model.problem or facts.engines is None:
         return
     found = facts.engines
     if found.problem:
         yield Check(part, "warning", found.problem, f"mend what the line of the engines says, {_AGAIN}")
     elif found.refused:
-        step = "gar export --checkpoint .. --out .. --precision fp16, on a machine with torch, and copy it here"
+        step = "gar export --checkpoint .. --out .. --precision fp16, on a machine with torch; copy the folder here"
         yield Check(part, "warning", found.refused, step)
     elif found.missing:
         step = f"gar build-engine {model.folder}, once, on this machine"

@@ -61,3 +61,13 @@ def test_a_folder_that_is_no_model_is_told_in_one_line(tmp_path: Path, capsys: p
     assert out == ""
     assert err.startswith("gar: model folder ")
     assert err.count("\n") == 1
+
+
+def test_the_cpu_may_run_another_export_of_the_same_sizes_only(
+    checkout: Path, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`model_dir` is gar-tiny with a longer context."""
+    assert main(["selftest", str(checkout / "models/gar-tiny"), "--reference", str(model_dir)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "to be of the sizes of" in err

@@ -20,14 +20,17 @@ class Allowed:
     probability: float
 
 
+_FLOAT16 = Allowed(Limit(5e-3, 0.9999), Limit(2e-3, 0.9999), Limit(2e-2, 0.999), 0.02)
 _BY_PRECISION = {
     "float32": Allowed(Limit(1e-4, 0.99999), Limit(1e-4, 0.99999), Limit(1e-3, 0.9999), 0.005),
-    "float16": Allowed(Limit(5e-3, 0.9999), Limit(2e-3, 0.9999), Limit(2e-2, 0.999), 0.02),
+    "float16": _FLOAT16,
+    "int4-float16": _FLOAT16,
     "bfloat16": Allowed(Limit(4e-2, 0.999), Limit(1.6e-2, 0.999), Limit(0.15, 0.99), 0.1),
     "few bits": Allowed(Limit(0.2, 0.99), Limit(0.2, 0.99), Limit(0.3, 0.98), 0.1),
 }
 """Float32 and float16 as `gar verify` has them, against torch; bfloat16 eight times float16, as its mantissa is three
-bits shorter. Weights of few bits make activations int8, which each runtime rounds in its own way."""
+bits shorter. Weights of few bits make activations int8, which each runtime rounds in its own way; but for those beside
+float16 activations, which both sides compute with the same numbers."""
 
 
 def allowed_for(precision: str, provider: str) -> Allowed:

@@ -24,6 +24,7 @@ from gar_ros.bench.selftest.subject import LOADED
 from gar_ros.doctor.gather import gather
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.runtime.select import PROVIDERS
+from gar_ros.errors import ErrorCode, GarError
 from gar_ros.json_reader import JsonError, read
 from gar_ros.progress import timed_lines
 
@@ -36,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", nargs="?", type=Path, metavar="DIR", help="exported model folder (default: the shipped gar-tiny)")
     add("--provider", choices=PROVIDERS, default="auto", help="what to test (default: %(default)s)")
+    add(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="what the CPU runs, for a model that it can't run: another export of the same checkpoint",
+    )
     add("--tiles", type=positive, default=_TILES, metavar="N", help="most tiles of the image (default: %(default)s)")
     add("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="(default: all cores)")
     add("--json", type=Path, metavar="FILE", help="also write the rows, versions and the machine, as JSON")
@@ -45,10 +52,14 @@ def run(args: argparse.Namespace) -> int:
     """Prints the table; 1 where a limit doesn't hold or something failed. Raises GarError BAD_MODEL for a folder that
     can't be read, INVALID_REQUEST for a file that can't be written."""
     model = ModelDir.open(args.model or default_model_dir())
+    reference = model if args.reference is None else ModelDir.open(args.reference)
+    if reference.manifest.sizes != model.manifest.sizes:
+        what = f"expected '{reference.path}' to be of the sizes of '{model.path}': export both from one checkpoint"
+        raise GarError(ErrorCode.BAD_MODEL, what)
     show = timed_lines()
     made: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for row in _rows(args, model.path, Path(folder), show):
+        for row in _rows(args, model.path, reference.path, Path(folder), show):
             made.append(row)
     made.extend(_share(made))
     print(as_text(made), end="", flush=True)
@@ -72,20 +83,21 @@ def run(args: argparse.Namespace) -> int:
     return 0 if passed(made) else 1
 
 
-def _rows(args: argparse.Namespace, model: Path, folder: Path, show: Callable[[str], None]) -> Iterator[Row]:
+def _rows(
+    args: argparse.Namespace, model: Path, reference: Path, folder: Path, show: Callable[[str], None]
+) -> Iterator[Row]:
     stages = folder / "stages.npz"
     threads = ["--threads", str(args.threads)]
-    common = ["--model", str(model), "--tiles", str(args.tiles), *threads]
-    of_provider = ["subject", *common, "--provider"]
+    common = ["--tiles", str(args.tiles), *threads]
+    of_provider = ["subject", "--model", str(model), *common, "--provider"]
+    of_cpu = ["reference", "--model", str(reference), *common, "--out", str(stages)]
     found = list(rows_of(LOADED, [*of_provider, args.provider, "--look"]))
     if any(row.ok is False for row in found):
         yield from found
         return
     provider = found[-1].text
     show("ONNX Runtime's CPU, the graphs as they are written")
-    yield from (
-        row for row in rows_of("the CPU's side", ["reference", *common, "--out", str(stages)]) if row.ok is False
-    )
+    yield from (row for row in rows_of("the CPU's side", of_cpu) if row.ok is False)
     show(f"provider {provider}")
     given = ["--stages", str(stages)] if stages.exists() else []
     yield from rows_of("the provider's side", [*of_provider, provider, *given])
