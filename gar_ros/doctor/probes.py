@@ -171,9 +171,10 @@ def _imported(name: str, *distributions: str) -> tuple[Any, Module]:
             version = _version_of(*distributions or (top,))
             return None, Module(problem=f"{version} is installed, but {reason_of(error)}" if version else "")
         return None, Module(problem=reason_of(error))
-    return module, Module(
-        str(getattr(module, "__version__", "")) or _version_of(*distributions) or "of unknown version"
-    )
+    if getattr(module, "__file__", None) is None:  # a folder of that name somewhere, without a package in it
+        return None, Module()
+    version = str(getattr(module, "__version__", "")) or _version_of(*distributions)
+    return module, Module(version or "of unknown version")
 
 
 def _version_of(*distributions: str) -> str:

@@ -71,6 +71,11 @@ def test_a_module_that_is_not_installed_is_no_problem(tmp_path: Path) -> None:
     assert made_of(Module, probe("tensorrt", tmp_path)) == Module()
 
 
+def test_a_folder_of_that_name_is_no_module(tmp_path: Path) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    assert made_of(Module, probe("tensorrt", tmp_path)) == Module()
+
+
 def test_a_module_that_lacks_another_one_is_told(tmp_path: Path) -> None:
     broken(tmp_path, "onnxruntime", "ModuleNotFoundError(\"No module named 'numpy'\", name='numpy')")
     found = made_of(OnnxRuntime, probe("onnxruntime", tmp_path))
