@@ -52,7 +52,7 @@ def feeds(embeds: np.ndarray, starts: list[int], rows: list[int], past: Arrays |
     empty = np.zeros((batch, KV_HEADS, CAPACITY, HEAD_DIM), embeds.dtype)
     cache = {f"past_key_values.{name}": past[f"present.{name}"] if past else empty for name in NAMES}
     positions = np.array(starts)[:, None] + np.arange(length)
-    keys = np.arange(max(starts) + length + 1)
+    keys = np.arange(min(max(starts) + length + 1, CAPACITY))
     new = {"inputs_embeds": embeds, "position_ids": positions, "logits_idx": np.array(rows)}
     return {**new, "key_positions": keys, **cache}
 
