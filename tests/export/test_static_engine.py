@@ -37,11 +37,9 @@ def joined(model_dir: Path) -> GarEngine:
     return GarEngine.open(model_dir, "cpu", threads=1)
 
 
-def test_frames_of_an_encoded_image_read_its_tokens_once(
+def test_the_first_frame_of_an_image_writes_into_the_images_buffer_and_the_next_into_a_copy(
     engine: GarEngine, joined: GarEngine, image: np.ndarray, regions: list[Region]
 ) -> None:
-    """The first writes what is its own into the image's buffer, the next one into a copy. In this form the engine's
-    test of that name counts bytes otherwise."""
     encoded = engine.encode_image(image, regions, max_tiles=1)
     frames = [
         engine.from_features(encoded.features, regions[one : one + 1], [encoded.replay[one : one + 1]], encoded.shared)
