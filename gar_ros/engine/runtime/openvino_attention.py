@@ -90,25 +90,24 @@ class _Builder:
         return self._opset.gather(self._opset.shape_of(value), self.numbers(*axes), self.numbers(0))
 
     def mask_of_all(self, layer: _SplitAttention) -> Any:
-        """Mask [B, 1, S, P + T] of all positions, equal in all layers: each token sees all that has settled."""
+        """Mask [B, 1, G * S, P + T] of all positions, equal in all layers: each token sees all that has settled."""
         opset = self._opset
         settled = opset.concat([self.numbers(0, 0, 0, 0), self.sizes(layer.past_keys, 3)], 0)
         zero = opset.constant(np.float32(0))
         mask = opset.pad(layer.mask, settled, self.numbers(0, 0, 0, 0, 0), "constant", zero)
-        return opset.squeeze(mask, self.numbers(2))
+        groups = layer.query.get_partial_shape()[2].get_length()
+        return opset.tile(opset.squeeze(mask, self.numbers(2)), self.numbers(1, 1, groups, 1))
 
     def attention(self, layer: _SplitAttention, mask: Any) -> Any:
-        """The layer's output, from the whole cache."""
+        """The layer's output, from the whole cache. The query heads that share a head of keys are rows of it."""
         opset, shape = self._opset, layer.query.get_partial_shape()
-        groups, width = (shape[axis].get_length() for axis in (2, 4))
-        heads = shape[1].get_length() * groups
-        # Rows of a batch have the settled part in common, and query heads their keys and values.
-        rows = opset.concat([self.sizes(layer.query, 0), self.numbers(1, groups, 1, 1)], 0)
-        flat = self.numbers(0, heads, -1, width)
+        flat = self.numbers(0, shape[1].get_length(), -1, shape[4].get_length())
+        # Rows of a batch have the settled part in common.
+        batch = opset.concat([self.sizes(layer.query, 0), self.numbers(1, 1, 1, 1)], 0)
 
-        def whole(*parts: Any) -> Any:  # [B, KH * G, P + T, D]
-            repeated = [opset.broadcast(part, rows, broadcast_spec="BIDIRECTIONAL") for part in parts]
-            return opset.reshape(opset.concat(repeated, 3), flat, special_zero=True)
+        def whole(past: Any, recent: Any) -> Any:  # [B, KH, P + T, D]
+            settled = opset.broadcast(past, batch, broadcast_spec="BIDIRECTIONAL")
+            return opset.reshape(opset.concat([settled, recent], 3), flat, special_zero=True)
 
         keys, values = whole(layer.past_keys, layer.keys), whole(layer.past_values, layer.values)
         query = opset.reshape(layer.query, flat, special_zero=True)
