@@ -39,7 +39,7 @@ pytestmark = needs_opset_24
 LOGITS = 3e-3
 LAYERS, KV_HEADS, HEAD_DIM, HIDDEN = 2, 2, 8, 32
 CAPACITY = 12
-POSITIONS = 4096
+POSITIONS = 8192
 """Of the engines' caches."""
 NAMES = [f"{layer}.{kind}" for layer in range(LAYERS) for kind in ("key", "value")]
 
