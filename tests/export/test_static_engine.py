@@ -15,6 +15,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.protocol import nbytes_of
 from gar_ros.engine.steps import Steps, run_to_end
+from gar_ros.errors import GarError
 from gar_ros.region import Region
 from tests.engine.test_engine import *  # noqa: F403, its tests run here with the engine below
 from tests.engine.test_engine import COLOUR
@@ -24,10 +25,15 @@ pytestmark = needs_opset_24
 
 
 @pytest.fixture(scope="module")
-def engine(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> GarEngine:
-    """Of `model_dir`, with a static KV cache."""
+def folder(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`model_dir` with a static KV cache."""
     folder = tmp_path_factory.mktemp("static") / "model"
-    static_folder(model_dir, default_model_dir() / "checkpoint", folder, 4096)
+    return static_folder(model_dir, default_model_dir() / "checkpoint", folder, 4096)
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> GarEngine:
+    """Of `folder`."""
     return GarEngine.open(folder, "cpu", threads=1)
 
 
@@ -84,6 +90,13 @@ def test_a_conversation_outlives_other_questions(engine: GarEngine, frame: Encod
     frame.ask("Where is <Prompt1>?", max_tokens=20)
     frame.ask(COLOUR, ["red", "blue"])
     assert run_to_end(frame.without_image().stream(turn, 6, after=begun)).answer.token_ids == at_once
+
+
+@pytest.mark.parametrize("provider", ["openvino", "cuda", "tensorrt"])
+def test_a_provider_that_does_not_write_in_place_is_refused(folder: Path, provider: str) -> None:
+    with pytest.raises(GarError, match=f"{provider} is not available: the decoder's KV cache is static"):
+        GarEngine.open(folder, provider)
+    assert GarEngine.open(folder, provider, threads=1, allow_fallback=True).provider == "cpu"
 
 
 def test_a_stream_that_is_left_gives_its_buffer_back(engine: GarEngine, image: np.ndarray) -> None:

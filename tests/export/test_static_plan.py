@@ -23,7 +23,7 @@ from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
 from tests.export.sizes import GAR_1B, resized
 
-trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (make test-all)")
+trt: Any = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (make test-all)")
 
 LAYERS, POSITIONS, FEW = 2, 4096, 8
 
