@@ -23,7 +23,7 @@ from tests.fixtures_golden import FindGolden
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 ByName = Callable[[str], Path]
-"""Name of a checkpoint -> folder."""
+"""Name of a checkpoint, or of a precision -> folder."""
 
 OpenEngine = Callable[[str], GarEngine]
 
@@ -105,6 +105,16 @@ def fp16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def fp16_8b(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model folder of `checkpoint_8b` in float16."""
     return _exported(checkpoint_8b, tmp_path_factory, "fp16")
+
+
+@pytest.fixture(scope="session")
+def wide_export(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+    """Model folder, in that precision, of a random checkpoint of GAR-1B's widths with two layers of each kind."""
+    from tests.export.small_checkpoint import write_wide_checkpoint  # it imports torch
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "wide_1b"
+    write_wide_checkpoint("1b", folder)
+    return cache(lambda precision: _exported(folder, tmp_path_factory, precision))
 
 
 @pytest.fixture(scope="session")
