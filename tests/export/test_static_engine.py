@@ -92,7 +92,7 @@ def test_a_conversation_outlives_other_questions(engine: GarEngine, frame: Encod
     assert run_to_end(frame.without_image().stream(turn, 6, after=begun)).answer.token_ids == at_once
 
 
-@pytest.mark.parametrize("provider", ["openvino", "cuda", "tensorrt"])
+@pytest.mark.parametrize("provider", ["openvino", "cuda"])
 def test_a_provider_that_does_not_write_in_place_is_refused(folder: Path, provider: str) -> None:
     with pytest.raises(GarError, match=f"{provider} is not available: the decoder's KV cache is static"):
         GarEngine.open(folder, provider)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from gar_export.random_checkpoint import weight_shapes
 from gar_export.static_decoder_graph import write_static_decoder
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER
-from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
+from gar_ros.engine.runtime.tensorrt.profiles import Profile, graph_profiles
 from tests.export.sizes import GAR_1B, resized
 
 trt: Any = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (make test-all)")
 
-LAYERS, POSITIONS, FEW = 2, 4096, 8
+LAYERS, POSITIONS = 2, 4096
 
 _KERNEL = re.compile(r"Name: (.*?), LayerType: \w+, Inputs: \[(.*?)\], Constants")
 
@@ -72,22 +72,12 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     manifest = ModelDir.open(default_model_dir()).manifest
     sizes = msgspec.structs.replace(manifest.sizes, **{f: getattr(config.decoder, f) for f in ("hidden", "layers")})
     sizes = msgspec.structs.replace(sizes, heads=32, kv_heads=8, head_dim=64, max_positions=POSITIONS)
-    prompt, few = graph_profiles(msgspec.structs.replace(manifest, kv_cache="static", sizes=sizes))[DECODER]
-    few = {name: ranges if name.startswith("past") else _up_to(ranges, FEW, name) for name, ranges in few.items()}
-    size, lines = _build(path, [prompt, few])
+    profiles = graph_profiles(msgspec.structs.replace(manifest, kv_cache="static", sizes=sizes))[DECODER]
+    size, lines = _build(path, profiles)
     return Plan(size, weights.nbytes, dict(_KERNEL.findall("\n".join(lines))))
 
 
-def _up_to(ranges: Any, tokens: int, name: str) -> Any:
-    """A profile of exactly one token would hold the weights a second time."""
-    if name == "key_positions":
-        return ranges
-    axis = {"inputs_embeds": 1, "position_ids": 1, "logits_idx": 0}[name]
-    largest = tuple(tokens if index == axis else size for index, size in enumerate(ranges.largest))
-    return replace(ranges, largest=largest)
-
-
-def _build(path: Path, profiles: list[Any]) -> tuple[int, list[str]]:
+def _build(path: Path, profiles: Sequence[Profile]) -> tuple[int, list[str]]:
     """Size of the engine, and all that TensorRT said."""
     lines: list[str] = []
 

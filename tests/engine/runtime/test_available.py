@@ -123,7 +123,7 @@ def fail_first_run(monkeypatch: pytest.MonkeyPatch, reason: str) -> list[str]:
         runner = load(OrtRuntime("cpu", 1), graph)
         if self.provider == "cuda":
 
-            def refuse(_: object) -> None:
+            def refuse(*_: object) -> None:
                 tried.append(graph.name)
                 raise RuntimeError(reason)
 
