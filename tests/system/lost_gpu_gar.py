@@ -41,9 +41,9 @@ def main() -> int:
     """The executable; returns its exit code."""
     run, load = OrtRunner._bound_run, OrtRuntime.load
 
-    def run_or_fail(self: OrtRunner, feeds: Any, written: Any) -> Any:
+    def run_or_fail(self: OrtRunner, *arguments: Any) -> Any:
         if not exists("busy"):
-            return run(self, feeds, written)
+            return run(self, *arguments)
         while not exists("lost"):
             time.sleep(LOOK_SECONDS)
         raise Fail(REASON)
