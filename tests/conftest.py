@@ -28,6 +28,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_engine,
     golden_export,
     small_checkpoint,
+    static_1b,
     wide_export,
 )
 from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures

@@ -90,6 +90,12 @@ def exported_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def static_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` with a static KV cache of 4096 positions."""
+    return _exported(checkpoint_1b, tmp_path_factory, "fp32", "--kv-cache", "static", "--max-positions", "4096")
+
+
+@pytest.fixture(scope="session")
 def fp16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model folder of `checkpoint_1b` in float16."""
     return _exported(checkpoint_1b, tmp_path_factory, "fp16")
@@ -129,13 +135,15 @@ def golden_engine(golden_export: ByName) -> OpenEngine:
     return cache(lambda name: GarEngine.open(golden_export(name), "cpu", threads=1))
 
 
-def _exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32") -> Path:
+def _exported(
+    checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, precision: str = "fp32", *options: str
+) -> Path:
     """Exports in a process of its own: torch's Triton crashes where ROS's libraries were loaded before."""
     if find_spec("torch") is None:
         pytest.skip("torch is not installed, which exports checkpoints (make test-all)")
     out = tmp_path_factory.mktemp("exported") / checkpoint.name
     command = [sys.executable, "-m", "gar_ros.cli.main", "export", "--checkpoint", str(checkpoint), "--out", str(out)]
-    command += ["--precision", precision]
+    command += ["--precision", precision, *options]
     result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gar_export.checkpoint import EMBEDDING, HEAD, Weights
 from gar_export.config import GarConfig
-from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, GraphBuilder, element_type
+from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, OPSET, GraphBuilder, element_type
 from gar_export.quantise import quantise
 from gar_export.table import StoredTable
 
@@ -52,6 +52,8 @@ def write_decoder(
 class DecoderWriter:
     """The pieces of one decoder graph. Comments give shapes; G = heads / kv_heads, T = P + S keys."""
 
+    opset = OPSET
+
     def __init__(
         self,
         path: Path,
@@ -68,7 +70,7 @@ class DecoderWriter:
         names = [name for name in weights.names() if name.startswith(_PREFIX)]
         size = sum(int(np.prod(weights.shape(name))) for name in names) * (bits or 8 * dtype.itemsize) // 8
         external = size > EXTERNAL_DATA_BYTES
-        self.graph = GraphBuilder("gar_decoder", path, external)
+        self.graph = GraphBuilder("gar_decoder", path, external, self.opset)
         self.table = table if external and self.sizes.tied_head and table and table.dtype == dtype else None
         self.groups = self.sizes.heads // self.sizes.kv_heads
 

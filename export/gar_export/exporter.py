@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace as replace_fields
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from gar_export.precision import PRECISIONS, Precision
 from gar_export.replace import check_replaceable, clean_up, part_of, replace
 from gar_export.replay_graph import write_replay
 from gar_export.split_decoder_graph import write_split_decoder
+from gar_export.static_decoder_graph import write_static_decoder
 from gar_export.table import write_table
 from gar_export.tokens import read_prompts
 from gar_export.vision_bits import quantise_vision
@@ -33,6 +35,7 @@ from gar_ros.engine.model_dir.manifest import (
     TOKENIZER,
     VISION,
     FileEntry,
+    KvForm,
     Manifest,
     is_showable,
 )
@@ -40,6 +43,8 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.progress import timed_lines
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
+
+_WRITE_DECODER = {"joined": write_decoder, "split": write_split_decoder, "static": write_static_decoder}
 
 Progress = Callable[[str], None]
 
@@ -51,15 +56,19 @@ def export_checkpoint(
     precision: str = "fp32",
     notice: str | None = None,
     progress: Progress | None = None,
+    kv_cache: KvForm | None = None,
+    max_positions: int | None = None,
 ) -> Manifest:
     """Writes the model folder `out` of a checkpoint folder; `name` is the checkpoint folder's by default.
 
     precision: a key of PRECISIONS. notice: the manifest's, by default the text of the checkpoint's `notice.txt`.
+    kv_cache: how the decoder takes its KV cache, by default as suits the precision. max_positions: the longest prompt
+    with its answer, in tokens; by default the checkpoint's.
 
     The folder appears only when it is complete, and replaces one only if that holds nothing but an exported model, its
     README.md and `checkpoint`, which both stay.
     Raises GarError BAD_MODEL for a checkpoint that can't be used, INVALID_REQUEST for an `out` that can't be replaced
-    or a notice that can't be shown.
+    or a notice that can't be shown, or for more positions than the checkpoint has.
     """
     checkpoint, out = Path(checkpoint).resolve(), Path(out).resolve()
     progress = progress or timed_lines()
@@ -74,7 +83,10 @@ def export_checkpoint(
     part.mkdir(parents=True)
     try:
         name = name or checkpoint.name
-        manifest = _write_folder(checkpoint, out, part, name, notice, PRECISIONS[precision], progress)
+        chosen = PRECISIONS[precision]
+        config = _shortened(GarConfig.read(checkpoint), max_positions)
+        form = kv_cache or chosen.kv_cache
+        manifest = _write_folder(checkpoint, config, out, part, name, notice, chosen, form, progress)
         replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -90,10 +102,18 @@ def weights_sha256(weights: Weights) -> str:
 
 
 def _write_folder(
-    checkpoint: Path, out: Path, part: Path, name: str, notice: str, precision: Precision, progress: Progress
+    checkpoint: Path,
+    config: GarConfig,
+    out: Path,
+    part: Path,
+    name: str,
+    notice: str,
+    precision: Precision,
+    kv_cache: KvForm,
+    progress: Progress,
 ) -> Manifest:
     progress(f"reading {checkpoint}")
-    config, weights = GarConfig.read(checkpoint), Weights(checkpoint)
+    weights = Weights(checkpoint)
     tokens, prompt_format = read_prompts(checkpoint, config)
     model = load_model(config, weights, decoder=False, dtype=getattr(torch, precision.graphs.name))
     progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
@@ -107,7 +127,7 @@ def _write_folder(
     progress(EMBEDDINGS)
     table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
     progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write = write_split_decoder if precision.kv_cache == "split" else write_decoder
+    write = _WRITE_DECODER[kv_cache]
     write(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
@@ -122,11 +142,21 @@ def _write_folder(
         files={path.name: FileEntry(sha256_of(path), path.stat().st_size) for path in sorted(part.iterdir())},
         made_by={tool: _version(tool) for tool in _TOOLS},
         source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
-        kv_cache=precision.kv_cache,
+        kv_cache=kv_cache,
         notice=notice,
     )
     (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _shortened(config: GarConfig, max_positions: int | None) -> GarConfig:
+    """The config with a shorter context."""
+    if max_positions is None:
+        return config
+    if not 0 < max_positions <= config.decoder.max_positions:
+        expected = f"1 to {config.decoder.max_positions} positions, which the checkpoint has"
+        raise GarError(ErrorCode.INVALID_REQUEST, f"expected {expected}, got {max_positions}")
+    return replace_fields(config, decoder=replace_fields(config.decoder, max_positions=max_positions))
 
 
 def _notice(checkpoint: Path) -> str:

@@ -27,8 +27,9 @@ class GraphBuilder:
     Values are referred to by name; the same calls give the same bytes.
     """
 
-    def __init__(self, name: str, path: Path, external: bool = False) -> None:
+    def __init__(self, name: str, path: Path, external: bool = False, opset: int = OPSET) -> None:
         self._name = name
+        self._opset = opset
         self._path = path
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
@@ -96,10 +97,11 @@ class GraphBuilder:
         if self._data is not None:
             self._data.close()
         graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values()))
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", self._opset)]
+        ir_version = max(IR_VERSION, helper.find_min_ir_version_for(opsets))
         if any(node.domain == MICROSOFT for node in self._nodes):
             opsets.append(helper.make_opsetid(MICROSOFT, 1))
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
         self._path.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -33,6 +33,7 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.static_cache import Buffer, StaticCache
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import GarError
 
@@ -138,9 +139,14 @@ def stretched(cache: KvCache, length: int) -> KvCache:
     values = dict(cache.values)
     for name, value in values.items():
         if name.startswith("past_key_values"):
-            array = on_host(value)
+            array = on_host(value)[..., : cache.length - cache.recent, :]
             times = -(-settled // array.shape[-2])
             values[name] = np.concatenate([array] * times, axis=-2)[..., :settled, :].copy()
+    if isinstance(cache, StaticCache):
+        buffer = Buffer({name: np.zeros_like(on_host(value)) for name, value in cache.values.items()})
+        for name, value in values.items():
+            on_host(buffer.values[name])[..., :length, :] = on_host(value)
+        return buffer.beginning(length)
     return KvCache(length, values, cache.recent)
 
 

@@ -12,8 +12,11 @@ from gar_ros.errors import ErrorCode, GarError
 
 _MIB = 1 << 20
 _FLOAT32 = 4
-_CACHES = 4  # of the prefix, of the question, and before and after the token that is being generated
-_SCORES = {"joined": 2, "split": 4}  # arrays as large as all scores: these and their softmax; both in two parts, too
+_CACHES = {"joined": 4, "split": 4, "static": 2}
+"""Of the prefix, of the question, and before and after the token that is being generated; or a buffer and the one that
+it is copied to."""
+_SCORES = {"joined": 2, "split": 4, "static": 2}
+"""Arrays as large as all scores: these and their softmax; both in two parts, too."""
 _QUESTION_TOKENS = 256  # of chat template, question and the sentence that names the regions
 _ACTIVATIONS = 24  # arrays as large as a tile's patches in a layer of the vision graph: q, k, v, MLP, and their inputs
 
@@ -56,8 +59,10 @@ def needed_bytes(manifest: Manifest, tiles: int, regions: int, tiles_per_run: in
     asked = min(regions, len(manifest.tokens.prompts))  # a keyframe has more
     tokens = (tiles + asked) * sizes.tile_tokens + _QUESTION_TOKENS
     number = _number_bytes(manifest)
-    cache = tokens * kv_bytes_per_token(manifest)
-    caches = _CACHES + (tiles_per_run == 0)  # and what frames share of an image that is encoded already
+    positions = sizes.max_positions if manifest.kv_cache == "static" else tokens
+    cache = positions * kv_bytes_per_token(manifest)
+    # And what frames share of an image that is encoded already.
+    caches = _CACHES[manifest.kv_cache] + (tiles_per_run == 0)
     scores = tokens * sizes.heads * _SCORES[manifest.kv_cache]
     piece = min(tokens, CHUNK)
     prefill = piece * (scores + sizes.hidden * _ACTIVATIONS) * number

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck
-from gar_ros.engine.kv_cache import KvCache, cache_form
+from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.model_dir.embeddings import Embeddings
 from gar_ros.engine.model_dir.manifest import KvForm, Sizes
 from gar_ros.engine.runtime.protocol import Rows, Runner
+from gar_ros.engine.static_cache import cache_form
 
 CHUNK = 1024
 """Number of tokens in one run of prefill. It bounds the memory of the attention scores and the time until a
@@ -52,11 +53,10 @@ class Decoder:
         kv_form: KvForm = "joined",
     ) -> None:
         """runner: the decoder graph. embeddings: (vocab, H), float32 or float16. end: ids of the tokens that end an
-        answer. kv_form: of the graph's KV cache."""
-        self._runner = runner
+        answer. kv_form: of the graph's KV cache. Raises GarError INVALID_REQUEST for one that the runner can't have."""
         self._embeddings = embeddings
         self._end = sorted(end)
-        self._form = cache_form(kv_form, sizes)
+        self._form = cache_form(kv_form, sizes, runner)
         self.empty = self._form.empty
 
     def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -64,7 +64,7 @@ class Decoder:
         return self._embeddings[np.asarray(ids, np.int64)].astype(np.float32)
 
     def beginning(self, cache: KvCache, length: int) -> KvCache:
-        """A copy of the first `length` positions of a cache."""
+        """The first `length` positions of a cache, which may be let go."""
         return self._form.beginning(cache, length)
 
     def prefill(self, past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, Logits]:
@@ -82,15 +82,13 @@ class Decoder:
     def _extend(self, past: KvCache, embeds: Rows, rows: Sequence[int]) -> tuple[KvCache, Logits]:
         """`past` extended by `embeds` (S, H), and logits (len(rows), vocab) of the tokens that follow these rows."""
         length = past.length + len(embeds)
-        outputs = self._runner.run(
-            {
-                "inputs_embeds": embeds[None],
-                "position_ids": np.arange(past.length, length, dtype=np.int64)[None],
-                "logits_idx": np.asarray(rows, np.int64),
-                **past.values,
-            }
-        )
-        return self._form.extended(past, length, outputs), outputs["logits"].numpy()[0]
+        feeds = {
+            "inputs_embeds": embeds[None],
+            "position_ids": np.arange(past.length, length, dtype=np.int64)[None],
+            "logits_idx": np.asarray(rows, np.int64),
+        }
+        cache, outputs = self._form.extend(past, feeds, length)
+        return cache, outputs["logits"].numpy()[0]
 
     def generate(
         self, past: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import check_max_tokens, check_room, failures_are_typed
 from gar_ros.engine.decoder import Logits
-from gar_ros.engine.kv_cache import KvCache
+from gar_ros.engine.kv_cache import KvCache, bytes_of
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, nbytes_of
@@ -114,8 +114,9 @@ class EncodedFrame:
     @property
     def nbytes(self) -> int:
         """Size in bytes of features, replay tokens and the KV caches of the prefixes that were asked about."""
-        prefixes = sum(cache.nbytes for cache in self._prefixes.values())
-        return self.image_nbytes + nbytes_of(self._replay) + prefixes
+        shared = [self._shared.cache] if self._shared and self._shared.cache else []
+        caches = bytes_of([*shared, *self._prefixes.values()])
+        return nbytes_of(self._features) + nbytes_of(self._replay) + caches
 
     @property
     def image_nbytes(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The KV cache as a value, and the two forms in which decoder graphs take and return it."""
+"""The KV cache as a value, and how decoder graphs take and return it; see static_cache.py for the third form."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.model_dir.manifest import KvForm, Sizes
-from gar_ros.engine.runtime.protocol import DeviceTensor, nbytes_of, on_host
+from gar_ros.engine.model_dir.manifest import Sizes
+from gar_ros.engine.runtime.protocol import DeviceTensor, Runner, nbytes_of, on_host
 
 LONGEST_RECENT = 128
 """Number of positions of the recent part from which they are settled. Each token copies the recent part; settling
 copies everything once."""
 
-_PAST, _RECENT = "past_key_values.", "recent."
+PAST, PRESENT = "past_key_values.", "present."
+"""What the names of all layers' keys and values begin with, of inputs and of outputs."""
+
+_RECENT = "recent."
 
 Tensors = Mapping[str, NDArray[np.float32] | DeviceTensor]
 
@@ -27,8 +30,9 @@ Tensors = Mapping[str, NDArray[np.float32] | DeviceTensor]
 class KvCache:
     """Keys and values of the first `length` positions.
 
-    values: arrays by the graph's input names, (1, kv_heads, .., positions, head_dim). They are never modified: what
-    extends the cache makes another one. recent: how many of the positions are in the recent part of a split cache.
+    values: arrays by the graph's input names, (1, kv_heads, .., positions, head_dim). What extends the cache makes
+    another one: those of its positions are never modified. recent: how many of the positions are in the recent part of
+    a split cache.
     """
 
     length: int
@@ -52,24 +56,33 @@ class CacheForm(Protocol):
     empty: KvCache
     """A cache of no position."""
 
-    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
-        """`past` extended to `length` positions by a run that got it and returned these outputs."""
+    def extend(
+        self, past: KvCache, feeds: Mapping[str, NDArray[Any] | DeviceTensor], length: int
+    ) -> tuple[KvCache, Mapping[str, DeviceTensor]]:
+        """`past` extended to `length` positions by a run of the graph, and the run's outputs.
+
+        feeds: the inputs but for those of the cache.
+        """
 
     def beginning(self, cache: KvCache, length: int) -> KvCache:
-        """A copy of the first `length` positions of a cache."""
+        """The first `length` positions of a cache, which may be let go."""
 
 
 class JoinedForm:
     """One tensor a layer for keys and one for values: past in, past and new tokens out. See `Manifest.kv_cache`."""
 
-    def __init__(self, sizes: Sizes) -> None:
-        self._names = _names(sizes)
+    def __init__(self, sizes: Sizes, runner: Runner) -> None:
+        self._names = tensor_names(sizes)
+        self._runner = runner
         nothing = np.zeros((1, sizes.kv_heads, 0, sizes.head_dim), np.float32)
-        self.empty = KvCache(0, {f"{_PAST}{name}": nothing for name in self._names})
+        self.empty = KvCache(0, {f"{PAST}{name}": nothing for name in self._names})
 
-    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
+    def extend(
+        self, past: KvCache, feeds: Mapping[str, NDArray[Any] | DeviceTensor], length: int
+    ) -> tuple[KvCache, Mapping[str, DeviceTensor]]:
         """See CacheForm."""
-        return KvCache(length, {f"{_PAST}{name}": outputs[f"present.{name}"] for name in self._names})
+        outputs = self._runner.run({**feeds, **past.values})
+        return KvCache(length, {f"{PAST}{name}": outputs[f"{PRESENT}{name}"] for name in self._names}), outputs
 
     def beginning(self, cache: KvCache, length: int) -> KvCache:
         """See CacheForm."""
@@ -79,20 +92,27 @@ class JoinedForm:
 class SplitForm:
     """A settled part that runs only read, and a short recent part: recent in, recent and new tokens out."""
 
-    def __init__(self, sizes: Sizes) -> None:
-        self._names = _names(sizes)
+    def __init__(self, sizes: Sizes, runner: Runner) -> None:
+        self._names = tensor_names(sizes)
+        self._runner = runner
         nothing = np.zeros((1, sizes.kv_heads, 1, 0, sizes.head_dim), np.float32)
         self._nothing = {f"{_RECENT}{name}": nothing for name in self._names}
-        self.empty = KvCache(0, {**{f"{_PAST}{name}": nothing for name in self._names}, **self._nothing})
+        self.empty = KvCache(0, {**{f"{PAST}{name}": nothing for name in self._names}, **self._nothing})
 
-    def extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
+    def extend(
+        self, past: KvCache, feeds: Mapping[str, NDArray[Any] | DeviceTensor], length: int
+    ) -> tuple[KvCache, Mapping[str, DeviceTensor]]:
         """See CacheForm."""
+        outputs = self._runner.run({**feeds, **past.values})
+        return self._extended(past, length, outputs), outputs
+
+    def _extended(self, past: KvCache, length: int, outputs: Mapping[str, DeviceTensor]) -> KvCache:
         settled, recent = past.length - past.recent, length - past.length + past.recent
-        present = {name: outputs[f"present.{name}"] for name in self._names}
-        old = {f"{_PAST}{name}": past.values[f"{_PAST}{name}"] for name in self._names}
+        present = {name: outputs[f"{PRESENT}{name}"] for name in self._names}
+        old = {f"{PAST}{name}": past.values[f"{PAST}{name}"] for name in self._names}
         if recent < LONGEST_RECENT:
             return KvCache(length, {**old, **{f"{_RECENT}{name}": present[name] for name in self._names}}, recent)
-        new: dict[str, NDArray[Any] | DeviceTensor] = {f"{_PAST}{name}": present[name] for name in self._names}
+        new: dict[str, NDArray[Any] | DeviceTensor] = {f"{PAST}{name}": present[name] for name in self._names}
         if settled:
             new = {name: np.concatenate([on_host(old[name]), on_host(new[name])], axis=-2) for name in old}
         return KvCache(length, {**new, **self._nothing})
@@ -105,15 +125,11 @@ class SplitForm:
         return KvCache(length, {**_first(settled, length - recent), **_first(part, recent)}, recent)
 
 
-def cache_form(form: KvForm, sizes: Sizes) -> CacheForm:
-    """The form that a manifest names."""
-    return SplitForm(sizes) if form == "split" else JoinedForm(sizes)
-
-
 def _first(values: Tensors, length: int) -> Tensors:
     """Copies of the first positions of arrays, in the host's memory."""
     return {name: on_host(value)[..., :length, :].copy() for name, value in values.items()}
 
 
-def _names(sizes: Sizes) -> list[str]:
+def tensor_names(sizes: Sizes) -> list[str]:
+    """What the names of all layers' keys and values end with."""
     return [f"{layer}.{kind}" for layer in range(sizes.layers) for kind in ("key", "value")]

@@ -48,8 +48,18 @@ def test_more_tiles_regions_or_tiles_in_a_run_never_need_less(sizes: Sizes) -> N
     assert needed_bytes(manifest(sizes), 2, 2, 1) > few
     assert needed_bytes(manifest(sizes), 2, 1, 16) >= few
     assert needed_bytes(manifest(sizes, "float16"), 2, 1, 1) < few
-    split = msgspec.structs.replace(manifest(sizes), kv_cache="split")
+    split, static = (msgspec.structs.replace(manifest(sizes), kv_cache=form) for form in ("split", "static"))
     assert needed_bytes(split, 2, 1, 1) >= few
+    assert needed_bytes(static, 3, 1, 1) > needed_bytes(static, 2, 1, 1)
+
+
+def test_a_static_cache_takes_whole_buffers() -> None:
+    """Two of GAR-1B's whole context, where a joined cache takes four of an image's tokens."""
+    joined = manifest(GAR_1B)
+    static = msgspec.structs.replace(joined, kv_cache="static")
+    tokens = (4 + 1) * 256 + 256
+    more = (2 * 11520 - 4 * tokens) * kv_bytes_per_token(joined)
+    assert needed_bytes(static, 4, 1, 1) - needed_bytes(joined, 4, 1, 1) == more
 
 
 def test_a_limit_that_is_set_counts_everywhere() -> None:

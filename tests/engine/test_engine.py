@@ -335,7 +335,9 @@ def test_frames_of_an_encoded_image_read_its_tokens_once(
     assert second < whole - tokens
     assert [answer.token_ids for answer in together] == [answer.token_ids for answer in alone]
     np.testing.assert_allclose([one.confidence for one in together], [one.confidence for one in alone], rtol=1e-4)
-    assert encoded.shared.nbytes == image_end * kv_bytes_per_token(engine.manifest)
+    static = engine.manifest.kv_cache == "static"
+    positions = engine.manifest.sizes.max_positions if static else image_end
+    assert encoded.shared.nbytes == positions * kv_bytes_per_token(engine.manifest)
 
 
 def test_a_description_and_a_question_about_a_frame_read_its_image_once(

@@ -15,6 +15,7 @@ import pytest
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.kv_cache import JoinedForm
 from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
@@ -86,7 +87,9 @@ def without_end(ids: list[int], engine: GarEngine) -> list[int]:
 def record_logits(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The last row of logits of every run of the decoder from now on."""
     logits: list[np.ndarray] = []
-    runner = engine.decoder._runner
+    form = engine.decoder._form
+    assert isinstance(form, JoinedForm)
+    runner = form._runner
 
     class Recording:
         def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -94,5 +97,5 @@ def record_logits(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[np
             logits.append(outputs["logits"].numpy()[0, -1])
             return outputs
 
-    monkeypatch.setattr(engine.decoder, "_runner", Recording())
+    monkeypatch.setattr(form, "_runner", Recording())
     return logits

@@ -75,6 +75,15 @@ def test_a_folder_with_other_files_is_never_replaced(exported_1b: Path, checkpoi
         assert out.exists()
 
 
+@pytest.mark.parametrize("positions", [0, 11521])
+def test_a_context_that_the_checkpoint_does_not_have_is_refused(
+    checkpoint_1b: Path, tmp_path: Path, positions: int
+) -> None:
+    with pytest.raises(GarError, match=f"expected 1 to 11520 positions, which the checkpoint has, got {positions}"):
+        export_checkpoint(checkpoint_1b, tmp_path / "out", max_positions=positions)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failed_export_leaves_nothing_behind(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from gar_export.measure import cost_of, decoder_speeds, disk_bytes, main, stretched
 from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.runtime.protocol import on_host
+from gar_ros.engine.static_cache import Buffer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -61,6 +62,14 @@ def test_a_history_is_as_long_as_asked_for(few_bits_1b: dict[int, Path]) -> None
     assert (longer.length, longer.recent) == (10, 2)
     assert on_host(longer.values["past_key_values.0.key"]).ravel().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert longer.values["recent.0.key"] is recent
+
+
+def test_a_history_in_a_static_cache_leaves_the_rest_of_its_buffer_empty() -> None:
+    keys = np.arange(8, dtype=np.float32).reshape(1, 1, 8, 1)
+    longer = stretched(Buffer({"past_key_values.0.key": keys}).beginning(3), 7)
+    assert longer.length == 7
+    assert on_host(longer.values["past_key_values.0.key"]).ravel().tolist() == [0, 1, 2, 0, 1, 2, 0, 0]
+    assert keys.ravel().tolist() == list(range(8))
 
 
 def test_a_folder_that_is_no_model_is_an_error_for_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
-from gar_ros.engine.kv_cache import LONGEST_RECENT, KvCache
+from gar_ros.engine.kv_cache import LONGEST_RECENT, JoinedForm, KvCache
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.steps import run_to_end
@@ -48,7 +48,9 @@ def with_decoder(frame: EncodedFrame, engine: GarEngine, decoder: Decoder) -> En
 @pytest.fixture(scope="module")
 def endless(engine: GarEngine, tmp_path_factory: pytest.TempPathFactory) -> list[Decoder]:
     """gar-tiny's decoder with both caches; no token ends its texts."""
-    joined = Decoder(engine.decoder._runner, engine.decoder._embeddings, engine.manifest.sizes, ())
+    form = engine.decoder._form
+    assert isinstance(form, JoinedForm)
+    joined = Decoder(form._runner, engine.decoder._embeddings, engine.manifest.sizes, ())
     folder = tmp_path_factory.mktemp("split")
     return [joined, split_decoder(engine, default_model_dir() / "checkpoint", folder, ())]
 

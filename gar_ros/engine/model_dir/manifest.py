@@ -24,9 +24,9 @@ MANIFEST = "manifest.json"
 
 NumberType = Literal["float32", "float16", "int8", "int4"]
 
-KvForm = Literal["joined", "split"]
-"""How the decoder graph takes keys and values of earlier tokens: in one part, or in a settled and a recent part, of
-which only the recent one is copied for each token."""
+KvForm = Literal["joined", "split", "static"]
+"""How the decoder graph takes keys and values of earlier tokens: in one part; in a settled and a recent part, of which
+only the recent one is copied for each token; or in buffers for the whole context, into which it writes new ones."""
 
 _NOTICE_LENGTH = 500
 NOTICE_FORM = f"one line of at most {_NOTICE_LENGTH} printable characters"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gar_ros.engine.runtime.failures import FULL, failure, first_line
 from gar_ros.engine.runtime.huge_pages import use_huge_pages
 from gar_ros.engine.runtime.make_room import MakeRoom
-from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
+from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host, on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
 from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
 
@@ -60,29 +60,53 @@ class OrtRunner:
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
         """See Runner. Raises GarError INTERNAL_ERROR with ONNX Runtime's reason; the session stays usable but for a
         GpuLostError."""
+        return self.run_in_place(feeds, {})
+
+    def run_in_place(
+        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
+    ) -> dict[str, DeviceTensor]:
+        """See InPlaceRunner; on the CPU only. Raises GarError as `run` does."""
         try:
-            return self._run(feeds)
+            return self._run(feeds, written)
         except OutOfMemoryError:
             if self._make_room is None or not self._make_room():
                 raise
-        return self._run(feeds)  # not within the handler, whose traceback keeps what is to be freed
+        return self._run(feeds, written)  # not within the handler, whose traceback keeps what is to be freed
 
-    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """See InPlaceRunner."""
+        return np.zeros(shape, self._types[name])
+
+    def copy_positions(
+        self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
+    ) -> None:
+        """See InPlaceRunner."""
+        array = cast(NDArray[Any], target)  # of `zeros`
+        array[..., :count, :] = on_host(source)[..., :count, :]
+
+    def _run(
+        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
+    ) -> dict[str, DeviceTensor]:
         try:
-            return self._bound_run(feeds)
+            return self._bound_run(feeds, written)
         except Exception as error:  # its exception types have no common base
             raise session_error(self._graph, error) from error
 
-    def _bound_run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def _bound_run(
+        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
+    ) -> dict[str, DeviceTensor]:
         binding = self._session.io_binding()
-        bound = []  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
+        bound = {}  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
         for name, value in feeds.items():
             if isinstance(value, np.ndarray):
                 value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value, self._types[name]))
-            bound.append(value)
+            bound[name] = value
             binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
-            binding.bind_output(name, self._device)
+            if name in written:
+                binding.bind_ortvalue_output(name, bound[written[name]])
+            else:
+                binding.bind_output(name, self._device)
         self._session.run_with_iobinding(binding)
         return dict(zip(self._outputs, binding.get_outputs(), strict=True))
 

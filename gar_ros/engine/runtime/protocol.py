@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,27 @@ class Runner(Protocol):
 
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> Mapping[str, DeviceTensor]:
         """All outputs by name; inputs are never modified. Host arrays are cast to the graph's input types."""
+
+
+@runtime_checkable
+class InPlaceRunner(Runner, Protocol):
+    """A runner that can write outputs over inputs."""
+
+    def run_in_place(
+        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
+    ) -> Mapping[str, DeviceTensor]:
+        """As `run`, but some outputs are written where an input of the same shape is, which changes.
+
+        written: those outputs with their inputs. In the feeds these are tensors of `zeros`.
+        """
+
+    def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any] | DeviceTensor:
+        """Zeros for the input of this name, in memory that runs may write to."""
+
+    def copy_positions(
+        self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
+    ) -> None:
+        """Copies the first positions, along the last axis but one, from one tensor of `zeros` to another."""
 
 
 class Runtime(Protocol):

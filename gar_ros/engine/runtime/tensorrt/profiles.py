@@ -116,11 +116,15 @@ def _decoder(
     between: tuple[int, ...] = ()
     if manifest.kv_cache == "split":
         parts, between = (*parts, "recent"), (1,)
-    cache = Range(*((1, sizes.kv_heads, *between, length, sizes.head_dim) for length in past))
+    static, whole = manifest.kv_cache == "static", sizes.max_positions
+    lengths = (whole, whole, whole) if static else past
+    cache = Range(*((1, sizes.kv_heads, *between, length, sizes.head_dim) for length in lengths))
     profile = {
         "inputs_embeds": Range(*((1, count, sizes.hidden) for count in tokens)),
         "position_ids": Range(*((1, count) for count in tokens)),
         "logits_idx": Range(*((count,) for count in rows)),
     }
+    if static:
+        profile["key_positions"] = Range((1,), (min(past[1] + tokens[1], whole),), (whole,))
     names = (f"{part}.{layer}.{kind}" for part in parts for layer in range(sizes.layers) for kind in ("key", "value"))
     return profile | dict.fromkeys(names, cache)

@@ -94,6 +94,17 @@ def test_a_split_cache_has_shapes_for_both_parts(manifest: Manifest) -> None:
         assert profile["recent.3.value"].largest == profile["past_key_values.3.value"].largest == (1, 3, 1, 2047, 32)
 
 
+def test_a_static_cache_has_one_shape_and_reads_as_many_keys_as_there_are(manifest: Manifest) -> None:
+    static = msgspec.structs.replace(manifest, kv_cache="static")
+    profiles = graph_profiles(static)[DECODER]
+    for joined, profile in zip(graph_profiles(manifest)[DECODER], profiles, strict=True):
+        assert set(profile) == {*joined, "key_positions"}
+        cache = profile["past_key_values.3.value"]
+        assert cache.smallest == cache.usual == cache.largest == (1, 3, 2048, 32)
+        assert (profile["key_positions"].smallest, profile["key_positions"].largest) == ((1,), (2048,))
+    assert [profile["key_positions"].usual[0] for profile in profiles] == [2 * CHUNK, 6 * 64 + 1]
+
+
 def test_the_enclosing_profile_takes_what_any_takes(manifest: Manifest) -> None:
     whole = enclosing(graph_profiles(manifest)[REPLAY])
     assert whole["tile_features"].largest[0] == 4
