@@ -109,9 +109,10 @@ class Staging:
 
     def _wait(self, buffer: _Buffer) -> None:
         """Until the stream has passed the buffer's last copy."""
-        not_ready = self._cudart.cudaError_t.cudaErrorNotReady
-        while self._look and self._cudart.cudaEventQuery(buffer.event)[0] == not_ready:
-            time.sleep(_LOOK_SECONDS)
+        if self._look:
+            not_ready = self._cudart.cudaError_t.cudaErrorNotReady
+            while self._cudart.cudaEventQuery(buffer.event)[0] == not_ready:
+                time.sleep(_LOOK_SECONDS)
         self._call("cudaEventSynchronize", buffer.event)
 
 
