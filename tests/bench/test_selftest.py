@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -150,11 +149,10 @@ def test_a_stage_that_is_wrong_is_told_alone(setting: Setting, expected: Stages,
 def test_a_graph_that_fails_is_told_and_the_others_go_on(
     setting: Setting, expected: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing:
-        def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-            raise RuntimeError("no kernel image is available")
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("no kernel image is available")
 
-    monkeypatch.setattr(setting.engine.decoder, "_runner", Failing())
+    monkeypatch.setattr(setting.engine.decoder, "prefill", fail)
     made = {row.name: row for row in comparisons(setting, expected)}
     assert made["vision: features"].ok and made["replay: tokens"].ok
     assert made["decoder: prefill logits"].text == "failed: RuntimeError: no kernel image is available"
