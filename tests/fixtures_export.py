@@ -102,6 +102,18 @@ def fp16_8b(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
+def bf16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` in bfloat16."""
+    return _exported(checkpoint_1b, tmp_path_factory, "bf16")
+
+
+@pytest.fixture(scope="session")
+def int4_gpu_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` in float16 with int4 weights in the decoder, for a GPU."""
+    return _exported(checkpoint_1b, tmp_path_factory, "int4-gpu")
+
+
+@pytest.fixture(scope="session")
 def fp16_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """gar-tiny in float16."""
     return _exported(CHECKOUT / "models/gar-tiny/checkpoint", tmp_path_factory, "fp16")

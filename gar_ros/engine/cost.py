@@ -12,6 +12,7 @@ from gar_ros.errors import ErrorCode, GarError
 
 _MIB = 1 << 20
 _FLOAT32 = 4
+_HALF = ("float16", "bfloat16", "int4-float16")
 _CACHES = 4  # of the prefix, of the question, and before and after the token that is being generated
 _SCORES = {"joined": 2, "split": 4}  # arrays as large as all scores: these and their softmax; both in two parts, too
 _QUESTION_TOKENS = 256  # of chat template, question and the sentence that names the regions
@@ -80,5 +81,5 @@ def kv_bytes_per_token(manifest: Manifest) -> int:
 
 
 def _number_bytes(manifest: Manifest) -> int:
-    """Of the decoder's inputs, outputs and caches; its weights may have fewer."""
-    return 2 if manifest.dtypes.get(DECODER) == "float16" else _FLOAT32
+    """Of the decoder's caches and most of its activations; its weights may have fewer."""
+    return 2 if manifest.dtypes.get(DECODER) in _HALF else _FLOAT32

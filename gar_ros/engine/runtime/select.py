@@ -14,6 +14,7 @@ from gar_ros.engine.model_dir.manifest import REPLAY
 from gar_ros.engine.runtime.openvino import OPENVINO, OpenVinoRuntime
 from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
 from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
+from gar_ros.engine.runtime.precisions import check_precision, providers_of
 from gar_ros.engine.runtime.protocol import Runtime
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
 from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
@@ -66,7 +67,7 @@ def open_runtime(
         try:
             runtime, name = _open(candidate, model, threads, engines)
         except GarError as error:
-            if candidate == "cpu":
+            if candidate == "cpu" and "cpu" in providers_of(model.manifest):
                 raise
             reasons.append(f"{candidate} is not available: {error.message}")
         else:
@@ -77,6 +78,7 @@ def open_runtime(
 
 def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
     """A runtime that has loaded a graph, and its name. Raises GarError saying what is missing."""
+    check_precision(model.manifest, candidate)
     if candidate == TENSORRT:
         found = find_tensorrt()
         source = EngineSource(model, found, EngineCache(engines.folder or default_cache_folder()), engines.build)
