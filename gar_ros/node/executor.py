@@ -110,8 +110,9 @@ class Executor(MultiThreadedExecutor):
             self._views = {node: self._views.get(node) or _WithoutEvents(node) for node in present}
             nodes = list(self._views.values())
             with_events = [view.look() for view in nodes]
-            if timeout_sec is None and not all(with_events):
-                timeout_sec = _EVENTS_SECONDS
+            if timeout_sec is None:
+                # Who waits for the events of a subscription keeps the thread of its listener from waking.
+                timeout_sec = 0.0 if any(with_events) else _EVENTS_SECONDS
         return super()._wait_for_ready_callbacks(timeout_sec, nodes, condition)
 
     def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:

@@ -23,6 +23,8 @@ from gar_ros.cli.main import main
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
+from gar_ros.engine.runtime.openvino import find_openvino
+from gar_ros.engine.runtime.openvino_attention import fuse_attention
 from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
 from gar_ros.errors import GarError
 
@@ -155,6 +157,13 @@ def test_the_engine_answers_with_it(few_bits_1b: dict[int, Path], bits: int) -> 
     image, regions = synthetic_image(engine.manifest.sizes)
     answer = engine.encode(image, regions, max_tiles=1).ask("Is <Prompt0> larger?", ["yes", "no"])
     assert sum(answer.probabilities) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_openvino_finds_the_attention_of_every_layer(few_bits_1b: dict[int, Path], bits: int) -> None:
+    openvino, folder = find_openvino(), few_bits_1b[bits]
+    graph = openvino.Core().read_model(str(folder / DECODER))
+    assert fuse_attention(openvino, graph) == ModelDir.open(folder).manifest.sizes.layers
 
 
 @pytest.mark.parametrize("bits", [4, 8])

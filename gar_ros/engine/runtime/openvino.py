@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.model_dir.manifest import DECODER, VISION
+from gar_ros.engine.runtime.openvino_attention import fuse_attention
 from gar_ros.engine.runtime.ort import OrtRuntime, first_line, misfit, session_error
 from gar_ros.engine.runtime.protocol import DeviceTensor, Runner, join_on_host, on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile
@@ -208,6 +209,7 @@ class OpenVinoRuntime:
     def _load(self, graph: Path) -> OpenVinoRunner:
         try:
             model = self._core.read_model(str(graph))
+            fuse_attention(self._openvino, model)
             compiled = self._core.compile_model(model, "CPU", self._properties(graph.name, block_of(model)))
             runner = OpenVinoRunner(self._openvino, compiled, graph, self._standby)
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from gar_ros.engine.checks import OUT_OF_MEMORY
+from gar_ros.engine.runtime.huge_pages import use_huge_pages
 from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
 from gar_ros.errors import ErrorCode, GarError
@@ -43,6 +44,9 @@ _SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ON
 
 _BOUNDED_SPIN_SINCE = (1, 32)  # the first version that is known to have the setting
 _SPIN_MICROSECONDS = "30"
+
+_LARGE_WEIGHTS = 64 << 20
+"""Bytes of a graph's files from which its weights are worth moving into huge pages: far beyond a processor's caches."""
 
 _log = logging.getLogger(__name__)
 
@@ -129,11 +133,19 @@ class OrtRuntime:
         shapes = {value.name: value.shape for value in session.get_inputs()}
         if odd := misfit(shapes, self._profiles.get(graph.name, ())):
             raise GarError(ErrorCode.BAD_MODEL, f"'{graph}' is not the graph that its manifest describes: {odd}")
+        if self._provider == "cpu" and _file_bytes(graph) >= _LARGE_WEIGHTS:
+            use_huge_pages()
         return runner
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+
+def _file_bytes(graph: Path) -> int:
+    """Size of a graph with its weights, whether they are in the file or beside it."""
+    data = graph.with_name(graph.name + ".data")
+    return graph.stat().st_size + (data.stat().st_size if data.exists() else 0)
 
 
 def thread_settings(version: str) -> dict[str, str]:
