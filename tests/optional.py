@@ -29,7 +29,11 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "rosbags": ("bag", "system/test_replayed_bag.py"),
     "onnx": ("engine/runtime/test_runtime.py",),
     "openvino": ("engine/runtime/test_openvino.py",),
-    "tensorrt_rtx": ("engine/runtime/tensorrt/test_real_modules.py", "engine/runtime/tensorrt/test_rtx.py"),
+    "tensorrt_rtx": (
+        "engine/runtime/tensorrt/test_real_modules.py",
+        "engine/runtime/tensorrt/test_rtx.py",
+        "export/test_gpu_plans.py",
+    ),
     "torch": ("export", "tools/test_quirks.py"),
 }
 """Package -> folders and files of tests that can't be imported without it."""

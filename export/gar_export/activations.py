@@ -138,7 +138,11 @@ class _Watching:
         model = onnx.load(graph, load_external_data=False)
         watched = {f"{number}{_LARGEST}": found for number, found in enumerate(_activations(model, graph.name))}
         for output, found in watched.items():
-            steps = [("Cast", {"to": TensorProto.FLOAT}), ("Abs", {}), ("ReduceMax", {"keepdims": 0})]
+            steps: list[tuple[str, dict[str, Any]]] = [
+                ("Cast", {"to": TensorProto.FLOAT}),
+                ("Abs", {}),
+                ("ReduceMax", {"keepdims": 0}),
+            ]
             source = found.tensor
             for step, attributes in steps:
                 target = output if step == "ReduceMax" else f"{output}.{step}"

@@ -9,6 +9,7 @@ for the output head, share it by outputs: TensorRT would unfold blocks of int8 i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -34,7 +35,7 @@ class SymmetricWeight:
     bits: int
 
     @property
-    def attributes(self) -> dict[str, int]:
+    def attributes(self) -> dict[str, Any]:
         """The attributes of the DequantizeLinear that reads this weight."""
         if self.scales.ndim == 1:
             return {"axis": 1}
@@ -43,7 +44,9 @@ class SymmetricWeight:
     def rows(self) -> NDArray[np.float32]:
         """The weight [N, K] that these numbers stand for."""
         scales = np.atleast_2d(self.scales.astype(np.float32))
-        return (self.numbers * np.repeat(scales, len(self.numbers) // len(scales), axis=0)).T
+        scales = np.repeat(scales, len(self.numbers) // len(scales), axis=0)
+        rows: NDArray[np.float32] = (self.numbers.astype(np.float32) * scales).T
+        return rows
 
 
 def block_of(inputs: int) -> int:

@@ -162,7 +162,7 @@ def golden_engine_of(golden_checkpoint: ByName, tmp_path_factory: pytest.TempPat
     return find
 
 
-@pytest.mark.parametrize(("precision", "near"), [("fp16", 0.02), ("bf16", 0.1), ("int4-gpu", 0.5)])
+@pytest.mark.parametrize(("precision", "near"), [("fp16", 0.02), ("bf16", 0.1)])
 @pytest.mark.parametrize("name", IMAGE_CASES)
 def test_logits_of_the_golden_cases(
     golden_engine_of: OpenOfPrecision,
@@ -184,6 +184,14 @@ def test_logits_of_the_golden_cases(
     assert 0 < distance / np.linalg.norm(expected - expected.mean()) < near
     if precision == "fp16":
         assert list(answer.token_ids) == case.ours.generated_ids[: len(answer.token_ids)]
+
+
+def test_int4_of_the_golden_checkpoint(golden_checkpoint: ByName, tmp_path: Path) -> None:
+    """Rounding to 4 bits moves the logits of so small a random model beyond recognition, so what it is compared with
+    has the same rounded weights."""
+    export_checkpoint(golden_checkpoint("tiny_gar_1b"), tmp_path / "model", precision="int4-gpu")
+    stages = list(verify(tmp_path / "model", golden_checkpoint("tiny_gar_1b"), threads=1))
+    assert [stage.name for stage in stages if not stage.passed] == []
 
 
 def names_of_constants(graph: onnx.GraphProto) -> set[str]:
