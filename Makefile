@@ -43,10 +43,19 @@ demo: venv
 test: dev-venv
 	$(BIN)/python -m pytest --part robot --reruns $(RERUNS) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-rest: dev-venv export-venv docs-venv
+test-rest: dev-venv export-venv docs-venv build/cuda_python/.done
 	$(BIN)/python -m pytest --part rest --reruns $(RERUNS)
 
 test-all: test test-rest
+
+# Three generations of CUDA for Python, which need no GPU to be installed; the tests of one that has no wheel for this
+# Python are skipped.
+build/cuda_python/.done:
+	@mkdir -p $(@D)
+	-$(BIN)/pip install --quiet --no-deps --target $(@D)/12.6 cuda-python==12.6.2.post1
+	-$(BIN)/pip install --quiet --no-deps --target $(@D)/12.9 cuda-bindings==12.9.10
+	-$(BIN)/pip install --quiet --no-deps --target $(@D)/13 cuda-bindings==13.5.0
+	@touch $@
 
 # Needs an idle machine for its numbers; JSON lines, table and picture are in .runs/soak.
 soak: venv

@@ -39,6 +39,20 @@ class GarError(Exception):
         self.message = message
 
 
+class OutOfMemoryError(GarError):
+    """A request that the memory of the machine or of its GPU doesn't suffice for; those after it may be answered."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.INTERNAL_ERROR, message)
+
+
+class GpuLostError(GarError):
+    """A failure of the GPU after which CUDA fails whatever this process asks of it: only a new process can go on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.INTERNAL_ERROR, message)
+
+
 LEAVING = (KeyboardInterrupt, SystemExit)
 """What isn't caught where everything else is: somebody wants the process to end."""
 _LONGEST_REASON = 1000

@@ -25,7 +25,7 @@ AS_IN_FILE = "; empty: as in params_file"
 RESPAWN_DELAY = 2.0  # seconds
 PARAMETERS = {
     "model": ("model", "model folder", None),
-    "provider": ("runtime.provider", "what runs the model: auto, cpu, openvino, cuda, tensorrt or tensorrt-ort", None),
+    "provider": ("runtime.provider", "what runs the model: auto, cpu, openvino, cuda or tensorrt", None),
     "autostart": ("autostart", "configure and activate the node at start", BOOLEANS),
     "use_sim_time": ("use_sim_time", "time of a simulator or a bag, from /clock", BOOLEANS),
 }

@@ -30,6 +30,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_export,
     int4_gpu_1b,
     small_checkpoint,
+    wide_export,
 )
 from tests.fixtures_golden import golden_case, golden_path, shared  # noqa: F401, fixtures
 from tests.fixtures_model import engine, model_dir  # noqa: F401, fixtures

@@ -23,7 +23,7 @@ from tests.fixtures_golden import FindGolden
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 ByName = Callable[[str], Path]
-"""Name of a checkpoint -> folder."""
+"""Name of a checkpoint, or of a precision -> folder."""
 
 OpenEngine = Callable[[str], GarEngine]
 
@@ -111,6 +111,16 @@ def bf16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def int4_gpu_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model folder of `checkpoint_1b` in float16 with int4 weights in the decoder, for a GPU."""
     return _exported(checkpoint_1b, tmp_path_factory, "int4-gpu")
+
+
+@pytest.fixture(scope="session")
+def wide_export(tmp_path_factory: pytest.TempPathFactory) -> ByName:
+    """Model folder, in that precision, of a random checkpoint of GAR-1B's widths with two layers of each kind."""
+    from tests.export.small_checkpoint import write_wide_checkpoint  # it imports torch
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "wide_1b"
+    write_wide_checkpoint("1b", folder)
+    return cache(lambda precision: _exported(folder, tmp_path_factory, precision))
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "onnx": ("engine/runtime/test_runtime.py",),
     "openvino": ("engine/runtime/test_openvino.py",),
     "tensorrt_rtx": (
+        "engine/runtime/tensorrt/test_plans.py",
+        "engine/runtime/tensorrt/test_real_bindings.py",
         "engine/runtime/tensorrt/test_real_modules.py",
         "engine/runtime/tensorrt/test_rtx.py",
         "export/test_gpu_plans.py",

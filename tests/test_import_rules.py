@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "progress": set(),
     "region": {"errors"},
     "engine": {*VALUES},
+    "doctor": {"engine", "errors"},
     "settings": {"engine", "errors"},
     "geometry": {*VALUES},
     "memory": {*VALUES, "engine", "geometry"},
@@ -41,8 +42,8 @@ ROOMS: dict[str, set[str]] = {
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
-    "bench": {*VALUES, "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
-    "cli": {*VALUES, "bag", "bench", "engine", "gar_export", "memory", "pictures", "progress", "sim", "view"},
+    "bench": {*VALUES, "doctor", "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
+    "cli": {*VALUES, "bag", "bench", "doctor", "engine", "gar_export", "memory", "pictures", "progress", "sim", "view"},
 }
 CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}
 KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "messages", "node"}

@@ -4,8 +4,8 @@
     python -m gar_export.losses MODEL OTHER[:PROVIDER] ..
 
 Of each other model a row of a Markdown table: image features of a drawn picture, in at most four tiles (cosine, and the
-farthest that a token moved, relative to its length); and logits after every 16 tokens of a sequence that is equal for
-all, the first model's features (cosine about the mean, and how often the largest logit is the same one).
+farthest that a token moved, relative to its length); and logits at up to 64 places of a sequence that is equal for all,
+the first model's features (cosine about the mean, and how often the largest logit is the same one).
 What that means for answers only a trained model can tell: ask it (`gar bench`).
 """
 
@@ -28,8 +28,8 @@ from gar_ros.engine.runtime.select import PROVIDERS
 from gar_ros.errors import GarError
 
 _MAX_TILES, _REGIONS = 4, 2
-_PIECE, _PIECES = 16, 64
-"""Tokens between two logits that are compared, and how many are."""
+_PLACES, _LONGEST = 64, 16
+"""How many logits are compared, and the most tokens between two of them."""
 
 Rows = NDArray[np.float32]
 
@@ -57,15 +57,17 @@ def features(engine: GarEngine) -> Rows:
     """Features [tokens, width] of the drawn picture's tiles."""
     scene = drawn_scene()
     regions = scene.regions(scene.asked(min(_REGIONS, len(engine.manifest.tokens.prompts))))
-    tiles = on_host(engine.encode_image(scene.image, regions, _MAX_TILES).features)
+    most = min(_MAX_TILES, engine.manifest.tiles.max_tiles)
+    tiles = on_host(engine.encode_image(scene.image, regions, most).features)
     return tiles.reshape(-1, tiles.shape[-1]).astype(np.float32)
 
 
 def logits(engine: GarEngine, sequence: Rows) -> Rows:
     """Logits [n, vocabulary] of what follows the ends of the first pieces of a sequence [S, width]."""
     cache, found = engine.decoder.empty, []
-    for start in range(0, len(sequence) - _PIECE + 1, _PIECE)[:_PIECES]:
-        cache, following = engine.decoder.prefill(cache, sequence[start : start + _PIECE], never_cancelled)
+    step = min(_LONGEST, -(-len(sequence) // _PLACES))
+    for start in range(0, len(sequence), step)[:_PLACES]:
+        cache, following = engine.decoder.prefill(cache, sequence[start : start + step], never_cancelled)
         found.append(following)
     return np.stack(found)
 

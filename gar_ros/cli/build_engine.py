@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     for tensorrt in wanted:
         source = EngineSource(model, tensorrt, cache, build=True, options=options)
         show(f"{tensorrt.version} for {tensorrt.gpu}, {model.manifest.name}, engines in '{cache.folder}'")
+        if args.workspace and len(source.missing()) < len(GRAPHS):
+            show("--workspace has no effect on engines that are there already: delete them to have them built with it")
         for graph in GRAPHS:
             print(source.engine(graph, show), flush=True)
     return 0

@@ -16,6 +16,8 @@ COMMANDS = {
     "ask": "ask a question about regions of an image file",
     "annotate": "ask about the images of a recorded bag; answers and overlays go into a new bag",
     "info": "print what an exported model folder holds",
+    "doctor": "look what is on this machine to run a model with, and say the one next step",
+    "selftest": "compare what runs a model here with the CPU, stage by stage, and measure it",
     "build-engine": "build TensorRT engines of an exported model on the robot",
     "export": "turn a checkpoint into the folder the runtime loads (needs torch)",
     "verify": "compare an exported folder with its checkpoint, stage by stage (needs torch)",

@@ -10,19 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.model_dir.manifest import Sizes
+from gar_ros.engine.runtime.failures import FULL, failure, first_line
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region, check_regions
 
-OUT_OF_MEMORY = "out of memory; use fewer tiles (request.max_tiles) or regions, or set request.max_memory"
-
 
 @contextmanager
-def out_of_memory_is_told() -> Iterator[None]:
-    """Raises GarError INTERNAL_ERROR where its body runs out of memory: the model and what is kept stay usable."""
+def failures_are_typed() -> Iterator[None]:
+    """Raises OutOfMemoryError where its body runs out of memory, after which the model and what is kept stay usable,
+    and GpuLostError where the GPU fails for good. Other defects of its body pass."""
     try:
         yield
-    except MemoryError as error:
-        raise GarError(ErrorCode.INTERNAL_ERROR, f"{OUT_OF_MEMORY} ({error or 'MemoryError'})") from error
+    except GarError:
+        raise
+    except Exception as error:
+        told = failure("the model could not be run", first_line(error), FULL if isinstance(error, MemoryError) else 0)
+        if type(told) is GarError:
+            raise
+        raise told from error
 
 
 def check_image(image: NDArray[np.uint8], regions: Sequence[Region], max_regions: int) -> None:

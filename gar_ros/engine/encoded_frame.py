@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
-from gar_ros.engine.checks import check_max_tokens, check_room, out_of_memory_is_told
+from gar_ros.engine.checks import check_max_tokens, check_room, failures_are_typed
 from gar_ros.engine.decoder import Logits
 from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.language import Language
@@ -174,7 +174,7 @@ class EncodedFrame:
         if question.count != self._prompts:
             raise ValueError(f"expected a question about {self._prompts} region(s), got one about {question.count}")
         check_max_tokens(max_tokens)
-        with out_of_memory_is_told():
+        with failures_are_typed():
             return (yield from self._stream(question, max_tokens, raise_if_cancelled, after))
 
     def _stream(

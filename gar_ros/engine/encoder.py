@@ -77,6 +77,11 @@ class TileEncoder:
         self._cache.popitem(last=False)
         return True
 
+    def forget_most(self) -> None:
+        """Forgets all tiles but one."""
+        while self.forget_one():
+            pass
+
     def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Rows:
         self.encoded_tiles += len(pixels)
         feeds = {

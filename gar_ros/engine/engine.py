@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from gar_ros.engine.checks import (
     check_image,
     check_max_tiles,
     check_max_tokens,
-    out_of_memory_is_told,
+    failures_are_typed,
 )
 from gar_ros.engine.cost import MemoryLimit
 from gar_ros.engine.decoder import Decoder
@@ -32,7 +33,7 @@ from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 from gar_ros.engine.prompt import PromptBuilder, Question
 from gar_ros.engine.replay import region_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Rows, Runner, Runtime
-from gar_ros.engine.runtime.select import DEFAULT_ENGINES, ON_CPU, Engines, open_runtime
+from gar_ros.engine.runtime.select import DEFAULT_ENGINES, ON_CPU, Engines, with_runtime
 from gar_ros.engine.runtime.tensorrt.profiles import most_tiles
 from gar_ros.engine.tiling import Grid, prompted, tile_grid, tile_pixels
 from gar_ros.region import Region, check_count
@@ -86,6 +87,8 @@ class GarEngine:
             join=runtime.join,
         )
         self.prompts, self.decoder, self.join = self.language.prompts, self.language.decoder, self.language.join
+        self._runtime = runtime
+        self.on_full(self.encoder.forget_most)
 
     @classmethod
     def open(
@@ -99,15 +102,25 @@ class GarEngine:
     ) -> GarEngine:
         """The engine of an exported model folder, checked and loaded.
 
-        provider, threads, allow_fallback, engines: as `runtime.select.open_runtime` takes them. max_memory: bytes that
+        provider, threads, allow_fallback, engines: as `runtime.select.with_runtime` takes them. max_memory: bytes that
         a request may take besides the model; 0 for what is available.
         Raises GarError BAD_MODEL, INVALID_REQUEST.
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
-        engine = cls(model, open_runtime(model, provider, threads, allow_fallback, engines), max_memory=max_memory)
+        load = partial(cls, model, max_memory=max_memory)
+        engine = with_runtime(model, provider, threads, allow_fallback, engines, load)
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """Where a GPU's memory is full, `forget` is called before the second and last try instead of emptying the cache
+        of tiles. forget: a method of an object that is kept elsewhere, see `MemoryBudget.forget_most`."""
+        self._runtime.on_full(forget)
+
+    def close(self) -> None:
+        """Gives the GPU's memory back; what still holds some of it does so with its end. Can't be used afterwards."""
+        self._runtime.close()
 
     def parse(
         self,
@@ -149,7 +162,7 @@ class GarEngine:
         check_context(len(encoded.features), len(regions), self.manifest.sizes)
         return EncodedFrame(self.language, tuple(regions), encoded.features, encoded.replay, encoded.seconds)
 
-    @out_of_memory_is_told()
+    @failures_are_typed()
     def encode_image(
         self,
         image: NDArray[np.uint8],
@@ -180,7 +193,7 @@ class GarEngine:
             replay = self._replay(features[1:] if rule.thumbnail else features, regions, grid)
         return EncodedImage(features, replay, seconds)
 
-    @out_of_memory_is_told()
+    @failures_are_typed()
     def from_features(
         self, features: Rows, regions: Sequence[Region], replays: Sequence[Rows], shared: SharedPrefix | None = None
     ) -> EncodedFrame:
@@ -195,7 +208,7 @@ class GarEngine:
         self._memory.check(self.manifest, len(features), len(regions), tiles_per_run=0)
         return EncodedFrame(self.language, tuple(regions), features, self.join(replays), {}, shared=shared)
 
-    @out_of_memory_is_told()
+    @failures_are_typed()
     def encode_video(
         self, frames: Sequence[VideoFrame], raise_if_cancelled: CancelCheck = never_cancelled
     ) -> EncodedFrame:

@@ -43,6 +43,13 @@ class MemoryBudget:
             while self.used > self.limit and holder.forget_one():
                 self.used = self._size()
 
+    def forget_most(self) -> None:
+        """Only the newest of each is left: for a GPU whose memory is full, whatever the limit is."""
+        for holder in self._there():
+            while holder.forget_one():
+                pass
+        self.used = self._size()
+
     def _size(self) -> int:
         return sum(holder.nbytes for holder in self._there())
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, GpuLostError
 from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.depth import DepthMemory
 from gar_ros.memory.detector_ids import DetectorIds
@@ -43,9 +44,16 @@ from gar_ros.settings import Settings
 class Components:
     """Model, memory and everything that uses them, until the lifetime ends."""
 
-    def __init__(self, node: GuardedNode, settings: Callable[[], Settings], lifetime: ExitStack) -> None:
+    def __init__(
+        self,
+        node: GuardedNode,
+        settings: Callable[[], Settings],
+        lifetime: ExitStack,
+        on_lost: Callable[[GpuLostError], object],
+    ) -> None:
         """settings: the parameters as they are now. What is made here ends with `lifetime`, which waits for the model's
-        next check. Raises GarError for a model, parameter or QoS override that can't be used.
+        next check. on_lost: called in the model's thread when the GPU is lost. Raises GarError for a model, parameter
+        or QoS override that can't be used.
         """
         self.settings = now = settings()
         engines = Engines(Path(now.runtime.engines) if now.runtime.engines else None, now.runtime.build_engines)
@@ -54,6 +62,8 @@ class Components:
         engine = GarEngine.open(
             model, runtime.provider, runtime.threads, runtime.allow_fallback, engines, max_memory=max_memory
         )
+        gpu_is_lost = Event()
+        lifetime.callback(_close, engine, gpu_is_lost)
         self.model_name, self.provider = engine.manifest.name, engine.provider
         self.notice = engine.manifest.notice
         clock = node.get_clock()
@@ -72,7 +82,12 @@ class Components:
         self.bond = make_bond(now.bond.heartbeat_period)
         self.answers = AnswerTopic(node, now.memory.answers_kept, lifetime)
         space = SpaceTopics(node, settings, self.frames, self.depth, self.answers.captions, lifetime)
-        self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"))
+
+        def lost(error: GpuLostError) -> None:
+            gpu_is_lost.set()
+            on_lost(error)
+
+        self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"), lost)
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
         self.keyframer = self._keyframer(engine, settings)
         stand_in = self.keyframer.instead_of if self.keyframer else None
@@ -81,6 +96,7 @@ class Components:
         self.budget = MemoryBudget(now.memory.max_memory * 2**20)
         self.budget.add(engine.encoder)  # the first to forget: encoding a tile again is the least that can be lost
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes, self.budget)
+        engine.on_full(self.budget.forget_most)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
@@ -158,6 +174,12 @@ class Activity:
     def trouble(self) -> str:
         """Why no images with regions come in; empty when they do."""
         return self._inputs.trouble()
+
+
+def _close(engine: GarEngine, gpu_is_lost: Event) -> None:
+    """Asks nothing of a GPU that is lost: its libraries may hang or end the process before all callers are answered."""
+    if not gpu_is_lost.is_set():
+        engine.close()
 
 
 def _tracker(settings: Settings) -> Tracker:

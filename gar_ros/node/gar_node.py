@@ -21,13 +21,15 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
+from gar_ros.errors import LEAVING, ErrorCode, GarError, GpuLostError, reason_of
+from gar_ros.node import gpu_loss
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
 from gar_ros.node.components import Activity, Components
 from gar_ros.node.endpoints import NODE_NAME
 from gar_ros.node.executor import Executor
+from gar_ros.node.gpu_loss import GpuLoss
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.log import RosLogHandler
 from gar_ros.node.log_folder import ensure_log_folder
@@ -60,6 +62,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._notices_given: set[str] = set()
         self._activating = threading.Lock()
         self._leaving = False
+        self.gpu_loss = GpuLoss()
         self._declared = Parameters(self)
         statistics = RequestStatistics()
         self._namesakes = NamesakeWatch(self, self._lifetime)
@@ -69,7 +72,8 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._refuse_impossible_transitions()
         self.guard_own_services()
         rate = float(self.get_parameter("diagnostics.rate").value)
-        Diagnostics(self, rate, statistics, self.health, self._lifetime).start(self._lifetime)
+        self._diagnostics = Diagnostics(self, rate, statistics, self.health, self._lifetime)
+        self._diagnostics.start(self._lifetime)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
             self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -194,7 +198,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         with ExitStack() as made:
             self._declared.locked = True
             made.callback(self._unlock)
-            components = Components(self, self._declared.read, made)
+            components = Components(self, self._declared.read, made, self._lose_gpu)
             self._gate.close(not_active("it was not activated yet"))
             self._give_notice(components.notice)
             self._components, self._configured = components, made.pop_all()
@@ -214,6 +218,14 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             activity = Activity(self, components, self._gate, made)
             self._declared.warn_of_qos()
             self._activity, self._active = activity, made.pop_all()
+
+    def _lose_gpu(self, error: GpuLostError) -> None:
+        """Called in the model's thread, before those who wait are answered with `error`."""
+        self._failure = gpu_loss.describe(error)
+        self.get_logger().fatal(self._failure)
+        self._gate.close(not_active("the GPU is lost, and the process is about to end"))
+        self._diagnostics.look_now()
+        self.gpu_loss.note(self._components)
 
     def _refuse_while_leaving(self) -> None:
         if self._leaving:
@@ -240,7 +252,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
 
 def main() -> int:
-    """Runs the node until SIGINT or SIGTERM; answers what waits before it leaves."""
+    """Runs the node until SIGINT, SIGTERM or the loss of the GPU; answers what waits before it leaves."""
     keep_small()
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
@@ -269,7 +281,8 @@ def main() -> int:
 
     spinner = threading.Thread(target=spin, name="gar_executor")
     spinner.start()
-    while not stop.wait(0.2):  # in turns: an endless wait could sleep through a signal that another thread took
+    # In turns: an endless wait could sleep through a signal that another thread took.
+    while not stop.wait(0.2) and not node.gpu_loss:
         pass
     node.leave()
     deadline = time.monotonic() + LAST_WORDS_SECONDS
@@ -279,6 +292,7 @@ def main() -> int:
     spinner.join()
     node.destroy_node()
     rclpy.shutdown()
+    node.gpu_loss.end_process()
     return int(failed.is_set())
 
 

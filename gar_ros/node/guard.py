@@ -48,9 +48,13 @@ class Doors:
         return callback if isinstance(callback, Door) else Door(self, name, callback, fallback)
 
     def failed(self, name: str, error: BaseException) -> str:
-        """The reason, for people. A GarError is the refusal of an input; all else is a defect."""
+        """The reason, for people. A GarError is the refusal of an input, or a failure of what is used such as the
+        model's runtime; all else is a defect."""
         reason = reason_of(error)
-        if isinstance(error, GarError):
+        if isinstance(error, GarError) and error.code is ErrorCode.INTERNAL_ERROR:
+            if self._is_news(name, reason):
+                self._logger().error(f"{name}: {reason}")
+        elif isinstance(error, GarError):
             self.refused(name, reason)
         elif self._is_news(name, reason):
             with suppress(Exception):  # such as no memory left

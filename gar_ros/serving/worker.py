@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.steps import Steps
-from gar_ros.errors import ErrorCode, GarError, reason_of
+from gar_ros.errors import ErrorCode, GarError, GpuLostError, reason_of
 from gar_ros.serving.fair_queue import Caller, FairQueue
 
 T = TypeVar("T")
@@ -108,7 +108,8 @@ class Job(Generic[Item, T]):
 class Worker:
     """Runs jobs one after another in its own thread; callers take turns, see FairQueue. Thread-safe.
 
-    A job that fails doesn't affect other jobs. Takes no jobs before `accept`.
+    A job that fails doesn't affect other jobs, but for a lost GPU, which finishes those that wait with the same error.
+    Takes no jobs before `accept`.
     """
 
     def __init__(
@@ -116,12 +117,13 @@ class Worker:
         queue_size: int,
         on_defect: Callable[[BaseException], object],
         on_success: Callable[[], object] = lambda: None,
+        on_lost: Callable[[GpuLostError], object] = lambda _: None,
     ) -> None:
-        """queue_size: number of jobs that may wait at each door. on_defect: called in the worker's thread with an
-        exception of a job that is no GarError, so it is a defect of this program or of a library. on_success: called
-        there after each job that had a result."""
+        """queue_size: number of jobs that may wait at each door. on_defect: called in the worker's thread with what
+        isn't the fault of a request: an exception that is no GarError, or one with INTERNAL_ERROR. on_success: called
+        there after each job that had a result. on_lost: called there when the GPU is lost, before jobs hear of it."""
         self._queue_size = queue_size
-        self._on_defect, self._on_success = on_defect, on_success
+        self._on_defect, self._on_success, self._on_lost = on_defect, on_success, on_lost
         self._changed = threading.Condition()
         self._waiting: FairQueue[Job[Any, Any]] = FairQueue(queue_size)
         self._running: Job[Any, Any] | None = None
@@ -204,12 +206,21 @@ class Worker:
             try:
                 job.run()
                 self._on_success()
+            except GpuLostError as error:
+                with suppress(BaseException):  # the replies mustn't depend on it
+                    self._on_lost(error)
+                self.pause(error)
             except GarError as error:
                 job.stop(error)
+                if error.code is ErrorCode.INTERNAL_ERROR:  # it isn't the request's fault
+                    self._tell_defect(error)
             except BaseException as error:  # noqa: BLE001 whatever it is, only this request may suffer from it
                 job.stop(GarError(ErrorCode.INTERNAL_ERROR, f"{reason_of(error)}; see the node's log"))
-                with suppress(BaseException):  # telling it mustn't end the thread either
-                    self._on_defect(error)
+                self._tell_defect(error)
+
+    def _tell_defect(self, error: BaseException) -> None:
+        with suppress(BaseException):  # telling it mustn't end the thread either
+            self._on_defect(error)
 
     def _next(self) -> Job[Any, Any] | None:
         """The next job that has not timed out; waits for it. None when the worker is being closed."""

@@ -138,6 +138,8 @@ def refusal(name: str, value: Any) -> str:
         return f"{name}: expected a {kind.__name__}, got {value!r}"
     if limits and not limits[0] <= value <= limits[1]:
         return f"{name}: expected {limits[0]:.10g} to {limits[1]:.10g}, got {value!r}"
+    if value in parameter.metadata["gone"]:
+        return f"{name}: {parameter.metadata['gone'][value]}"
     if choices and value not in choices:
         return f"{name}: expected one of {', '.join(choices)}, got {value!r}"
     return ""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
+from types import MappingProxyType
 from typing import Any
 
 Value = bool | int | float | str | tuple[str, ...]
@@ -18,15 +20,18 @@ def parameter(
     unit: str = "",
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
+    gone: Mapping[str, str] = MappingProxyType({}),
     changes: str = UNCONFIGURED,
     path: bool = False,
 ) -> Any:
-    """limits: smallest and largest value. changes: when another value is accepted. path: of a file or folder."""
+    """limits: smallest and largest value. gone: what to do instead of choices that there are no more. changes: when
+    another value is accepted. path: of a file or folder."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
         "limits": limits,
         "choices": choices,
+        "gone": gone,
         "changes": changes,
         "path": path,
     }

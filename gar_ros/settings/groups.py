@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gar_ros.engine.runtime.select import PROVIDERS
+from gar_ros.engine.runtime.select import GONE, PROVIDERS
 from gar_ros.settings.declare import ANY_TIME, AT_START, parameter
 
 REGIONS_TYPES = ("gar_ros/RegionArray", "vision_msgs/Detection2DArray", "yolo_msgs/DetectionArray")
@@ -21,6 +21,7 @@ class RuntimeSettings:
         "what runs the model; auto: TensorRT where its engines were built, else CUDA where it works, else the CPU; "
         "openvino: OpenVINO on the CPU",
         choices=PROVIDERS,
+        gone=GONE,
     )
     engines: str = parameter(
         "", "folder of TensorRT engines, ~ is expanded; empty: where `gar build-engine` puts them", path=True

@@ -71,11 +71,16 @@ def test_engines_are_built_once(trt: StandInTensorRt, capsys: pytest.CaptureFixt
     command = ["build-engine", "--cache", str(tmp_path), "--workspace", "2", "--timing-cache", str(tmp_path / "t")]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert "tensorrt 10.3.0 for Stand-in, SM87, gar-tiny" in err
+    assert "tensorrt 10.3.0 for Stand-in, SM87, 16 multiprocessors, 64 GiB, gar-tiny" in err
     assert [Path(line).is_file() for line in out.splitlines()] == [True] * 3
     assert len(trt.builds) == 3
     assert main(command) == 0
-    assert capsys.readouterr().out == out
+    again = capsys.readouterr()
+    assert again.out == out
+    assert "--workspace has no effect on engines that are there already" in again.err
+    assert main(["build-engine", "--cache", str(tmp_path)]) == 0
+    again = capsys.readouterr()
+    assert (again.out, "--workspace" in again.err) == (out, False)
     assert len(trt.builds) == 3
 
 

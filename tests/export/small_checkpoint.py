@@ -11,7 +11,7 @@ from typing import Any
 
 from gar_export.checkpoint import write_shards
 from gar_export.config import CONFIG, PREPROCESSOR, GarConfig, read_json
-from gar_export.random_checkpoint import random_weight, weight_shapes
+from gar_export.random_checkpoint import random_weight, sized, weight_shapes
 from gar_ros.engine.model_dir.manifest import TOKENIZER
 
 GAR_TINY = Path(__file__).resolve().parents[2] / "models/gar-tiny/checkpoint"
@@ -60,11 +60,33 @@ def write_small_checkpoint(name: str, folder: Path) -> None:
 
     name: a key of SHAPES.
     """
+    _write(folder, *small_config(SHAPES[name]))
+    (folder / TOKENIZER).write_text(json.dumps(released_tokenizer(), ensure_ascii=False))
+
+
+def write_wide_checkpoint(size: str, folder: Path, layers: int = 2) -> None:
+    """Writes the new folder: a released model's widths, tiles and positions, with few layers and gar-tiny's vocabulary.
+
+    size: "1b" or "8b". layers: of the vision tower and of the decoder.
+    """
+    config, preprocessor = read_json(GAR_TINY / CONFIG), read_json(GAR_TINY / PREPROCESSOR)
+    released, released_preprocessor = small_config(SHAPES[f"small_{size}"])
+    for name in ("kernel_size", "patch_size_h", "patch_size_w"):
+        config[name] = released[name]
+    mllm, of_released = config["mllm_config"], released["mllm_config"]
+    mllm["vision_config"]["model_args"] = of_released["vision_config"]["model_args"]
+    for name in ("max_position_embeddings", "rope_scaling", "rope_theta"):
+        mllm["text_config"][name] = of_released["text_config"][name]
+    for name in ("size", "tile_size", "vision_input_type"):
+        preprocessor[name] = released_preprocessor[name]
+    _write(folder, *sized(size, config, preprocessor, layers, layers))
+
+
+def _write(folder: Path, config: dict[str, Any], preprocessor: dict[str, Any]) -> None:
+    """The folder with gar-tiny's tokenizer and random weights."""
     shutil.copytree(GAR_TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    config, preprocessor = small_config(SHAPES[name])
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
     (folder / PREPROCESSOR).write_text(json.dumps(preprocessor, indent=1) + "\n")
-    (folder / TOKENIZER).write_text(json.dumps(released_tokenizer(), ensure_ascii=False))
     gar_config = GarConfig.from_json(config, preprocessor)
     shapes = weight_shapes(gar_config)
     sizes = {name: 2 * math.prod(shape) for name, shape in shapes.items()}  # bfloat16

@@ -51,6 +51,15 @@ def test_the_newest_of_each_survives_any_limit() -> None:
     assert ([pile.sizes for pile in piles], budget.used) == ([[3], [9]], 12)
 
 
+def test_where_a_gpu_is_full_all_but_the_newest_go_whatever_the_limit_is() -> None:
+    piles = [Pile(4, 3, 2), Pile(5, 1)]
+    budget = MemoryBudget(1000)
+    for pile in piles:
+        budget.add(pile)
+    budget.forget_most()
+    assert ([pile.sizes for pile in piles], budget.used) == ([[2], [1]], 3)
+
+
 def test_what_fits_stays() -> None:
     pile, budget = Pile(4, 4), MemoryBudget(8)
     budget.add(pile)

@@ -57,6 +57,7 @@ def test_a_float_may_be_written_without_its_point(context: Context) -> None:
         ({"request.max_age": -1.0}, "max_age"),
         ({"request.max_age": -1}, "request.max_age: expected 0.01 to 100000, got -1"),
         ({"request.max_age": float("nan")}, "max_age"),
+        ({"runtime.provider": "tensorrt-ort"}, "runtime.provider: there is no provider 'tensorrt-ort', which"),
         ({"sync.policy": "fuzzy"}, "sync.policy: expected one of exact, approximate, got 'fuzzy'"),
         ({"model": 7}, "model"),
     ],

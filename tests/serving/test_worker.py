@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 
 from gar_ros.engine.cancel import CancelCheck
-from gar_ros.errors import ErrorCode, GarError
-from gar_ros.serving.worker import Worker
+from gar_ros.errors import ErrorCode, GarError, GpuLostError
+from gar_ros.serving.worker import Job, Worker
 
 LONG = 60.0  # seconds; no test waits that long
 
@@ -119,6 +120,39 @@ def test_what_the_work_refuses_reaches_its_request_unchanged(worker: Worker, def
 
     assert code_of(worker.submit(refusing, LONG).result) is ErrorCode.QUESTION_TOO_LONG
     assert defects == []
+
+
+def test_a_runtime_that_failed_is_reported_as_a_defect_is(worker: Worker, defects: list[BaseException]) -> None:
+    failed = GarError(ErrorCode.INTERNAL_ERROR, "ONNX Runtime could not run decoder.onnx")
+
+    def failing(check: CancelCheck) -> None:
+        raise failed
+
+    assert code_of(worker.submit(failing, LONG).result) is ErrorCode.INTERNAL_ERROR
+    assert worker.submit(lambda check: "alive", LONG).result() == "alive"
+    assert defects == [failed]
+
+
+def test_a_lost_gpu_is_told_before_the_running_and_all_waiting_jobs_fail_with_it(defects: list[BaseException]) -> None:
+    told: list[tuple[GpuLostError, list[bool]]] = []
+    jobs: list[Job[Any, Any]] = []
+    worker = Worker(2, defects.append, on_lost=lambda error: told.append((error, [job.finished for job in jobs])))
+    worker.accept()
+    queued = threading.Event()
+
+    def lose(check: CancelCheck) -> None:
+        queued.wait(LONG)
+        raise GpuLostError("CUDA failure 700")
+
+    jobs += [worker.submit(lose, LONG), worker.submit(lambda check: "never", LONG)]
+    queued.set()
+    for job in jobs:
+        with pytest.raises(GpuLostError, match="CUDA failure 700"):
+            job.result()
+    ((_, finished),) = told
+    assert (finished, defects) == ([False, False], [])
+    assert code_of(lambda: worker.submit(lambda check: "too late", LONG)) is ErrorCode.NOT_ACTIVE
+    worker.close(GarError(ErrorCode.CANCELLED, "the test is over"))
 
 
 def test_pausing_answers_the_running_and_all_waiting_jobs(worker: Worker) -> None:

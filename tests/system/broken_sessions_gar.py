@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
+from gar_ros.engine.runtime.ort import OrtRunner
 from gar_ros.node import gar_node
 
 
@@ -28,27 +27,16 @@ def is_asked_to_fail(graph: str) -> bool:
     return True
 
 
-class FailingRunner:
-    """A graph whose session fails when it is told to."""
-
-    def __init__(self, runner: OrtRunner, name: str) -> None:
-        self._runner, self._name = runner, name
-
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """See Runner."""
-        if is_asked_to_fail(self._name):
-            raise Fail(f"[ONNXRuntimeError] : 1 : FAIL : a node of {self._name} could not be run")
-        return dict(self._runner.run(feeds))
-
-
 def main() -> int:
     """The executable; returns its exit code."""
-    load = OrtRuntime.load
+    run = OrtRunner._bound_run
 
-    def load_failing(self: OrtRuntime, graph: Path) -> FailingRunner:
-        return FailingRunner(load(self, graph), graph.name)
+    def run_or_fail(self: OrtRunner, *arguments: Any) -> dict[str, Any]:
+        if is_asked_to_fail(self._graph):
+            raise Fail(f"[ONNXRuntimeError] : 1 : FAIL : a node of {self._graph} could not be run")
+        return dict(run(self, *arguments))
 
-    with patch.object(OrtRuntime, "load", load_failing):
+    with patch.object(OrtRunner, "_bound_run", run_or_fail):
         return gar_node.main()
 
 

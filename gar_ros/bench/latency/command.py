@@ -37,7 +37,7 @@ from gar_ros.bench.latency.work import (
 from gar_ros.bench.options import positive
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import Manifest
-from gar_ros.engine.runtime.select import PROVIDERS
+from gar_ros.engine.runtime.select import GONE, PROVIDERS
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.json_reader import JsonError, convert
 from gar_ros.pictures.files import load_image, load_mask
@@ -173,6 +173,8 @@ def _report(args: argparse.Namespace, results: Results) -> None:
 def _model_of(text: str) -> tuple[Path, str]:
     """Folder and provider of a --model. A provider is what follows the last colon, where there is one of that name."""
     folder, colon, provider = text.rpartition(":")
+    if provider in GONE:
+        raise GarError(ErrorCode.INVALID_REQUEST, GONE[provider])
     if colon and provider in PROVIDERS:
         return Path(folder), provider
     return Path(text), "cpu"

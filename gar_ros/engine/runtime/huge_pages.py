@@ -13,7 +13,6 @@ import logging
 import mmap
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 
 _MAPS = Path("/proc/self/maps")
@@ -33,9 +32,10 @@ def use_huge_pages() -> int:
         return 0
     libc = ctypes.CDLL(None, use_errno=True)
     moved = 0
-    for start, length in _runs(_whole_in_use(libc, _own_memory(_MAPS.read_text().splitlines()))):
-        if libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_COLLAPSE) == 0:
-            moved += length
+    for start in _whole_in_use(libc, _own_memory(_MAPS.read_text().splitlines())):
+        # One by one, since one whose pages another thread holds at this moment fails all that it is moved with.
+        if libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(_HUGE), _MADV_COLLAPSE) == 0:
+            moved += _HUGE
     _log.debug("%d MB of memory are in huge pages", moved // 1_000_000)
     return moved
 
@@ -63,10 +63,3 @@ def _whole_in_use(libc: ctypes.CDLL, parts: Iterable[tuple[int, int]]) -> Iterat
         for number in range((last - first) // _HUGE):
             if all(flag & 1 for flag in flags[number * pages : (number + 1) * pages]):
                 yield first + number * _HUGE
-
-
-def _runs(addresses: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First address and length of each stretch of huge pages that follow each other."""
-    for _, stretch in groupby(enumerate(addresses), lambda numbered: numbered[1] - numbered[0] * _HUGE):
-        pages = [address for _, address in stretch]
-        yield pages[0], len(pages) * _HUGE

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.model_dir.manifest import DECODER, VISION
+from gar_ros.engine.runtime.failures import first_line
 from gar_ros.engine.runtime.openvino_attention import fuse_attention
-from gar_ros.engine.runtime.ort import OrtRuntime, first_line, misfit, session_error
+from gar_ros.engine.runtime.ort import OrtRuntime, misfit, session_error
 from gar_ros.engine.runtime.protocol import DeviceTensor, Runner, join_on_host, on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile
 from gar_ros.errors import ErrorCode, GarError
@@ -205,6 +206,12 @@ class OpenVinoRuntime:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """See Runtime; nothing of it is on a GPU."""
+
+    def close(self) -> None:
+        """See Runtime; compiled graphs go with the runners that have them."""
 
     def _load(self, graph: Path) -> OpenVinoRunner:
         try:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,22 +12,18 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from gar_ros.engine.checks import OUT_OF_MEMORY
+from gar_ros.engine.runtime.failures import FULL, failure, first_line
 from gar_ros.engine.runtime.huge_pages import use_huge_pages
+from gar_ros.engine.runtime.make_room import MakeRoom
 from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
-from gar_ros.errors import ErrorCode, GarError
-from gar_ros.json_reader import printable
+from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
 
 EXECUTION_PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt-ort": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 """Our name -> ONNX Runtime's providers, the wanted one first."""
-
-ProviderOptions = dict[str, str]
-"""Names and values as ONNX Runtime documents them for an execution provider."""
 
 _HOST_TYPES = {
     "tensor(float)": np.float32,
@@ -38,8 +33,6 @@ _HOST_TYPES = {
 _ERRORS_ONLY = 3
 _FLOAT_ACTIVATIONS = ("session.qdq_matmulnbits_accuracy_level", "1")
 """In graphs for GPUs, whose few bits are weights alone: by default, the CPU would round activations to int8."""
-_OUT_OF_MEMORY = re.compile("out of memory|bad_alloc|failed to allocate|unable to allocate|alloc_failed", re.IGNORECASE)
-
 _SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ONNX Runtime's sources
 
 _BOUNDED_SPIN_SINCE = (1, 32)  # the first version that is known to have the setting
@@ -48,28 +41,41 @@ _SPIN_MICROSECONDS = "30"
 _LARGE_WEIGHTS = 64 << 20
 """Bytes of a graph's files from which its weights are worth moving into huge pages: far beyond a processor's caches."""
 
-_log = logging.getLogger(__name__)
-
 
 class OrtRunner:
     """One graph in an InferenceSession; outputs stay on the session's device."""
 
-    def __init__(self, session: ort.InferenceSession, device: str, graph: str = "the graph") -> None:
-        """graph: its name in errors. Raises KeyError for an input of a type that no exported graph has."""
+    def __init__(
+        self, session: ort.InferenceSession, device: str, graph: str = "the graph", make_room: MakeRoom | None = None
+    ) -> None:
+        """graph: its name in errors. make_room: of the GPU; None on the CPU.
+
+        Raises KeyError for an input of a type that no exported graph has.
+        """
         self._session = session
         self._device = device
         self._graph = graph
+        self._make_room = make_room
         self._types = {value.name: _HOST_TYPES[value.type] for value in session.get_inputs()}
         self._outputs = [value.name for value in session.get_outputs()]
 
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
-        """See Runner. Raises GarError INTERNAL_ERROR with ONNX Runtime's reason; the session stays usable."""
+        """See Runner. Raises GarError INTERNAL_ERROR with ONNX Runtime's reason; the session stays usable but for a
+        GpuLostError."""
         try:
             return self._run(feeds)
+        except OutOfMemoryError:
+            if self._make_room is None or not self._make_room():
+                raise
+        return self._run(feeds)  # not within the handler, whose traceback keeps what is to be freed
+
+    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+        try:
+            return self._bound_run(feeds)
         except Exception as error:  # its exception types have no common base
             raise session_error(self._graph, error) from error
 
-    def _run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
+    def _bound_run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceTensor]:
         binding = self._session.io_binding()
         bound = []  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
         for name, value in feeds.items():
@@ -90,17 +96,13 @@ class OrtRuntime:
         self,
         provider: str,
         threads: int,
-        options_of: Callable[[str], ProviderOptions] | None = None,
         profiles: Mapping[str, Sequence[Profile]] | None = None,
     ) -> None:
-        """provider: a key of EXECUTION_PROVIDERS. threads: of one operator; 0 for all cores.
-
-        options_of: gives the wanted execution provider's options for a graph file. profiles: what each graph file must
-        take, as its manifest says; None: whatever it takes.
-        """
+        """provider: a key of EXECUTION_PROVIDERS. threads: of one operator; 0 for all cores. profiles: what each graph
+        file must take, as its manifest says; None: whatever it takes."""
         self._provider = provider
-        self._options_of = options_of
         self._profiles = profiles or {}
+        self._make_room = None if provider == "cpu" else MakeRoom()
         self._options = ort.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
@@ -118,10 +120,9 @@ class OrtRuntime:
         """See Runtime. Raises GarError BAD_MODEL also when ONNX Runtime quietly fell back to another provider."""
         wanted = EXECUTION_PROVIDERS[self._provider]
         try:
-            options = self._options_of(graph.name) if self._options_of else {}
-            providers = [(wanted[0], options), *wanted[1:]]
-            session = ort.InferenceSession(str(graph), self._options, providers=providers)
-            runner = OrtRunner(session, "cpu" if self._provider == "cpu" else "cuda", graph.name)
+            session = ort.InferenceSession(str(graph), self._options, providers=list(wanted))
+            device = "cpu" if self._provider == "cpu" else "cuda"
+            runner = OrtRunner(session, device, graph.name, self._make_room)
         except Exception as error:  # its exception types have no common base
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: {first_line(error)}"
@@ -140,6 +141,14 @@ class OrtRuntime:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """See Runtime; on the CPU requests are estimated before they take memory, and caches have their own limit."""
+        if self._make_room is not None:
+            self._make_room.ask(forget)
+
+    def close(self) -> None:
+        """See Runtime; sessions go with the runners that have them."""
 
 
 def _file_bytes(graph: Path) -> int:
@@ -163,19 +172,9 @@ def thread_settings(version: str) -> dict[str, str]:
 
 
 def session_error(graph: str, error: Exception, library: str = "ONNX Runtime") -> GarError:
-    """The error of a request whose graph could not be run, which the log tells, too. library: what was to run it."""
+    """The error of a request whose graph could not be run. library: what was to run it."""
     reason = _SOURCE.sub("", first_line(error))
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(reason):
-        reason = f"{OUT_OF_MEMORY} ({reason})"
-    message = f"{library} could not run {graph}: {reason}"
-    _log.error("%s", message)
-    return GarError(ErrorCode.INTERNAL_ERROR, message)
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, in one line that is not empty."""
-    lines = str(error).strip().splitlines()
-    return printable(lines[0]) if lines else type(error).__name__
+    return failure(f"{library} could not run {graph}", reason, FULL if isinstance(error, MemoryError) else 0)
 
 
 def misfit(shapes: Mapping[str, Sequence[int | str | None]], profiles: Sequence[Profile]) -> str:

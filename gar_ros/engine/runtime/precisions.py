@@ -12,7 +12,6 @@ _ORT = {"float32", "float16", "int8", "int4", "int4-float16"}
 
 RUNS = {
     "tensorrt": {"float32", "float16", "bfloat16", "int4-float16"},
-    "tensorrt-ort": {"float32", "float16"},
     "cuda": _ORT,
     "cpu": _ORT,
     "openvino": _ORT - {"int4-float16"},
@@ -21,7 +20,6 @@ RUNS = {
 
 _PRECISIONS = {
     "tensorrt": "fp16, bf16 or int4-gpu",
-    "tensorrt-ort": "fp16",
     "cuda": "fp16",
     "cpu": "int4",
     "openvino": "mixed",

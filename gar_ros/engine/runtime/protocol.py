@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +56,13 @@ class Runtime(Protocol):
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> Rows:
         """A copy of all parts one after another along their first axis, where its graphs want it; one or more parts."""
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """Where a GPU's memory is full, `forget` empties caches before the second and last try, in the thread that runs
+        the graph. forget: a method of an object that is kept elsewhere."""
+
+    def close(self) -> None:
+        """Gives the device's memory back. Neither it nor its runners may be used afterwards."""
 
 
 def nbytes_of(tensor: NDArray[Any] | DeviceTensor) -> int:

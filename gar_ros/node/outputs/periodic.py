@@ -22,6 +22,11 @@ class PeriodicOutput(ABC):
         if self._rate:
             every(self._node, 1 / self._rate, self._node.doors.guard(self._name, self._look), lifetime)
 
+    def look_now(self) -> None:
+        """Looks once more, now; may be called by any thread."""
+        if self._rate:
+            self._node.doors.guard(self._name, self._look)()
+
     @abstractmethod
     def _look(self) -> None:
         """Publishes what is new, if somebody wants it. What it raises is told once, and it is called again."""

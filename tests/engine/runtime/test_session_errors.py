@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ONNX Runtime raises costs one request: a typed error, one line in the log, and the next request is answered."""
+"""What ONNX Runtime raises costs one request: a typed error, and the next request is answered."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from gar_ros.engine.checks import failures_are_typed
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
+from gar_ros.engine.runtime.make_room import MakeRoom
 from gar_ros.engine.runtime.ort import OrtRunner, OrtRuntime
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, GpuLostError, OutOfMemoryError
 from tests.engine.runtime.starved import starved
 
 CLASSES = sorted(
@@ -64,22 +65,96 @@ def failure(session: StandInSession, runner: OrtRunner) -> GarError:
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("text", ["", "reason\nwith a second line", "reason \x1b[31m"])
-def test_every_class_is_a_typed_error_of_one_line(
-    kind: type[Exception], text: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_class_is_a_typed_error_of_one_line(kind: type[Exception], text: str) -> None:
     assert len(CLASSES) > 8
     session = StandInSession(kind(text))
     error = failure(session, OrtRunner(session, "cpu", "decoder.onnx"))
     assert error.code is ErrorCode.INTERNAL_ERROR
     assert error.message.startswith("ONNX Runtime could not run decoder.onnx: ")
     assert error.message.isprintable()
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
 def test_too_little_memory_says_what_to_do(error: Exception) -> None:
     session = StandInSession(error)
-    assert "out of memory; use fewer tiles (request.max_tiles)" in failure(session, OrtRunner(session, "cpu")).message
+    told = failure(session, OrtRunner(session, "cpu"))
+    assert "out of memory; use fewer tiles (request.max_tiles)" in told.message
+    assert isinstance(told, OutOfMemoryError)
+
+
+class Cache:
+    """Can be told to forget."""
+
+    def __init__(self, session: StandInSession, helps: bool) -> None:
+        self.session, self.helps, self.asked = session, helps, 0
+
+    def forget(self) -> None:
+        self.asked += 1
+        if self.helps:
+            self.session.error = None
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_a_full_gpu_is_tried_once_more_after_caches_forgot(error: Exception) -> None:
+    session, make_room = StandInSession(error), MakeRoom()
+    cache = Cache(session, helps=True)
+    make_room.ask(cache.forget)
+    assert OrtRunner(session, "cuda", make_room=make_room).run({}) == {}
+    assert cache.asked == 1
+
+
+def test_a_gpu_that_stays_full_is_a_typed_error_after_the_second_try() -> None:
+    session, make_room = StandInSession(OUT_OF_MEMORY[0]), MakeRoom()
+    cache = Cache(session, helps=False)
+    make_room.ask(cache.forget)
+    with pytest.raises(OutOfMemoryError):
+        OrtRunner(session, "cuda", make_room=make_room).run({})
+    assert cache.asked == 1
+
+
+def test_nothing_is_tried_again_after_another_failure() -> None:
+    session, make_room = StandInSession(native.Fail("a node could not be run")), MakeRoom()
+    cache = Cache(session, helps=True)
+    make_room.ask(cache.forget)
+    with pytest.raises(GarError, match="a node could not be run"):
+        OrtRunner(session, "cuda", make_room=make_room).run({})
+    assert cache.asked == 0
+
+
+SAID_OF_A_LOST_GPU = [
+    "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; expr=cudaStreamSynchronize()",
+    "CUDA error cudaErrorLaunchFailure:unspecified launch failure",
+    "Non-zero status code returned while running MatMul node. CUDA failure 719: unspecified launch failure",
+]
+
+
+@pytest.mark.parametrize("text", SAID_OF_A_LOST_GPU)
+def test_a_lost_gpu_is_known_by_cudas_words(text: str) -> None:
+    session = StandInSession(native.Fail(text))
+    with pytest.raises(GpuLostError, match="this process can't use the GPU any more") as caught:
+        OrtRunner(session, "cuda", "decoder.onnx").run({})
+    assert caught.value.code is ErrorCode.INTERNAL_ERROR
+
+
+class UnprintableError(Exception):
+    """As libraries may raise it."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_what_fails_beside_the_sessions_is_typed_as_well() -> None:
+    """Such as the copy of an output to the host."""
+    for error, kind in (
+        (RuntimeError(SAID_OF_A_LOST_GPU[0]), GpuLostError),
+        (MemoryError(), OutOfMemoryError),
+        (KeyError("odd"), KeyError),
+        (UnprintableError(), UnprintableError),
+        (GarError(ErrorCode.CANCELLED, "out of memory"), GarError),
+    ):
+        with pytest.raises(kind) as caught, failures_are_typed():
+            raise error
+        assert type(caught.value) is kind
 
 
 def test_a_session_that_failed_runs_again() -> None:

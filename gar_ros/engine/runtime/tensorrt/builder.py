@@ -26,14 +26,12 @@ _LOOK_SECONDS = 0.5  # how long Ctrl-C may go unnoticed
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What the builder is told beside graph and profiles."""
+    """What the builder is told beside graph and profiles. It changes how fast an engine is, not what it computes, so an
+    engine is found whatever it was built with."""
 
     workspace_gib: float = 0.0  # scratch memory that kernels may use; 0: all of the GPU's
     timing_cache: Path | None = None  # kernel timings of earlier builds: read, extended and written back
-
-    def as_key(self) -> str:
-        """The part of it that an engine depends on."""
-        return f"workspace {self.workspace_gib:g} GiB" if self.workspace_gib else ""
+    plan: bool = False  # the log lists each kernel with its tensors, too; same kernels, much text
 
 
 DEFAULT_OPTIONS = BuildOptions()
@@ -62,7 +60,9 @@ def build_engine(
             file.write(line)
 
     def build(stop: threading.Event) -> memoryview:
-        return _build(tensorrt, graph, profiles, options, _make_logger(tensorrt.module, write), progress, stop)
+        return _build(
+            tensorrt, graph, profiles, options, _make_logger(tensorrt.module, write, options.plan), progress, stop
+        )
 
     try:
         return interruptible(build)
@@ -93,6 +93,8 @@ def _build(
         config.add_optimization_profile(_make_profile(builder, network, profile, graph))
     if options.workspace_gib:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
+    if options.plan:
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if tensorrt.target:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, tensorrt.target), 0)
@@ -149,8 +151,8 @@ def _keep_timing_cache(config: Any, path: Path, progress: Progress) -> None:
         progress(f"the kernel timings can't be kept in '{path}': {error}")
 
 
-def _make_logger(trt: Any, write: Callable[[str], object]) -> Any:
-    """A TensorRT logger that writes lines and remembers the errors."""
+def _make_logger(trt: Any, write: Callable[[str], object], verbose: bool) -> Any:
+    """A TensorRT logger that writes lines, what only developers want if `verbose`, and remembers the errors."""
 
     class Log(trt.ILogger):
         def __init__(self) -> None:
@@ -160,7 +162,7 @@ def _make_logger(trt: Any, write: Callable[[str], object]) -> Any:
         def log(self, severity: Any, msg: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                 self.errors.append(msg)
-            if severity != trt.ILogger.VERBOSE:
+            if verbose or severity != trt.ILogger.VERBOSE:
                 write(f"{time.strftime('%H:%M:%S')} {getattr(severity, 'name', severity)} {msg}\n")
 
     return Log()

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,10 +29,9 @@ class EngineKey:
     graph: str  # file name
     graph_sha256: str  # of the graph with its external weights
     builder: str  # "tensorrt 10.3.0"
-    gpu: str  # "NVIDIA Orin, SM87"; of TensorRT for RTX "SM86"
+    gpu: str  # "NVIDIA Orin, SM87, 16 multiprocessors, 64 GiB"; of TensorRT for RTX "SM86"
     precision: str  # of weights, inputs and cache, "float16"
     profiles: str  # all shapes, as text
-    options: str = ""  # what else the builder was told
 
     @property
     def file_name(self) -> str:
@@ -76,7 +76,10 @@ class EngineCache:
         path = self.folder / key.file_name
         try:
             if not path.exists() and not _record_path(path).exists():
-                return Found(None, f"no engine of {key.graph} for {key.builder} on {key.gpu} in '{self.folder}'")
+                return Found(
+                    None,
+                    f"no engine of {key.graph} for {key.builder} on {key.gpu} in '{self.folder}'{self._similar(key)}",
+                )
             record = read(_record_path(path).read_bytes(), _Record)
             if record.key != key:
                 return Found(None, f"'{_record_path(path)}' is not the record of this engine")
@@ -90,6 +93,19 @@ class EngineCache:
         except OSError as error:
             return Found(None, f"'{path}' can't be read: {error}")
         return Found(path, "")
+
+    def _similar(self, key: EngineKey) -> str:
+        """Why the newest engine of the same graph doesn't serve: what of it is another; empty where there is none."""
+        records = []
+        for path in sorted(self.folder.glob("*.json"), key=lambda one: one.stat().st_mtime_ns, reverse=True):
+            with suppress(OSError, JsonError):
+                records.append((path, read(path.read_bytes(), _Record).key))
+        for path, other in records:
+            if (other.graph, other.graph_sha256) == (key.graph, key.graph_sha256):
+                wanted, there = dataclasses.asdict(key), dataclasses.asdict(other)
+                odd = [name for name in wanted if wanted[name] != there[name]]
+                return f"; '{path.with_suffix('.engine').name}' is for another {' and '.join(odd) or 'gar_ros'}"
+        return ""
 
     def store(self, key: EngineKey, engine: bytes | memoryview) -> Path:
         """Writes engine and record so that a reader finds either both or neither. Raises GarError INVALID_REQUEST."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gar_ros.engine.model_dir.folder import ModelDir
-from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, Manifest
 from gar_ros.engine.runtime.precisions import check_precision
 from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, BuildOptions, Progress, build_engine
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, EngineKey
@@ -21,6 +21,8 @@ from gar_ros.engine.runtime.tensorrt.profiles import Profile, graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 
 GRAPHS = (VISION, REPLAY, DECODER)
+
+_KERNEL_BYTES = 64 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +62,10 @@ class EngineSource:
         key, start = self.key(graph), time.monotonic()
         manifest = self.model.manifest
         profiles = graph_profiles(manifest)[graph]
-        # Each profile may get weights of its own: GAR-1B's decoder takes 5.0 GB for two, 2.5 GB for one.
-        self.cache.prepare(len(profiles) * sum(manifest.files[name].bytes for name in graph_files(manifest, graph)))
+        # All profiles share the weights. A tied head's are in the embedding table.
+        weights = sum(manifest.files[name].bytes for name in graph_files(manifest, graph))
+        weights += manifest.files[EMBEDDINGS].bytes if graph == DECODER else 0
+        self.cache.prepare(int(1.1 * weights) + _KERNEL_BYTES)
         log = (self.cache.folder / key.file_name).with_suffix(".log")
         options = self.options
         if options.timing_cache is None and not self.tensorrt.target:  # nothing is timed without the GPU
@@ -82,7 +86,6 @@ class EngineSource:
             gpu=self.tensorrt.gpu,
             precision=manifest.dtypes[graph],
             profiles=_as_text(graph_profiles(manifest)[graph]),
-            options=self.options.as_key(),
         )
 
 

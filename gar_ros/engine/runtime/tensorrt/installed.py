@@ -7,6 +7,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from gar_ros.engine.runtime.failures import first_line
 from gar_ros.engine.runtime.tensorrt.device import cuda_runtime, find_gpu
 from gar_ros.errors import ErrorCode, GarError
 
@@ -27,7 +28,7 @@ class TensorRt:
 
     module: Any
     version: str  # "tensorrt 10.3.0"
-    gpu: str  # "NVIDIA Orin, SM87"; of TensorRT for RTX the compute capability alone, "SM86"
+    gpu: str  # as `find_gpu` says; of TensorRT for RTX the compute capability alone, "SM86"
     target: str = ""  # ahead of time: the compute capability to build for; empty: that of this machine's GPU
 
 
@@ -50,7 +51,7 @@ def find_tensorrt() -> TensorRt:
         advice = _INSTALL if module is None or cudart is None else _ELSEWHERE
         raise GarError(ErrorCode.INVALID_REQUEST, f"TensorRT can't be used here: {'; '.join(missing)}; {advice}")
     if module.__name__ == RTX:  # its engines depend on the compute capability alone, and may be built ahead of time
-        gpu = gpu.rpartition(", ")[2]
+        gpu = gpu.split(", ")[-3]
     return TensorRt(module, f"{module.__name__} {module.__version__}", gpu)
 
 
@@ -73,18 +74,28 @@ def rtx_for(target: str) -> TensorRt:
 
 
 def _import_newest() -> Any:
-    """The full TensorRT, else the one for RTX."""
-    module = _import(FULL) or _import(RTX)
+    """The full TensorRT, else the one for RTX. Raises GarError INVALID_REQUEST."""
+    try:
+        module = _import(FULL)
+        trouble = f"the Python module {FULL} is not installed"
+    except GarError as error:
+        module, trouble = None, error.message
+    module = module or _import(RTX)
     if module is None:
-        raise GarError(ErrorCode.INVALID_REQUEST, f"the Python module {FULL} is not installed")
+        raise GarError(ErrorCode.INVALID_REQUEST, trouble)
     if module.__name__ == FULL and tuple(map(int, module.__version__.split(".")[:2])) < _OLDEST:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected TensorRT 10.3 or newer, got {module.__version__}")
     return module
 
 
 def _import(name: str) -> Any:
-    """The module, or None where it is not installed or lacks a library."""
+    """The module, or None where it is not installed. Raises GarError INVALID_REQUEST where it is and can't be used."""
     try:
         return importlib.import_module(name)
-    except ImportError:
-        return None
+    except ModuleNotFoundError as error:
+        if error.name in (None, name):
+            return None
+        reason = first_line(error)
+    except Exception as error:  # noqa: BLE001 OSError for a library of CUDA, AttributeError for another NumPy ..
+        reason = first_line(error)
+    raise GarError(ErrorCode.INVALID_REQUEST, f"the Python module {name} is installed but does not work ({reason})")

@@ -11,6 +11,11 @@ from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
 
 Shape = tuple[int, ...]
 
+FEW = 8
+"""Tokens, and rows with logits, of a run that is no piece of a prompt: a token that is decoded, or an answer's tokens
+that are scored. A profile for exactly one token would not be faster: TensorRT then fuses no attention, and keeps a
+second copy of all weights."""
+
 _USUAL_TILES = 5  # a thumbnail and four tiles
 
 
@@ -31,12 +36,12 @@ def graph_profiles(manifest: Manifest) -> dict[str, tuple[Profile, ...]]:
     """Graph file -> its profiles.
 
     vision: from one tile to the most with the thumbnail. replay: one profile for each largest tile grid, up to all
-    prompts. decoder: a prompt's pieces first, then one token.
+    prompts. decoder: a prompt's pieces first, then a few tokens.
     """
     return {
         VISION: (_vision(manifest),),
         REPLAY: tuple(_replay(manifest)),
-        DECODER: (_prompt(manifest), _one_token(manifest)),
+        DECODER: (_prompt(manifest), _few_tokens(manifest)),
     }
 
 
@@ -94,10 +99,12 @@ def _prompt(manifest: Manifest) -> Profile:
     return _decoder(manifest, (1, piece, piece), (0, min(CHUNK, positions - 1), positions - 1), (1, 1, rows))
 
 
-def _one_token(manifest: Manifest) -> Profile:
-    longest = manifest.sizes.max_positions - 1
+def _few_tokens(manifest: Manifest) -> Profile:
+    """Kernels are chosen for one token."""
+    positions = manifest.sizes.max_positions
+    few, longest = min(FEW, positions), positions - 1
     usual = min((_USUAL_TILES + 1) * manifest.sizes.tile_tokens, longest)
-    return _decoder(manifest, (1, 1, 1), (min(1, longest), usual, longest), (1, 1, 1))
+    return _decoder(manifest, (1, 1, few), (min(1, longest), usual, longest), (1, 1, few))
 
 
 def _decoder(

@@ -2,8 +2,9 @@
 """Stand-ins for the GPU: CUDA's runtime on host memory, and a TensorRT whose engines run in ONNX Runtime on the CPU.
 
 They are no proof that anything runs on a GPU. They hold the callers to what CUDA and TensorRT document: memory is
-used only while it is allocated, copies go where their kind says, shapes stay within the active profile. What they
-offer is compared with the real modules in test_real_modules.py.
+used only while it is allocated, copies go where their kind says, shapes stay within the active profile. The stream does
+nothing until somebody waits for it: copies then read and write the host's memory as it is by then, which is the latest
+that CUDA may. What they offer is compared with the real modules in test_real_modules.py.
 """
 
 # The names are CUDA's and TensorRT's.
@@ -14,10 +15,12 @@ from __future__ import annotations
 import ctypes
 import json
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime as ort
@@ -28,10 +31,14 @@ GARBAGE = 0xA5  # of memory that was never written or is freed
 class StandInCuda:
     """In place of the module cuda.bindings.runtime."""
 
-    class cudaError_t(Enum):
+    class cudaError_t(IntEnum):
         cudaSuccess = 0
         cudaErrorMemoryAllocation = 2
+        cudaErrorInsufficientDriver = 35
         cudaErrorNoDevice = 100
+        cudaErrorNotReady = 600
+        cudaErrorIllegalAddress = 700
+        cudaErrorLaunchFailure = 719
 
     class cudaMemcpyKind(Enum):
         cudaMemcpyHostToDevice = 1
@@ -44,10 +51,25 @@ class StandInCuda:
     class cudaMemPoolAttr(Enum):
         cudaMemPoolAttrReleaseThreshold = 4
 
+    cudaEventDisableTiming = 2
+    cudaHostAllocDefault = 0
+
     def __init__(self, gpus: int = 1, pools: bool = True, limit: int = 1 << 40) -> None:
         """limit: bytes of the device."""
         self.gpus, self.pools, self.limit = gpus, pools, limit
-        self.memory: dict[int, np.ndarray] = {}
+        self.multiprocessors, self.total_memory = 16, 65_890_000_000
+        self.sticky = self.cudaError_t.cudaSuccess
+        """Once it is another one, all that is asked of the GPU fails with it."""
+        self.reserved = 0
+        """Bytes that the pool has taken from the system, freed or not."""
+        self.threshold = 0
+        self.memory: dict[int, np.ndarray] = {}  # of the device: address -> bytes, as they are when the stream is done
+        self.pinned: dict[int, np.ndarray] = {}  # of the host, allocated by CUDA
+        self.events: dict[int, int] = {}  # event -> how many operations of the stream come before it
+        self.streams = 0  # created and not destroyed
+        self.trimmed_to: int | None = None
+        self._stream: list[Callable[[], None]] = []  # all that it was told; the first `_done` are done
+        self._done = 0
         self.copies: Counter[str] = Counter()
         self.copied: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -58,7 +80,9 @@ class StandInCuda:
         return (self.cudaError_t.cudaSuccess, self.gpus) if self.gpus else (none, 0)
 
     def cudaGetDeviceProperties(self, device: int) -> tuple[Any, Any]:
-        return self.cudaError_t.cudaSuccess, SimpleNamespace(name=b"Stand-in", major=8, minor=7)
+        found = SimpleNamespace(name=b"Stand-in", major=8, minor=7)
+        found.multiProcessorCount, found.totalGlobalMem = self.multiprocessors, self.total_memory
+        return self.cudaError_t.cudaSuccess, found
 
     def cudaGetErrorString(self, error: Any) -> tuple[Any, bytes]:
         return self.cudaError_t.cudaSuccess, error.name.encode()
@@ -72,20 +96,74 @@ class StandInCuda:
         return self.cudaError_t.cudaSuccess, "pool"
 
     def cudaMemPoolSetAttribute(self, memPool: Any, attr: Any, value: Any) -> tuple[Any]:
-        assert int(value) == 2**64 - 1
+        self.threshold = int(value)
         assert (memPool, attr) == ("pool", self.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold)
-        return (self.cudaError_t.cudaSuccess,)
+        return (self.sticky,)
+
+    def cudaMemPoolTrimTo(self, memPool: Any, minBytesToKeep: int) -> tuple[Any]:
+        assert memPool == "pool"
+        self.trimmed_to = minBytesToKeep
+        if not self.sticky:
+            self.reserved = max(self.used, min(self.reserved, minBytesToKeep))
+        return (self.sticky,)
 
     def cudaStreamCreate(self) -> tuple[Any, int]:
+        self.streams += 1
         return self.cudaError_t.cudaSuccess, self.STREAM
 
+    def cudaStreamDestroy(self, stream: int) -> tuple[Any]:
+        assert stream == self.STREAM and self.streams
+        self.streams -= 1
+        return (self.sticky,)
+
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
-        assert stream == self.STREAM
+        assert stream == self.STREAM and self.streams
         self.calls["synchronize"] += 1
+        self._work(len(self._stream))
+        if self.reserved > self.threshold:
+            self.reserved = max(self.used, self.threshold)
+        return (self.sticky,)
+
+    def cudaEventCreateWithFlags(self, flags: int) -> tuple[Any, int]:
+        assert flags == self.cudaEventDisableTiming
+        event = max(self.events, default=1000) + 1
+        self.events[event] = 0
+        return self.cudaError_t.cudaSuccess, event
+
+    def cudaEventRecord(self, event: int, stream: int) -> tuple[Any]:
+        assert stream == self.STREAM and event in self.events
+        self.events[event] = len(self._stream)
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaEventQuery(self, event: int) -> tuple[Any]:
+        """The stream does one thing more while it is looked at."""
+        if self.sticky or self.events[event] <= self._done:
+            return (self.sticky,)
+        self._work(self._done + 1)
+        return (self.cudaError_t.cudaErrorNotReady,)
+
+    def cudaEventSynchronize(self, event: int) -> tuple[Any]:
+        if self.events[event] > self._done:
+            self.calls["wait"] += 1
+            self._work(self.events[event])
+        return (self.sticky,)
+
+    def cudaEventDestroy(self, event: int) -> tuple[Any]:
+        del self.events[event]
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, int]:
+        assert flags == self.cudaHostAllocDefault
+        piece = np.full(size, GARBAGE, np.uint8)
+        self.pinned[piece.ctypes.data] = piece
+        return self.cudaError_t.cudaSuccess, piece.ctypes.data
+
+    def cudaFreeHost(self, ptr: int) -> tuple[Any]:
+        self.pinned.pop(ptr)[:] = GARBAGE
         return (self.cudaError_t.cudaSuccess,)
 
     def cudaMallocAsync(self, size: int, hStream: int) -> tuple[Any, int | None]:
-        assert self.pools and hStream == self.STREAM
+        assert self.pools and hStream == self.STREAM and self.streams
         return self._allocate(size)
 
     def cudaMalloc(self, size: int) -> tuple[Any, int | None]:
@@ -93,50 +171,97 @@ class StandInCuda:
         return self._allocate(size)
 
     def cudaFreeAsync(self, devPtr: int, hStream: int) -> tuple[Any]:
-        assert self.pools and hStream == self.STREAM
+        assert self.pools and hStream == self.STREAM and self.streams
         return self._free(devPtr)
 
     def cudaFree(self, devPtr: int) -> tuple[Any]:
-        assert not self.pools
+        """It takes memory of a pool, too."""
         return self._free(devPtr)
 
     def cudaMemcpyAsync(self, dst: int, src: int, count: int, kind: Any, stream: int) -> tuple[Any]:
-        assert stream == self.STREAM
+        assert stream == self.STREAM and self.streams
+        if self.sticky:
+            return (self.sticky,)
         kinds = self.cudaMemcpyKind
         assert self.holds(dst, count) == (kind is not kinds.cudaMemcpyDeviceToHost)
         assert self.holds(src, count) == (kind is not kinds.cudaMemcpyHostToDevice)
-        ctypes.memmove(dst, src, count)
+        target, source = self._bytes(dst, count), self._bytes(src, count)
+        if not (self._is_known(dst, count) and self._is_known(src, count)):
+            self.calls["pageable"] += 1
+        self.later(lambda: np.copyto(target, source))
         self.copies[kind.name] += 1
         self.copied[kind.name] += count
         return (self.cudaError_t.cudaSuccess,)
 
+    def cudaMemcpy2DAsync(
+        self, dst: int, dpitch: int, src: int, spitch: int, width: int, height: int, kind: Any, stream: int
+    ) -> tuple[Any]:
+        assert width <= min(dpitch, spitch)
+        for row in range(height):
+            self.cudaMemcpyAsync(dst + row * dpitch, src + row * spitch, width, kind, stream)
+        return (self.sticky,)
+
+    def cudaMemsetAsync(self, devPtr: int, value: int, count: int, stream: int) -> tuple[Any]:
+        assert stream == self.STREAM and self.holds(devPtr, count)
+        target = self._bytes(devPtr, count)
+        self.later(lambda: target.fill(value))
+        return (self.sticky,)
+
     def _allocate(self, size: int) -> tuple[Any, int | None]:
         assert size > 0
+        if self.sticky:
+            return self.sticky, None
         if self.used + size > self.limit:
             return self.cudaError_t.cudaErrorMemoryAllocation, None
         piece = np.full(size, GARBAGE, np.uint8)
         self.memory[piece.ctypes.data] = piece
+        self.reserved = max(self.reserved, self.used)
         return self.cudaError_t.cudaSuccess, piece.ctypes.data
 
     def _free(self, address: int) -> tuple[Any]:
-        self.memory.pop(address)[:] = GARBAGE
-        return (self.cudaError_t.cudaSuccess,)
+        piece = self.memory.pop(address)
+        self.later(lambda: piece.fill(GARBAGE))
+        return (self.sticky,)
+
+    def later(self, operation: Callable[[], None]) -> None:
+        """What the stream does after all that it was told before."""
+        self._stream.append(operation)
+
+    def _work(self, end: int) -> None:
+        while self._done < end:
+            operation = self._stream[self._done]
+            self._stream[self._done] = lambda: None  # it keeps memory
+            self._done += 1
+            operation()
+
+    def _is_known(self, address: int, size: int) -> bool:
+        return any(_covers(begin, p, address, size) for begin, p in [*self.memory.items(), *self.pinned.items()])
+
+    def _bytes(self, address: int, size: int) -> np.ndarray:
+        """These bytes, in place. Pageable memory of the host is not kept: whoever hands it over has to."""
+        for begin, piece in [*self.memory.items(), *self.pinned.items()]:
+            if _covers(begin, piece, address, size):
+                return piece[address - begin :][:size]
+        return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address))
 
     @property
     def used(self) -> int:
-        """Bytes allocated now."""
+        """Bytes of the device that are allocated when the stream is done."""
         return sum(piece.nbytes for piece in self.memory.values())
 
     def holds(self, address: int, size: int) -> bool:
         """Whether these bytes lie in one piece of allocated memory."""
-        return any(begin <= address and address + size <= begin + p.nbytes for begin, p in self.memory.items())
+        return any(_covers(begin, piece, address, size) for begin, piece in self.memory.items())
 
     def array(self, address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """The values there, in place."""
+        """The values there when the stream is done, in place."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         assert self.holds(address, max(1, size)), "not allocated"
-        begin = max(begin for begin in self.memory if begin <= address)
-        return self.memory[begin][address - begin :][:size].view(dtype).reshape(shape)
+        return self._bytes(address, size).view(dtype).reshape(shape)
+
+
+def _covers(begin: int, piece: np.ndarray, address: int, size: int) -> bool:
+    return begin <= address and address + size <= begin + piece.nbytes
 
 
 class StandInTensorRt:
@@ -160,6 +285,10 @@ class StandInTensorRt:
     class MemoryPoolType(Enum):
         WORKSPACE = 0
 
+    class ExecutionContextAllocationStrategy(Enum):
+        STATIC = 0
+        USER_MANAGED = 2
+
     class ILogger:
         INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 
@@ -172,6 +301,9 @@ class StandInTensorRt:
         self.cuda = cuda
         self.builds: list[Config] = []
         self.switches: list[int] = []
+        self.engines: WeakSet[Engine] = WeakSet()
+        self.refusal = ""
+        """Why no graph is run; empty where they are."""
 
     def Builder(self, logger: Any) -> Builder:
         return Builder(self, logger)
@@ -180,7 +312,7 @@ class StandInTensorRt:
         return Parser(network)
 
     def Runtime(self, logger: Any) -> Runtime:
-        return Runtime(self)
+        return Runtime(self, logger)
 
 
 NUMPY = {
@@ -283,18 +415,22 @@ class Config:
 
 
 class Runtime:
-    def __init__(self, trt: StandInTensorRt) -> None:
-        self._trt = trt
+    def __init__(self, trt: StandInTensorRt, logger: Any) -> None:
+        self._trt, self._logger = trt, logger
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> Engine | None:
         content = bytes(serialized_engine)
-        return Engine(self._trt, content) if content.startswith(b"[") else None
+        if not content.startswith(b"["):
+            self._logger.log(self._trt.ILogger.ERROR, "the engine plan file is not compatible")
+            return None
+        return Engine(self._trt, content, self._logger)
 
 
 class Engine:
-    def __init__(self, trt: StandInTensorRt, content: bytes) -> None:
+    def __init__(self, trt: StandInTensorRt, content: bytes, logger: Any) -> None:
         shapes, _, model = content.partition(b"\n")
-        self.trt = trt
+        self.trt, self.logger = trt, logger
+        trt.engines.add(self)
         self.profiles = json.loads(shapes)
         self.session = ort.InferenceSession(model)
         kinds = StandInTensorRt.DataType
@@ -324,7 +460,14 @@ class Engine:
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[list[int]]:
         return self.profiles[profile_index][name]
 
-    def create_execution_context(self) -> Context:
+    @property
+    def device_memory_size_v2(self) -> int:
+        """Scratch memory, as if kernels needed as much as the largest inputs of a profile."""
+        largest = [[shapes[2] for shapes in profile.values()] for profile in self.profiles]
+        return max(sum(4 * int(np.prod(shape)) for shape in shapes) for shapes in largest)
+
+    def create_execution_context(self, strategy: Any) -> Context:
+        assert strategy is self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         return Context(self)
 
 
@@ -335,6 +478,11 @@ class Context:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
         self._results: dict[str, tuple[int, ...]] = {}
+        self._scratch = 0
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert self._engine.trt.cuda.holds(memory, size) and size >= self._engine.device_memory_size_v2
+        self._scratch = memory
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         assert stream_handle == self._engine.trt.cuda.STREAM
@@ -366,10 +514,23 @@ class Context:
         engine, cuda = self._engine, self._engine.trt.cuda
         assert stream_handle == cuda.STREAM
         cuda.calls["execute"] += 1
+        if refusal := "enqueueV3 failed" if cuda.sticky else engine.trt.refusal:
+            engine.logger.log(engine.trt.ILogger.ERROR, refusal)
+            return False
         feeds = {
             name: cuda.array(self._addresses[name], self._shapes[name], NUMPY[engine.types[name]])
             for name in engine.inputs
         }
-        for name, value in zip(self._results, engine.session.run(list(self._results), feeds), strict=True):
-            cuda.array(self._addresses[name], value.shape, value.dtype)[...] = value
+        results = {
+            name: cuda.array(self._addresses[name], shape, NUMPY[engine.types[name]])
+            for name, shape in self._results.items()
+        }
+        scratch = cuda.array(self._scratch, (engine.device_memory_size_v2,), np.uint8)
+
+        def run() -> None:
+            scratch.fill(GARBAGE)
+            for name, value in zip(results, engine.session.run(list(results), feeds), strict=True):
+                results[name][...] = value
+
+        cuda.later(run)
         return True

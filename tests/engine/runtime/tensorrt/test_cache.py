@@ -18,7 +18,7 @@ import pytest
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, EngineKey, default_cache_folder
 from gar_ros.errors import ErrorCode, GarError
 
-KEY = EngineKey("decoder.onnx", "ab" * 32, "tensorrt 10.3.0", "NVIDIA Orin, SM87", "float16", "x (1,)..(2,)", "")
+KEY = EngineKey("decoder.onnx", "ab" * 32, "tensorrt 10.3.0", "NVIDIA Orin, SM87", "float16", "x (1,)..(2,)")
 ENGINE = bytes(range(256)) * 20
 
 
@@ -49,6 +49,19 @@ def test_every_part_of_the_key_matters(cache: EngineCache, field: str) -> None:
     assert found.path is None
     assert found.reason.startswith("no engine of decoder.onnx")
     assert other.file_name != KEY.file_name
+
+
+def test_a_similar_engine_is_named_with_what_is_different(cache: EngineCache) -> None:
+    """Among them those of earlier releases, which nobody finds any more and which may be deleted."""
+    path = cache.store(KEY, ENGINE)
+    other = dataclasses.replace(KEY, gpu="NVIDIA Orin, SM87, 8 multiprocessors, 8 GiB", builder="tensorrt 10.16.0")
+    assert cache.find(other).reason.endswith(f"; '{path.name}' is for another builder and gpu")
+    record = json.loads(path.with_suffix(".json").read_text())
+    record["key"] |= {"options": "workspace 2 GiB"}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    assert cache.find(other).reason.endswith(f"; '{path.name}' is for another builder and gpu")
+    (cache.folder / "other.json").write_text("no record")
+    assert "; '" not in cache.find(dataclasses.replace(other, graph_sha256="cd" * 32)).reason
 
 
 def test_both_engines_are_kept_when_the_key_changes(cache: EngineCache) -> None:

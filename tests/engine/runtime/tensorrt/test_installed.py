@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
@@ -25,7 +26,11 @@ def test_module_version_and_gpu_are_found(
 ) -> None:
     modules(monkeypatch, tensorrt=trt, cuda=cuda)
     found = find_tensorrt()
-    assert (found.module, found.version, found.gpu) == (trt, "tensorrt 10.3.0", "Stand-in, SM87")
+    assert (found.module, found.version, found.gpu) == (
+        trt,
+        "tensorrt 10.3.0",
+        "Stand-in, SM87, 16 multiprocessors, 64 GiB",
+    )
 
 
 def test_rtx_serves_where_the_full_one_is_missing(
@@ -59,6 +64,50 @@ def test_all_that_is_missing_is_named_at_once_with_what_to_install(monkeypatch: 
         "on Jetson:",
     ):
         assert part in caught.value.message
+
+
+BROKEN = [
+    OSError("libcudart.so.12: cannot open shared object file"),
+    ImportError("libnvinfer.so.10: cannot open shared object file"),
+    ModuleNotFoundError("No module named 'tensorrt_libs'", name="tensorrt_libs"),
+    AttributeError("module 'numpy' has no attribute 'bool'"),
+    RuntimeError("CUDA driver is too old"),
+]
+"""What importing TensorRT raises where it is installed but can't be used."""
+
+
+@pytest.fixture
+def broken_tensorrt(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    load = importlib.import_module
+
+    def import_module(name: str) -> object:
+        if name == "tensorrt":
+            raise request.param
+        return load(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+
+
+@pytest.mark.parametrize("broken_tensorrt", BROKEN, ids=repr, indirect=True)
+def test_a_tensorrt_that_cannot_be_imported_is_told_in_its_words(
+    monkeypatch: pytest.MonkeyPatch, cuda: StandInCuda, broken_tensorrt: None
+) -> None:
+    modules(monkeypatch, cuda=cuda)
+    with pytest.raises(
+        GarError, match=r"the Python module tensorrt is installed but does not work \(.+\); on x86"
+    ) as caught:
+        find_tensorrt()
+    assert caught.value.code == ErrorCode.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("broken_tensorrt", BROKEN[:1], indirect=True)
+def test_rtx_serves_where_the_full_one_is_broken(
+    monkeypatch: pytest.MonkeyPatch, cuda: StandInCuda, broken_tensorrt: None
+) -> None:
+    rtx = StandInTensorRt(cuda)
+    rtx.__name__ = "tensorrt_rtx"
+    modules(monkeypatch, tensorrt_rtx=rtx, cuda=cuda)
+    assert find_tensorrt().module is rtx
 
 
 def test_a_machine_without_gpu_is_told_so(monkeypatch: pytest.MonkeyPatch, trt: StandInTensorRt) -> None:

@@ -13,7 +13,15 @@ import pytest
 from gar_ros.engine.decoder import CHUNK, SCORED_ROWS
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION, Manifest
-from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing, graph_profiles, largest_grids, most_tiles
+from gar_ros.engine.runtime.tensorrt.profiles import (
+    FEW,
+    Profile,
+    Range,
+    enclosing,
+    graph_profiles,
+    largest_grids,
+    most_tiles,
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +72,18 @@ def test_the_corners_of_replay_profiles_are_real_grids(manifest: Manifest) -> No
             assert wy[0] == wx[0]
 
 
-def test_the_decoder_has_a_profile_for_prompts_and_one_for_single_tokens(manifest: Manifest) -> None:
-    prompt, token = graph_profiles(manifest)[DECODER]
+def test_the_decoder_has_a_profile_for_prompts_and_one_for_few_tokens(manifest: Manifest) -> None:
+    prompt, few = graph_profiles(manifest)[DECODER]
     names = {"inputs_embeds", "position_ids", "logits_idx"}
     caches = {f"past_key_values.{layer}.{kind}" for layer in range(4) for kind in ("key", "value")}
-    assert set(prompt) == set(token) == names | caches
+    assert set(prompt) == set(few) == names | caches
     assert (prompt["inputs_embeds"].smallest, prompt["inputs_embeds"].largest) == ((1, 1, 192), (1, CHUNK, 192))
     cache = prompt["past_key_values.3.value"]
     assert (cache.smallest, cache.largest) == ((1, 3, 0, 32), (1, 3, 2047, 32))
     assert prompt["logits_idx"].largest == (SCORED_ROWS,)
-    assert token["inputs_embeds"].smallest == token["inputs_embeds"].largest == (1, 1, 192)
-    assert token["past_key_values.0.key"].largest == (1, 3, 2047, 32)
+    assert few["inputs_embeds"] == Range((1, 1, 192), (1, 1, 192), (1, FEW, 192))
+    assert few["logits_idx"] == Range((1,), (1,), (FEW,))
+    assert few["past_key_values.0.key"].largest == (1, 3, 2047, 32)
 
 
 def test_a_split_cache_has_shapes_for_both_parts(manifest: Manifest) -> None:

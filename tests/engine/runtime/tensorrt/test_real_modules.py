@@ -18,6 +18,7 @@ import tensorrt_rtx as trt
 from cuda.bindings import driver
 from cuda.bindings import runtime as cudart
 
+from gar_ros.engine.runtime.failures import FULL, LOST
 from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
 from gar_ros.engine.runtime.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
@@ -65,7 +66,10 @@ def test_the_stand_ins_methods_are_tensorrts(fake: type, real: type, name: str) 
         assert isinstance(member, property)
 
 
-@pytest.mark.parametrize("name", ["DataType", "TensorIOMode", "NetworkDefinitionCreationFlag", "MemoryPoolType"])
+ENUMS = ("DataType", "ExecutionContextAllocationStrategy", "MemoryPoolType", "NetworkDefinitionCreationFlag")
+
+
+@pytest.mark.parametrize("name", [*ENUMS, "TensorIOMode"])
 def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
     for constant in getattr(stand_in.StandInTensorRt, name):
         assert hasattr(getattr(trt, name), constant.name)
@@ -104,9 +108,22 @@ def test_the_stand_ins_functions_are_cudas(name: str) -> None:
 
 def test_status_and_numbers_are_cudas() -> None:
     assert cudart.cudaError_t.cudaSuccess == 0
-    assert hasattr(cudart.cudaError_t, "cudaErrorMemoryAllocation")
+    assert all(hasattr(cudart.cudaError_t, status.name) for status in StandInCuda.cudaError_t)
     assert inspect.isclass(cudart.cudaDeviceProp)
-    assert all(hasattr(cudart.cudaDeviceProp, name) for name in ("name", "major", "minor"))
+    fields = ("name", "major", "minor", "multiProcessorCount", "totalGlobalMem")
+    assert all(hasattr(cudart.cudaDeviceProp, name) for name in fields)
+    assert StandInCuda.cudaHostAllocDefault == cudart.cudaHostAllocDefault
+    assert StandInCuda.cudaEventDisableTiming == cudart.cudaEventDisableTiming
+
+
+def test_the_errors_after_which_a_gpu_is_lost_are_those_that_cuda_documents() -> None:
+    documented = {
+        int(error): str(cudart.cudaGetErrorString(error)[1], "ascii").lower()
+        for error in cudart.cudaError_t
+        if "process must be terminated and relaunched" in " ".join((error.__doc__ or "").split())
+    }
+    assert documented == LOST
+    assert cudart.cudaError_t.cudaErrorMemoryAllocation == FULL
 
 
 def test_without_a_gpu_the_real_runtime_is_told_plainly() -> None:
@@ -123,6 +140,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "cudaMallocAsync": (64, 0),
     "cudaMalloc": (64,),
     "cudaMemcpyAsync": (8, 16, 4, cudart.cudaMemcpyKind.cudaMemcpyHostToDevice, 0),
+    "cudaMemcpy2DAsync": (8, 8, 16, 8, 4, 2, cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice, 0),
+    "cudaMemsetAsync": (8, 0, 4, 0),
     "cudaStreamSynchronize": (0,),
     "cudaDeviceGetAttribute": (cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0),
     "cudaDeviceGetDefaultMemPool": (0,),
@@ -132,6 +151,15 @@ CALLS: dict[str, tuple[Any, ...]] = {
         cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold,
         driver.cuuint64_t(2**64 - 1),
     ),
+    "cudaMemPoolTrimTo": (cudart.cudaMemPool_t(), 0),
+    "cudaHostAlloc": (64, cudart.cudaHostAllocDefault),
+    "cudaFreeHost": (64,),
+    "cudaEventCreateWithFlags": (cudart.cudaEventDisableTiming,),
+    "cudaEventRecord": (cudart.cudaEvent_t(), cudart.cudaStream_t()),
+    "cudaEventQuery": (cudart.cudaEvent_t(),),
+    "cudaEventSynchronize": (cudart.cudaEvent_t(),),
+    "cudaEventDestroy": (cudart.cudaEvent_t(),),
+    "cudaStreamDestroy": (cudart.cudaStream_t(),),
     "cudaFreeAsync": (64, 0),
     "cudaFree": (0,),
 }
@@ -145,4 +173,4 @@ def test_the_real_functions_take_our_arguments(name: str) -> None:
         pytest.skip("there is a GPU here, these addresses are made up")
     status, *results = getattr(cudart, name)(*CALLS[name])
     assert isinstance(status, cudart.cudaError_t)
-    assert len(results) == (1 if re.search("Malloc|Get", name) else 0)
+    assert len(results) == (1 if re.search("Malloc|HostAlloc|Get|Create", name) else 0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, build_engine
 from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
-from gar_ros.engine.runtime.tensorrt.profiles import Range
+from gar_ros.engine.runtime.tensorrt.profiles import Profile, Range
+from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
+from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 
@@ -29,9 +32,28 @@ def device(cuda: StandInCuda) -> Device:
 
 
 @pytest.fixture
-def runner(trt: StandInTensorRt, tensorrt: TensorRt, graph: Path, device: Device) -> TensorRtRunner:
-    content = build_engine(tensorrt, graph, [WIDE, ONE], DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
-    return TensorRtRunner(trt, trt.Runtime(None).deserialize_cuda_engine(content), device, "graph.onnx")
+def scratch(device: Device) -> Scratch:
+    return Scratch(device)
+
+
+@pytest.fixture
+def load(
+    trt: StandInTensorRt, tensorrt: TensorRt, graph: Path, device: Device, scratch: Scratch
+) -> Callable[..., TensorRtRunner]:
+    """`load(*profiles)` builds the graph, or another one, with these and gives its runner."""
+
+    def build_and_load(*profiles: Profile, graph: Path = graph) -> TensorRtRunner:
+        content = build_engine(tensorrt, graph, profiles, DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
+        log = make_run_log(trt)
+        engine = trt.Runtime(log).deserialize_cuda_engine(content)
+        return TensorRtRunner(trt, engine, device, scratch, "graph.onnx", log)
+
+    return build_and_load
+
+
+@pytest.fixture
+def runner(load: Callable[..., TensorRtRunner]) -> TensorRtRunner:
+    return load(WIDE, ONE)
 
 
 def rows(*values: float) -> np.ndarray:
@@ -86,14 +108,59 @@ def test_an_input_is_never_changed(runner: TensorRtRunner) -> None:
 
 
 def test_memory_is_given_back_when_results_are_dropped(runner: TensorRtRunner, cuda: StandInCuda) -> None:
+    scratch = cuda.used
     past: Any = EMPTY
     for _ in range(4):
         past = runner.run({"past": past, "new": rows(1)})["total"]
     gc.collect()
-    assert cuda.used == past.nbytes
+    assert cuda.used == scratch + past.nbytes
     del past
     gc.collect()
-    assert cuda.used == 0
+    assert cuda.used == scratch
+
+
+def test_runners_work_in_one_block_as_large_as_the_largest_need(
+    load: Callable[..., TensorRtRunner], cuda: StandInCuda
+) -> None:
+    small = load({"past": Range((0, 2), (1, 2), (1, 2)), "new": Range((1, 2), (2, 2), (2, 2))})
+    before = small.run({"past": EMPTY, "new": rows(1, 2)})["total"]
+    assert cuda.used == 24 + before.nbytes  # of the stand-in's engines: as much as the largest inputs
+    large = load(WIDE)
+    assert cuda.used == 96 + before.nbytes
+    results = [large.run({"past": before, "new": rows(3)}), small.run({"past": before[:1], "new": rows(4)})]
+    np.testing.assert_array_equal(results[0]["total"].numpy(), rows(2, 4, 6))
+    np.testing.assert_array_equal(results[1]["total"].numpy(), rows(2, 8))
+
+
+def test_outputs_can_be_written_over_inputs(
+    load: Callable[..., TensorRtRunner], in_place_graph: Path, cuda: StandInCuda
+) -> None:
+    shapes = Range((1, 2), (3, 2), (3, 2))
+    runner = load({"past": shapes, "new": shapes}, graph=in_place_graph)
+    buffer = runner.zeros("past", (3, 2))
+    used = cuda.used
+    for _ in range(2):
+        outputs = runner.run_in_place({"past": buffer, "new": rows(1, 2, 3)}, {"present": "past"})
+        assert outputs["present"] is buffer
+    assert cuda.used == used
+    np.testing.assert_array_equal(buffer.numpy(), rows(2, 4, 6))
+    copy = runner.zeros("past", (2, 2))
+    runner.copy_positions(buffer, copy, 1)
+    np.testing.assert_array_equal(copy.numpy(), rows(2, 0))
+
+
+def test_an_output_of_another_shape_is_not_written_over_an_input(runner: TensorRtRunner) -> None:
+    past = runner.zeros("past", (2, 2))
+    with pytest.raises(GarError, match=r"can't write total, \(3, 2\), over an input of \(2, 2\)"):
+        runner.run_in_place({"past": past, "new": rows(1)}, {"total": "past"})
+
+
+def test_an_engine_that_finds_no_room_for_scratch_is_not_loaded(
+    load: Callable[..., TensorRtRunner], cuda: StandInCuda
+) -> None:
+    cuda.limit = 95
+    with pytest.raises(GarError, match="cudaMallocAsync failed: out of memory"):
+        load(WIDE)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
-from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.device import DeviceArray
+from gar_ros.engine.runtime.tensorrt.staging import BUFFERS, PIECE
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
@@ -23,19 +22,6 @@ from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
 UP, DOWN, ACROSS = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
 QUESTION, CHOICES = "Is <Prompt0> left of <Prompt1>?", ["yes", "no"]
 WIDTH, HEIGHT = 576, 288  # two tiles and a thumbnail
-
-
-@pytest.fixture
-def engine(
-    cuda: StandInCuda,
-    trt: StandInTensorRt,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    four_tiles_model_dir: Path,
-) -> GarEngine:
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
-    return GarEngine.open(four_tiles_model_dir, "tensorrt", engines=Engines(tmp_path / "engines", build=True))
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +58,14 @@ def test_answers_are_those_of_onnx_runtime(
     assert video.ask("What does <Prompt0> do?", max_tokens=4).token_ids == (
         expected_video.ask("What does <Prompt0> do?", max_tokens=4).token_ids
     )
+
+
+def test_nothing_but_pinned_memory_is_copied(
+    engine: GarEngine, cuda: StandInCuda, image: np.ndarray, regions: list[Region]
+) -> None:
+    engine.encode(image, regions).ask(QUESTION, CHOICES)
+    assert cuda.calls["pageable"] == 0
+    assert sum(piece.nbytes for piece in cuda.pinned.values()) <= BUFFERS * PIECE
 
 
 def test_nothing_but_logits_comes_back_to_the_host(
@@ -120,13 +114,15 @@ def test_prompt_and_tokens_use_their_profiles(engine: GarEngine, trt: StandInTen
     trt.switches.clear()
     five = np.where(np.arange(len(logits)) == 5, 9, 0).astype(np.float32)
     run_to_end(decoder.generate(cache, five, 4, lambda: None))
+    decoder.log_likelihoods(cache, logits, [[4, 5, 6], [7, 8]], lambda: None)
     assert trt.switches == [1]
 
 
 def test_a_frame_that_is_dropped_gives_its_memory_back(
     engine: GarEngine, cuda: StandInCuda, image: np.ndarray, regions: list[Region]
 ) -> None:
+    scratch = cuda.used
     engine.encode(image, regions).ask(QUESTION, max_tokens=3)
     gc.collect()
     tiles = 3 * engine.manifest.sizes.tile_tokens * engine.manifest.sizes.hidden * 4
-    assert cuda.used == tiles  # the tile cache
+    assert cuda.used == scratch + tiles  # the tile cache
