@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,12 @@ class _Watching:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
         """See Runtime."""
         return join_on_host(parts)
+
+    def on_full(self, forget: Callable[[], object]) -> None:
+        """See Runtime. The host's memory, which no device's caches fill."""
+
+    def close(self) -> None:
+        """See Runtime."""
 
     def activations(self) -> Iterator[Activation]:
         """Of all graphs that were run."""
