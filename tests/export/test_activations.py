@@ -99,11 +99,11 @@ def test_float16_that_overflows_is_infinite(large_channel: Path, checkpoint: Pat
 def test_every_precision_for_gpus_can_be_watched(
     request: pytest.FixtureRequest, exported_1b: Path, precision: str
 ) -> None:
-    """Their largest activation is near that of float32."""
+    """Their largest activation is of the size of float32's."""
     found, expected = (
         largest_activations(folder, threads=1)[0] for folder in (request.getfixturevalue(precision), exported_1b)
     )
-    assert found.largest == pytest.approx(expected.largest, rel=0.2)
+    assert 0.5 < found.largest / expected.largest < 2
 
 
 def test_the_table_and_the_json() -> None:
