@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from tests.fixtures_export import (  # noqa: F401, fixtures
+    bf16_1b,
     checkpoint_1b,
     checkpoint_8b,
     exported_1b,
@@ -27,6 +28,7 @@ from tests.fixtures_export import (  # noqa: F401, fixtures
     golden_checkpoint,
     golden_engine,
     golden_export,
+    int4_gpu_1b,
     small_checkpoint,
     static_1b,
     wide_export,

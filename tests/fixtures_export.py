@@ -108,6 +108,18 @@ def fp16_8b(checkpoint_8b: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
+def bf16_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` in bfloat16."""
+    return _exported(checkpoint_1b, tmp_path_factory, "bf16")
+
+
+@pytest.fixture(scope="session")
+def int4_gpu_1b(checkpoint_1b: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model folder of `checkpoint_1b` in float16 with int4 weights in the decoder, for a GPU."""
+    return _exported(checkpoint_1b, tmp_path_factory, "int4-gpu")
+
+
+@pytest.fixture(scope="session")
 def wide_export(tmp_path_factory: pytest.TempPathFactory) -> ByName:
     """Model folder, in that precision, of a random checkpoint of GAR-1B's widths with two layers of each kind."""
     from tests.export.small_checkpoint import write_wide_checkpoint  # it imports torch

@@ -34,6 +34,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "engine/runtime/tensorrt/test_real_bindings.py",
         "engine/runtime/tensorrt/test_real_modules.py",
         "engine/runtime/tensorrt/test_rtx.py",
+        "export/test_gpu_plans.py",
     ),
     "torch": ("export", "tools/test_quirks.py"),
 }

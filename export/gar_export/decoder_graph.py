@@ -2,9 +2,12 @@
 """decoder.onnx: the Llama decoder with a functional KV cache, written directly from the checkpoint's weights.
 
 One graph prefills and decodes. In float32 and float16 it uses plain operators only, so ONNX Runtime's CPU and CUDA
-providers and TensorRT take it alike; weights of 8 or 4 bits need ONNX Runtime's MatMulNBits, and are exported with the
-KV cache of split_decoder_graph.py. Grouped-query attention does not repeat keys and values: the G query heads that
-share a key head are stacked as rows of one product.
+providers and TensorRT take it alike. Weights of few bits in a float32 graph need ONNX Runtime's MatMulNBits, and are
+exported with the KV cache of split_decoder_graph.py; in a float16 graph they are as gpu_weights.py says. In bfloat16
+are the products of linear layers alone, which is all that counts for memory and time: what is between them is float32,
+attention with its KV cache float16, whose three more bits it can use and whose range it does not leave, and so is the
+head. Grouped-query attention does not repeat keys and values: the G query heads that share a key head are stacked as
+rows of one product.
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from gar_export.checkpoint import EMBEDDING, HEAD, Weights
 from gar_export.config import GarConfig
-from gar_export.graph import EXTERNAL_DATA_BYTES, MICROSOFT, OPSET, GraphBuilder, element_type
+from gar_export.gpu_weights import dequantised
+from gar_export.graph import BFLOAT16, EXTERNAL_DATA_BYTES, MICROSOFT, OPSET, GraphBuilder, element_type
 from gar_export.quantise import quantise
 from gar_export.table import StoredTable
 
 _PREFIX = "mllm.model.language_model."
-
 
 HEAD_BITS = 8
 """Of the output head in a graph of 8 or 4 bits: it decides between tokens, and is read once a token."""
@@ -39,7 +42,8 @@ def write_decoder(
 ) -> None:
     """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
 
-    bits: 8 or 4 quantises the weight matrices (of a float32 graph). table: the embedding table where it is stored
+    BFLOAT16: embeddings are float32 and the cache is float16. bits: of the weight matrices, 8 or 4 in a float32 graph,
+    4 in a float16 one. table: the embedding table where it is stored
     already, in the graph's folder; a large graph with a tied head refers to it, which saves its size a second time.
 
     `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
@@ -65,7 +69,10 @@ class DecoderWriter:
     ) -> None:
         self.sizes = config.decoder
         self.weights = weights
-        self.dtype = dtype
+        bfloat16 = dtype == BFLOAT16
+        self.dtype = np.dtype(np.float16) if bfloat16 else dtype  # of attention, the KV cache and the head
+        self.stream = np.dtype(np.float32) if bfloat16 else dtype  # between the products
+        self.products = dtype  # of linear layers
         self.bits = bits
         names = [name for name in weights.names() if name.startswith(_PREFIX)]
         size = sum(int(np.prod(weights.shape(name))) for name in names) * (bits or 8 * dtype.itemsize) // 8
@@ -76,7 +83,7 @@ class DecoderWriter:
 
     def write(self, inv_freq: NDArray[np.float32]) -> None:
         graph, sizes = self.graph, self.sizes
-        hidden = graph.input("inputs_embeds", self.dtype, ["batch", "sequence", sizes.hidden])
+        hidden = graph.input("inputs_embeds", self.stream, ["batch", "sequence", sizes.hidden])
         positions = graph.input("position_ids", np.int64, ["batch", "sequence"])
         kept_rows = graph.input("logits_idx", np.int64, ["kept"])
         self.prepare(positions, inv_freq)
@@ -113,7 +120,7 @@ class DecoderWriter:
         places = graph.op("Cast", graph.op("Unsqueeze", positions, graph.const([2, 3])), to=element_type(np.float32))
         angles = graph.op("Mul", places, graph.weight("rope.inv_freq", inv_freq))
         cos, sin = graph.op("Cos", angles), graph.op("Sin", angles)
-        return self.cast(cos, np.float32, self.dtype), self.cast(sin, np.float32, self.dtype)
+        return self.cast(cos, np.float32, self.stream), self.cast(sin, np.float32, self.stream)
 
     def causal_mask(self, positions: str, past_key: str) -> str:
         """Additive mask [B, 1, G*S, T], float32: 0 where a row may look, else a number that softmax turns into 0."""
@@ -156,8 +163,9 @@ class DecoderWriter:
         joined = self.linear(x, name + "qkv_proj.weight", *(f"{name}{kind}_proj.weight" for kind in "qkv"))
         joined = graph.op("Reshape", joined, graph.const([0, 0, heads + 2 * kv_heads, self.sizes.head_dim]))
         queries_keys, value = self.split(joined, [heads + kv_heads, kv_heads], axis=2, name=name + "v")
-        query, key = self.split(self.rotate(queries_keys, name), [heads, kv_heads], axis=2, name=name + "q")
-        return query, key, value
+        queries_keys = self.cast(self.rotate(queries_keys, name), self.stream, self.dtype)
+        query, key = self.split(queries_keys, [heads, kv_heads], axis=2, name=name + "q")
+        return query, key, self.cast(value, self.stream, self.dtype)
 
     def rotate(self, x: str, name: str) -> str:
         """RoPE on [B, S, heads, D], half-split: element i is paired with element i + D/2."""
@@ -172,16 +180,16 @@ class DecoderWriter:
         graph = self.graph
         gate, up = self.linear(x, name + "gate_proj.weight"), self.linear(x, name + "up_proj.weight")
         silu = graph.op("Mul", gate, graph.op("Sigmoid", gate))
-        return self.linear(graph.op("Mul", silu, up), name + "down_proj.weight")
+        return self.linear(graph.op("Mul", silu, up), name + "down_proj.weight", wide_sums=True)
 
     def rms_norm(self, x: str, name: str) -> str:
         """RMSNorm over the last axis, in float32 whatever the graph's type."""
         graph = self.graph
-        x = self.cast(x, self.dtype, np.float32)
+        x = self.cast(x, self.stream, np.float32)
         mean_square = graph.op("ReduceMean", graph.op("Mul", x, x), graph.const([-1]), keepdims=1)
         root = graph.op("Sqrt", graph.op("Add", mean_square, graph.const(self.sizes.rms_eps, np.float32)))
-        normed = self.cast(graph.op("Div", x, root), np.float32, self.dtype)
-        return graph.op("Mul", normed, graph.weight(name, self.read(_PREFIX + name)))
+        normed = self.cast(graph.op("Div", x, root), np.float32, self.stream)
+        return graph.op("Mul", normed, graph.weight(name, self.read(_PREFIX + name, self.stream)))
 
     def head(self, x: str) -> None:
         """`logits` [B, n, V] of the kept rows.
@@ -190,7 +198,7 @@ class DecoderWriter:
         two dimensions only.
         """
         graph, hidden, vocab = self.graph, self.sizes.hidden, self.sizes.vocab
-        x = self.rms_norm(x, "norm.weight")
+        x = self.cast(self.rms_norm(x, "norm.weight"), self.stream, self.dtype)
         source = EMBEDDING if self.sizes.tied_head else HEAD
         if self.bits:
             logits = self.quantised(x, "lm_head.weight", self.weights.read(source).numpy(), HEAD_BITS)
@@ -206,24 +214,44 @@ class DecoderWriter:
         if self.table:
             shape = self.weights.shape(source)
             return self.graph.weight_in("lm_head.weight", self.table.file, self.table.offset, self.dtype, shape)
-        return self.graph.weight("lm_head.weight", self.read(source))
+        return self.graph.weight("lm_head.weight", self.read(source, self.dtype))
 
-    def linear(self, x: str, name: str, *sources: str) -> str:
-        """x times a linear layer's matrix, or those of several layers side by side."""
-        rows = [self.read(_PREFIX + source) for source in sources or [name]]
+    def linear(self, x: str, name: str, *sources: str, wide_sums: bool = False) -> str:
+        """x times a linear layer's matrix, or those of several layers side by side: of type `stream`.
+
+        wide_sums: of float16 numbers are kept in float32.
+        """
+        dtype = np.dtype(np.float32) if self.bits else self.products
+        rows = [self.read(_PREFIX + source, dtype) for source in sources or [name]]
         matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)  # [out, in]
         if self.bits:
-            return self.quantised(x, name, matrix, self.bits)
-        return self.graph.op("MatMul", x, self.graph.weight(name, matrix.T))
+            return self.quantised(x, name, matrix, self.bits, wide_sums)
+        return self.product(x, self.graph.weight(name, matrix.T), wide_sums)
 
-    def quantised(self, x: str, name: str, rows: NDArray[np.float32], bits: int) -> str:
+    def product(self, x: str, matrix: str, wide_sums: bool = False) -> str:
+        """x times the matrix [in, out] of the graph, of type `products`: of type `stream`.
+
+        A float16 product between casts to float32 and back is one kernel of TensorRT, as it is without the casts, but
+        may not sum in float16, which loses digits of long sums. With bfloat16 no GPU sums in anything but float32.
+        """
+        graph = self.graph
+        wide = np.dtype(np.float32) if wide_sums and self.products == np.float16 else self.products
+        x = self.cast(self.cast(x, self.stream, self.products), self.products, wide)
+        found = graph.op("MatMul", x, self.cast(matrix, self.products, wide))
+        return self.cast(self.cast(found, wide, self.products), self.products, self.stream)
+
+    def quantised(self, x: str, name: str, rows: NDArray[np.float32], bits: int, wide_sums: bool = False) -> str:
         """x times the matrix [out, in], quantised."""
+        if self.dtype != np.float32:
+            return self.product(x, dequantised(self.graph, name, rows, bits, self.dtype), wide_sums)
         graph, stored = self.graph, quantise(rows, bits)
         packed, scales = graph.weight(f"{name}.int{bits}", stored.packed), graph.weight(f"{name}.scales", stored.scales)
         return graph.op("MatMulNBits", x, packed, scales, domain=MICROSOFT, **stored.attributes)
 
-    def read(self, name: str) -> NDArray:
-        return self.weights.read(name, getattr(torch, self.dtype.name)).numpy()
+    def read(self, name: str, dtype: np.dtype) -> NDArray:
+        """A tensor of the checkpoint, converted."""
+        tensor = self.weights.read(name, getattr(torch, dtype.name))
+        return tensor.view(torch.int16).numpy().view(dtype) if dtype == BFLOAT16 else tensor.numpy()
 
     def split(self, x: str, parts: list[int], axis: int, name: str) -> list[str]:
         outputs = [f"{name}.part{number}" for number in range(len(parts))]

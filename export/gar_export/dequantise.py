@@ -5,27 +5,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
 from torch import nn
 
 from gar_export.decoder_graph import HEAD_BITS
+from gar_export.gpu_weights import quantise_symmetric
 from gar_export.model import GarModel
 from gar_export.quantise import BLOCK, quantise
 from gar_ros.engine.runtime.ort import OrtRunner
 from gar_ros.errors import ErrorCode, GarError
 
 
-def round_decoder(model: GarModel, bits: int) -> None:
+def round_decoder(model: GarModel, bits: int, gpu: bool = False) -> None:
     """Replaces the decoder's matrices and the output head by what their exported few bits stand for, in place.
 
-    A head that was tied to the embeddings is a matrix of its own afterwards.
+    gpu: as gpu_weights.py rounds. A head that was tied to the embeddings is a matrix of its own afterwards.
     """
     for module in model.mllm.model.language_model.layers.modules():
         if isinstance(module, nn.Linear):
-            _round(module, bits)
-    _round(model.mllm.lm_head, HEAD_BITS)
+            _round(module, bits, gpu)
+    _round(model.mllm.lm_head, HEAD_BITS, gpu)
 
 
 def round_vision(model: GarModel, bits: int) -> None:
@@ -36,9 +38,10 @@ def round_vision(model: GarModel, bits: int) -> None:
                 _round(module, bits)
 
 
-def _round(linear: nn.Linear, bits: int) -> None:
-    rounded = quantise(linear.weight.detach().numpy(), bits).rows()
-    linear.weight = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
+def _round(linear: nn.Linear, bits: int, gpu: bool = False) -> None:
+    rows = linear.weight.detach().numpy()
+    rounded = (quantise_symmetric(rows, bits, np.float16) if gpu else quantise(rows, bits)).rows()
+    linear.weight = nn.Parameter(torch.from_numpy(np.ascontiguousarray(rounded)), requires_grad=False)
 
 
 def exact_runner(model_dir: Path, name: str, threads: int) -> OrtRunner:

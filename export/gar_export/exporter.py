@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
+from gar_export.bfloat16 import products_in_bfloat16
 from gar_export.checkpoint import EMBEDDING, Weights, load_model
 from gar_export.config import NOTICE_FILE, GarConfig
 from gar_export.decoder_graph import write_decoder
+from gar_export.graph import BFLOAT16
 from gar_export.precision import PRECISIONS, Precision
 from gar_export.replace import check_replaceable, clean_up, part_of, replace
 from gar_export.replay_graph import write_replay
@@ -115,13 +117,16 @@ def _write_folder(
     progress(f"reading {checkpoint}")
     weights = Weights(checkpoint)
     tokens, prompt_format = read_prompts(checkpoint, config)
-    model = load_model(config, weights, decoder=False, dtype=getattr(torch, precision.graphs.name))
+    dtype = precision.around_products
+    model = load_model(config, weights, decoder=False, dtype=getattr(torch, dtype.name))
     progress(f"{VISION}: tracing {len(model.vit.blocks)} layers, {config.vision_width} wide")
     write_vision(part / VISION, model)
     if precision.vision_bits:
         quantise_vision(part / VISION, precision.vision_bits)
+    if precision.graphs == BFLOAT16:
+        products_in_bfloat16(part / VISION)
     progress(REPLAY)
-    write_replay(part / REPLAY, config, precision.graphs)
+    write_replay(part / REPLAY, config, dtype)
     inv_freq = model.inv_freq.numpy()
     del model
     progress(EMBEDDINGS)

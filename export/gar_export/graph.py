@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 from numpy.typing import DTypeLike, NDArray
@@ -14,9 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 18  # what ONNX Runtime's CPU and CUDA providers, TensorRT 10 and TensorRT-RTX take alike
 IR_VERSION = 9
+BLOCKS_OPSET = 21  # the first with numbers of 4 bits, and with DequantizeLinear by blocks
 EXTERNAL_DATA_BYTES = 256 << 20  # larger graphs keep their weights in a file beside: protobuf ends at 2 GiB
 
 MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 ALIGNMENT = 4096  # bytes; the page size, so that weights can be memory-mapped
 
 
@@ -49,25 +52,37 @@ class GraphBuilder:
 
     def weight(self, name: str, array: NDArray) -> str:
         """A named constant of the model; its data may go to the external file."""
-        if name in self._constants:
-            raise ValueError(f"the graph has a constant '{name}' already")
-        if self._data is None:
-            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
-            return name
-        self._data.write(b"\0" * (-self._data.tell() % ALIGNMENT))
-        self._refer(name, array.dtype, array.shape, self._data_path.name, self._data.tell())
-        np.ascontiguousarray(array).tofile(self._data)
-        return name
+        return self._store(name, element_type(array.dtype), array.shape, np.ascontiguousarray(array))
+
+    def int4_weight(self, name: str, numbers: NDArray[np.int8]) -> str:
+        """A named constant of the model of 4 bits a number. numbers: -8 to 7, of any shape."""
+        self.require_opset(BLOCKS_OPSET)
+        return self._store(name, int(TensorProto.INT4), numbers.shape, packed_int4(numbers))
+
+    def require_opset(self, opset: int) -> None:
+        """Makes it a graph of at least this opset."""
+        self._opset = max(self._opset, opset)
 
     def weight_in(self, name: str, file: str, offset: int, dtype: DTypeLike, shape: Sequence[int]) -> str:
         """A named constant whose data is in another file of the same folder, from the byte `offset` on."""
-        self._refer(name, np.dtype(dtype), shape, file, offset)
+        self._refer(name, element_type(dtype), shape, file, offset, int(np.prod(shape)) * np.dtype(dtype).itemsize)
         return name
 
-    def _refer(self, name: str, dtype: np.dtype, shape: Sequence[int], file: str, offset: int) -> None:
-        tensor = TensorProto(name=name, dims=shape, data_type=element_type(dtype))
+    def _store(self, name: str, element: int, shape: Sequence[int], content: NDArray) -> str:
+        """content: contiguous; its bytes are those of the tensor."""
+        if name in self._constants:
+            raise ValueError(f"the graph has a constant '{name}' already")
+        if self._data is None:
+            self._constants[name] = TensorProto(name=name, dims=shape, data_type=element, raw_data=content.tobytes())
+            return name
+        self._data.write(b"\0" * (-self._data.tell() % ALIGNMENT))
+        self._refer(name, element, shape, self._data_path.name, self._data.tell(), content.nbytes)
+        content.reshape(-1).view(np.uint8).tofile(self._data)
+        return name
+
+    def _refer(self, name: str, element: int, shape: Sequence[int], file: str, offset: int, length: int) -> None:
+        tensor = TensorProto(name=name, dims=shape, data_type=element)
         tensor.data_location = TensorProto.EXTERNAL
-        length = int(np.prod(shape)) * dtype.itemsize
         for key, value in (("location", file), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         self._constants[name] = tensor
@@ -108,3 +123,11 @@ class GraphBuilder:
 def element_type(dtype: DTypeLike) -> int:
     """ONNX's number for a NumPy dtype."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def packed_int4(numbers: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Two numbers of -8 to 7 a byte, in the order of their memory, the lower half first, as ONNX stores them."""
+    flat = np.ascontiguousarray(numbers).reshape(-1).view(np.uint8)
+    flat = np.pad(flat, (0, flat.size % 2))
+    packed: NDArray[np.uint8] = flat[::2] & np.uint8(15) | flat[1::2] << np.uint8(4)
+    return packed

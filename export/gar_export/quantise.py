@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of few bits for the CPU, as ONNX Runtime's MatMulNBits takes them.
+"""Weights of few bits for the CPU, as ONNX Runtime's MatMulNBits takes them; gpu_weights.py has those for GPUs.
 
 A linear layer's row of weights is cut into blocks with one float32 scale each; a weight is
 (number - 2^(bits-1)) * scale. At run time activations become int8 by the same blocks ("accuracy level 4"), which
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 BLOCK = 128
 """Number of weights of a row that share a scale."""
@@ -70,23 +70,34 @@ def _quantise(rows: NDArray[np.float32], bits: int, block: int) -> tuple[NDArray
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1, keepdims=True), -1)
     half = 1 << (bits - 1)
     # Numbers go from -half to half - 1: the largest weight, whatever its sign, becomes -half.
-    ends = largest / np.float32(-half)
-    scales, least = ends, np.full_like(ends, np.inf)
-    for share in _TRIED[bits]:
-        tried = ends * np.float32(share)
-        lost = _rounded(blocks, tried, half)
-        lost *= tried
-        lost -= blocks
-        error = np.einsum("nkb,nkb->nk", lost, lost)[..., None]
-        scales = np.where(error < least, tried, scales)
-        least = np.minimum(error, least)
-    numbers = (_rounded(blocks, scales, half) + half).astype(np.uint8)
+    scales = fitted_scales(blocks, largest / np.float32(-half), bits)
+    numbers = (rounded(blocks, scales, half) + half).astype(np.uint8)
     if bits == 4:
         numbers = numbers[..., ::2] | (numbers[..., 1::2] << np.uint8(4))
     return numbers, scales[..., 0]
 
 
-def _rounded(blocks: NDArray[np.float32], scales: NDArray[np.float32], half: int) -> NDArray[np.float32]:
+def fitted_scales(
+    blocks: NDArray[np.float32], ends: NDArray[np.float32], bits: int, dtype: DTypeLike = np.float32
+) -> NDArray[np.float32]:
+    """The scale [N, blocks, 1] of each block [N, blocks, block] that loses least, of those tried.
+
+    ends: the scales [N, blocks, 1] that cut off no weight. dtype: the type that scales are stored in; those returned
+    are its numbers.
+    """
+    scales, least = ends, np.full_like(ends, np.inf)
+    for share in _TRIED[bits]:
+        tried = (ends * np.float32(share)).astype(dtype).astype(np.float32)
+        lost = rounded(blocks, tried, 1 << (bits - 1))
+        lost *= tried
+        lost -= blocks
+        error = np.einsum("nkb,nkb->nk", lost, lost)[..., None]
+        scales = np.where(error < least, tried, scales)
+        least = np.minimum(error, least)
+    return scales
+
+
+def rounded(blocks: NDArray[np.float32], scales: NDArray[np.float32], half: int) -> NDArray[np.float32]:
     """The numbers, -half to half - 1, nearest to the weights; 0 in a block of zeros."""
     ratios = np.divide(blocks, scales, out=np.zeros_like(blocks), where=scales != 0)
     return np.clip(np.rint(ratios, out=ratios), -half, half - 1, out=ratios)

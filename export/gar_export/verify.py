@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+from gar_export.bfloat16 import write_for_the_cpu
 from gar_export.checkpoint import Weights, load_model
 from gar_export.config import GarConfig, bad_model
 from gar_export.dequantise import exact_runner, round_decoder, round_vision
 from gar_export.exporter import weights_sha256
 from gar_export.model import GarModel
+from gar_export.synthetic import QUESTION, synthetic_image
 from gar_export.tokens import prompt_builder
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
-from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, VISION, Sizes
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, VISION
 from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import Runner, on_host
 from gar_ros.engine.tiling import normalise, prompted, tile_grid, tile_pixels
-from gar_ros.region import Region
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Tolerances:
 TOLERANCES = {
     "float32": Tolerances(2e-5, 1e-5, 3e-4, 3e-4),
     "float16": Tolerances(5e-3, 2e-3, 2e-2, 2e-2),
+    "bfloat16": Tolerances(5e-2, 1e-5, 0.1, 0.1),
+    "int4-float16": Tolerances(5e-3, 2e-3, 2e-2, 2e-2),
     "int8": Tolerances(2e-5, 1e-5, 3e-4, 0.3),
     "int4": Tolerances(2e-5, 1e-5, 3e-4, 0.3),
 }
@@ -67,7 +71,6 @@ EXACT = 0.0
 _BITS = {"int8": 8, "int4": 4}
 _TABLE_ROWS = 8192
 
-QUESTION = "Is <Prompt0> larger than <Prompt1>?"
 GREEDY_TOKENS = 16
 
 
@@ -94,24 +97,41 @@ def verify(
     gets the torch model's inputs, so a difference is its own; the last one runs the engine from image to ids. Raises
     GarError BAD_MODEL when either folder can't be used or the checkpoint is not the one that was exported.
     """
-    engine = GarEngine.open(model_dir, provider=provider, threads=threads)
-    folder = Path(checkpoint or Path(model_dir) / engine.manifest.source["checkpoint"]).resolve()
+    with tempfile.TemporaryDirectory() as temporary:
+        engine = GarEngine.open(_on_the_cpu(Path(model_dir), Path(temporary)), provider=provider, threads=threads)
+        yield from _verify(Path(model_dir), checkpoint, engine, threads)
+
+
+def _on_the_cpu(model_dir: Path, temporary: Path) -> Path:
+    """The folder, or where products are in bfloat16 one of the same numbers that the CPU can run."""
+    if ModelDir.open(model_dir).manifest.dtypes[DECODER] != "bfloat16":
+        return model_dir
+    write_for_the_cpu(model_dir, temporary / "model")
+    return temporary / "model"
+
+
+def _verify(model_dir: Path, checkpoint: str | Path | None, engine: GarEngine, threads: int) -> Iterator[Stage]:
+    """engine: of the folder, or of what computes its numbers."""
+    manifest = ModelDir.open(model_dir).manifest
+    folder = Path(checkpoint or model_dir / manifest.source["checkpoint"]).resolve()
     if not folder.is_dir():
         raise bad_model(f"expected the checkpoint folder {folder}; name it with --checkpoint")
     config, weights = GarConfig.read(folder), Weights(folder)
-    exported, found = engine.manifest.source["sha256"], weights_sha256(weights)
+    exported, found = manifest.source["sha256"], weights_sha256(weights)
     if found != exported:
         raise bad_model(f"expected the checkpoint that was exported, of SHA-256 {exported}; {folder} has {found}")
     model = load_model(config, weights).requires_grad_(False)
-    manifest = engine.manifest
     bits = _BITS.get(manifest.dtypes[DECODER])
     decoder = engine.decoder
-    if bits:
+    if manifest.dtypes[DECODER] == "int4-float16":
+        round_decoder(model, 4, gpu=True)
+    elif bits:
         round_decoder(model, bits)
-        runner, embeddings = exact_runner(Path(model_dir), DECODER, threads), ModelDir.open(model_dir).embeddings()
+        runner, embeddings = exact_runner(model_dir, DECODER, threads), ModelDir.open(model_dir).embeddings()
         decoder = Decoder(runner, embeddings, manifest.sizes, manifest.tokens.eos, manifest.kv_cache)
-    vision = exact_runner(Path(model_dir), VISION, threads) if manifest.dtypes[VISION] in _BITS else None
-    yield from _Comparison(engine, vision, decoder, model, prompt_builder(folder, config)).stages()
+    vision = exact_runner(model_dir, VISION, threads) if manifest.dtypes[VISION] in _BITS else None
+    prompts = prompt_builder(folder, config)
+    yield from _Comparison(engine, manifest.dtypes, vision, decoder, model, prompts).stages()
 
 
 def greedy(model: GarModel, inputs_embeds: Tensor, steps: int) -> tuple[list[int], Tensor]:
@@ -132,10 +152,17 @@ class _Comparison:
     """Both models on the same inputs."""
 
     def __init__(
-        self, engine: GarEngine, vision: Runner | None, decoder: Decoder, model: GarModel, prompts: PromptBuilder
+        self,
+        engine: GarEngine,
+        dtypes: Mapping[str, str],
+        vision: Runner | None,
+        decoder: Decoder,
+        model: GarModel,
+        prompts: PromptBuilder,
     ) -> None:
-        """vision: computes the graph of few bits more exactly than the engine; None where it has no few bits.
-        decoder: the engine's, or one that computes more exactly. prompts: the checkpoint's."""
+        """dtypes: of the exported graphs, as in the manifest. vision: computes the graph of few bits more exactly than
+        the engine; None where it has no few bits. decoder: the engine's, or one that computes more exactly. prompts:
+        the checkpoint's."""
         self.engine = engine
         self.vision = vision
         self.decoder = decoder
@@ -144,7 +171,7 @@ class _Comparison:
         self.rule, self.sizes = engine.manifest.tiles, engine.manifest.sizes
         self.max_tiles = min(self.rule.max_tiles, 2)
         self.image, self.regions = synthetic_image(self.sizes)
-        self.dtypes = engine.manifest.dtypes
+        self.dtypes = dtypes
         self.allowed = TOLERANCES[self.dtypes[DECODER]]
 
     def stages(self) -> Iterator[Stage]:
@@ -210,17 +237,6 @@ class _Comparison:
         ends = self.engine.manifest.tokens.eos
         end = next((step for step, token in enumerate(expected_ids) if token in ends), None)
         yield _ids_stage(answer.token_ids, expected_ids[:end], expected, self.allowed.answers)
-
-
-def synthetic_image(sizes: Sizes) -> tuple[NDArray[np.uint8], list[Region]]:
-    """An RGB image of about two tiles with a disc and a box on a gradient, and their regions."""
-    height, width = sizes.tile * 9 // 10, sizes.tile * 9 // 5
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([255 * x // width, 255 * y // height, (x + y) % 256], axis=2).astype(np.uint8)
-    disc = (x - width // 3) ** 2 + (y - height // 2) ** 2 < (height // 4) ** 2
-    box = (x > width * 5 // 8) & (x < width * 7 // 8) & (y > height // 5) & (y < height // 2)
-    image[disc], image[box] = (200, 30, 40), (30, 60, 220)
-    return image, [Region.from_mask("disc", disc), Region.from_mask("box", box)]
 
 
 def _stage(name: str, found: NDArray[np.float32], expected: Tensor, tolerance: float) -> Stage:

@@ -11,7 +11,8 @@ from gar_ros.cli.torch_side import import_export
 from gar_ros.engine.model_dir.manifest import KvForm
 
 _KV_CACHES = get_args(KvForm)
-PRECISIONS = ("fp32", "fp16", "int8", "int4", "mixed")  # as in gar_export/precision.py, which needs torch's companions
+PRECISIONS = ("fp32", "fp16", "bf16", "int4-gpu", "int8", "int4", "mixed")
+"""As in gar_export/precision.py, which needs torch's companions."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="fp16 for a GPU; for the CPU int8 or int4 decoder weights, or mixed: int4 and vision in int8 (default: "
-        "%(default)s)",
+        help="for a GPU fp16, bf16 (TensorRT alone runs it), or int4-gpu: int4 decoder weights, all else fp16; for the "
+        "CPU int8 or int4 decoder weights, or mixed: int4 and vision in int8 (default: %(default)s)",
     )
     parser.add_argument(
         "--kv-cache",

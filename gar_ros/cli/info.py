@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import Manifest
+from gar_ros.engine.runtime.precisions import in_words, providers_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def _as_text(path: Path, manifest: Manifest) -> str:
         f"RoI convention {manifest.roi_convention}",
         "decoder": f"{sizes.layers} layers of width {sizes.hidden}, {sizes.heads} heads of {sizes.head_dim} "
         f"({sizes.kv_heads} for keys and values), {sizes.vocab} tokens, context of {sizes.max_positions}",
+        "runs on": ", ".join(providers_of(manifest)) or "no provider",
         "made by": _pairs(manifest.made_by),
         "source": _pairs(manifest.source),
     }
@@ -41,7 +43,7 @@ def _as_text(path: Path, manifest: Manifest) -> str:
         rows["notice"] = manifest.notice
     lines = [f"{name:8} {value}" for name, value in rows.items()]
     for name, entry in sorted(manifest.files.items()):
-        lines.append(f"{'file':8} {name}  {entry.bytes:,} bytes  {manifest.dtypes.get(name, '')}".rstrip())
+        lines.append(f"{'file':8} {name}  {entry.bytes:,} bytes  {in_words(manifest.dtypes.get(name, ''))}".rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from gar_ros.errors import ErrorCode, GarError
 
 _MIB = 1 << 20
 _FLOAT32 = 4
+_HALF = ("float16", "bfloat16", "int4-float16")
 _CACHES = {"joined": 4, "split": 4, "static": 2}
 """Of the prefix, of the question, and before and after the token that is being generated; or a buffer and the one that
 it is copied to."""
@@ -85,5 +86,5 @@ def kv_bytes_per_token(manifest: Manifest) -> int:
 
 
 def _number_bytes(manifest: Manifest) -> int:
-    """Of the decoder's inputs, outputs and caches; its weights may have fewer."""
-    return 2 if manifest.dtypes.get(DECODER) == "float16" else _FLOAT32
+    """Of the decoder's caches and most of its activations; its weights may have fewer."""
+    return 2 if manifest.dtypes.get(DECODER) in _HALF else _FLOAT32

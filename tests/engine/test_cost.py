@@ -34,6 +34,8 @@ def test_a_token_of_the_kv_cache() -> None:
     assert kv_bytes_per_token(manifest(GAR_1B)) == 16 * 2 * 8 * 64 * 4
     assert kv_bytes_per_token(manifest(GAR_8B, "float16")) == 32 * 2 * 8 * 128 * 2
     assert kv_bytes_per_token(manifest(GAR_8B, "int4")) == 32 * 2 * 8 * 128 * 4
+    assert kv_bytes_per_token(manifest(GAR_8B, "int4-float16")) == kv_bytes_per_token(manifest(GAR_8B, "bfloat16"))
+    assert kv_bytes_per_token(manifest(GAR_8B, "bfloat16")) == 32 * 2 * 8 * 128 * 2
 
 
 def test_the_estimate_of_a_full_image_is_near_what_was_measured() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from gar_export.verify import synthetic_image
+from gar_export.synthetic import synthetic_image
 from gar_ros.cli.main import main
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir

@@ -18,7 +18,7 @@ from gar_export.dequantise import exact_runner
 from gar_export.graph import MICROSOFT, GraphBuilder
 from gar_export.quantise import BLOCK, quantise
 from gar_export.random_checkpoint import SIZES, write_random_checkpoint
-from gar_export.verify import synthetic_image
+from gar_export.synthetic import synthetic_image
 from gar_ros.cli.main import main
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir

@@ -12,8 +12,8 @@ import pytest
 from gar_export import decoder_graph, vision_graph
 from gar_export.exporter import export_checkpoint
 from gar_export.graph import ALIGNMENT
+from gar_export.synthetic import synthetic_image
 from gar_export.table import write_table
-from gar_export.verify import synthetic_image
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, VISION

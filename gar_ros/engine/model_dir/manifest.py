@@ -22,7 +22,9 @@ EMBEDDINGS = "embeddings.npy"
 TOKENIZER = "tokenizer.json"
 MANIFEST = "manifest.json"
 
-NumberType = Literal["float32", "float16", "int8", "int4"]
+NumberType = Literal["float32", "float16", "bfloat16", "int8", "int4", "int4-float16"]
+"""Of a graph's weights and activations; int8 and int4 are weights beside float32 activations, as ONNX Runtime's own
+operator takes them, int4-float16 those beside float16 activations, in standard operators, as TensorRT takes them."""
 
 KvForm = Literal["joined", "split", "static"]
 """How the decoder graph takes keys and values of earlier tokens: in one part; in a settled and a recent part, of which
@@ -110,7 +112,7 @@ class Manifest(_Part, frozen=True, omit_defaults=True):
     tokens: Tokens
     prompt: PromptFormat
     roi_convention: RoiConvention
-    dtypes: dict[str, NumberType]  # graph or table -> numbers; int8 and int4 are a graph's weights alone
+    dtypes: dict[str, NumberType]  # graph or table -> numbers
     files: dict[str, FileEntry]
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights

@@ -31,6 +31,8 @@ _HOST_TYPES = {
     "tensor(int64)": np.int64,
 }
 _ERRORS_ONLY = 3
+_FLOAT_ACTIVATIONS = ("session.qdq_matmulnbits_accuracy_level", "1")
+"""In graphs for GPUs, whose few bits are weights alone: by default, the CPU would round activations to int8."""
 _SOURCE = re.compile(r"/\S+\.(?:cc|h|cu):\d+ [^()]*\([^()]*\) ?")  # where in ONNX Runtime's sources
 
 _BOUNDED_SPIN_SINCE = (1, 32)  # the first version that is known to have the setting
@@ -129,6 +131,7 @@ class OrtRuntime:
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
         self._options.log_severity_level = _ERRORS_ONLY
+        self._options.add_session_config_entry(*_FLOAT_ACTIVATIONS)
         for name, value in thread_settings(ort.__version__).items():
             self._options.add_session_config_entry(name, value)
 

@@ -16,6 +16,7 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import REPLAY
 from gar_ros.engine.runtime.openvino import OPENVINO, OpenVinoRuntime
 from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
+from gar_ros.engine.runtime.precisions import check_precision, providers_of
 from gar_ros.engine.runtime.protocol import Runtime
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
 from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
@@ -94,7 +95,9 @@ def with_runtime(
         except Exception as error:
             if runtime is not None:
                 runtime.close()
-            if candidate == "cpu" or (runtime is not None and candidate == candidates[-1]):
+            if (candidate == "cpu" and "cpu" in providers_of(model.manifest)) or (
+                runtime is not None and candidate == candidates[-1]
+            ):
                 raise
             if not isinstance(error, GarError):
                 _log.debug("%s", candidate, exc_info=True)
@@ -107,6 +110,7 @@ def with_runtime(
 
 def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
     """A runtime that has run a graph, and its name. Raises GarError saying what is missing, or as its libraries do."""
+    check_precision(model.manifest, candidate)
     if model.manifest.kv_cache == "static" and candidate not in (TENSORRT, "cpu"):
         raise GarError(ErrorCode.INVALID_REQUEST, "the decoder's KV cache is static, which needs tensorrt or cpu")
     if candidate == TENSORRT:

@@ -157,7 +157,7 @@ def test_a_foreign_file_of_the_same_size_is_named(folder: Path) -> None:
         (lambda data: data.update(roi_convention="other"), ('\'roi_convention\': expected "correct" or "released"',)),
         (lambda data: data["tokens"].update(image=8), ("ids below sizes.vocab",)),
         (lambda data: data["tokens"].update(eos=[]), ("'tokens.eos': expected a list of length >= 1, got []",)),
-        (lambda data: data["dtypes"].update({VISION: "bfloat16"}), ("'dtypes.vision.onnx': expected \"float32\" or",)),
+        (lambda data: data["dtypes"].update({VISION: "float64"}), ("'dtypes.vision.onnx': expected \"float32\" or",)),
         (lambda data: data["dtypes"].update({EMBEDDINGS: "int8"}), ("expected embeddings.npy to be one of",)),
         (lambda data: data["files"][REPLAY].pop("bytes"), ("'files.replay.onnx.bytes': missing",)),
         (lambda data: data["files"].pop(REPLAY), ("'files': expected", REPLAY)),

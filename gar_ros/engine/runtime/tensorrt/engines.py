@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, Manifest
+from gar_ros.engine.runtime.precisions import check_precision
 from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, BuildOptions, Progress, build_engine
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, EngineKey
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
@@ -20,7 +21,6 @@ from gar_ros.engine.runtime.tensorrt.profiles import Profile, graph_profiles
 from gar_ros.errors import ErrorCode, GarError
 
 GRAPHS = (VISION, REPLAY, DECODER)
-PRECISIONS = ("float16", "float32")
 
 _KERNEL_BYTES = 64 << 20
 
@@ -38,8 +38,8 @@ class EngineSource:
     options: BuildOptions = DEFAULT_OPTIONS
 
     def __post_init__(self) -> None:
-        """Raises GarError BAD_MODEL for a model whose types TensorRT doesn't take."""
-        _check_precision(self.model.manifest)
+        """Raises GarError BAD_MODEL for a model of a precision that TensorRT can't run."""
+        check_precision(self.model.manifest, "tensorrt")
 
     def missing(self) -> list[str]:
         """Why each engine that is not there can't be used; empty when all are there."""
@@ -92,17 +92,6 @@ class EngineSource:
 def graph_files(manifest: Manifest, graph: str) -> list[str]:
     """The graph's file and those with its weights."""
     return [graph, *sorted(name for name in manifest.files if name.startswith(f"{graph}."))]
-
-
-def _check_precision(manifest: Manifest) -> None:
-    types = {graph: manifest.dtypes.get(graph, "nothing") for graph in GRAPHS}
-    if len(set(types.values())) > 1 or not set(types.values()) <= set(PRECISIONS):
-        came = ", ".join(f"{graph} {kind}" for graph, kind in types.items())
-        raise GarError(
-            ErrorCode.BAD_MODEL,
-            f"TensorRT takes a model whose graphs are all float16 or all float32, got {came}: "
-            "export it with `gar export --precision fp16`",
-        )
 
 
 def _as_text(profiles: Sequence[Profile]) -> str:

@@ -169,7 +169,9 @@ def test_a_model_with_integer_weights_is_refused(source: EngineSource) -> None:
     manifest = source.model.manifest
     dtypes = {**manifest.dtypes, DECODER: "int4"}
     model = dataclasses.replace(source.model, manifest=msgspec.structs.replace(manifest, dtypes=dtypes))
-    with pytest.raises(GarError, match=r"decoder\.onnx int4: export it with `gar export --precision fp16`"):
+    with pytest.raises(
+        GarError, match=r"decoder\.onnx has int4 weights in blocks, which .*cpu.* --precision fp16, bf16 or"
+    ):
         dataclasses.replace(source, model=model)
 
 
