@@ -139,6 +139,13 @@ def test_curves_have_all_sides_from_left_to_right() -> None:
     assert tokens.curves["int4"] == [(1, 0.8), (2, 0.9), (3, 1.0)]
 
 
+def test_regions_are_compared_where_most_numbers_of_them_were_measured() -> None:
+    """One region with 1, 4 and 16 tiles, and five with 1 tile alone."""
+    cases = [Case("question", tiles, regions, 3) for tiles, regions in ((1, 1), (4, 1), (16, 1), (1, 5))]
+    _, by_regions, *_ = panels(Results({case: {"int4": [our_answers()]} for case in cases}))
+    assert [regions for regions, _ in by_regions.curves["int4"]] == [1, 5]
+
+
 def test_no_work_has_the_frame_of_another_one() -> None:
     cases = [CASE, Case("graph", 4, 1, 3), Case("question", 1, 1, 3)]
     assert len({work_of(case, number).frame for case in cases for number in range(3)}) == 9

@@ -37,7 +37,8 @@ def panels(results: Results) -> list[Panel]:
         return []
     fewest = min(case.regions for case, _ in cases)
     tiles = sorted({case.tiles for case, _ in cases})
-    usual = tiles[len(tiles) // 2]
+    middle_first = sorted(tiles, key=lambda count: abs(tiles.index(count) - len(tiles) // 2))
+    usual = max(middle_first, key=lambda count: sum(case.tiles == count for case, _ in cases))
     by_tiles, by_regions, history = _Growing(), _Growing(), _Growing()
     for case, sides in cases:
         for side, rounds in sides.items():
