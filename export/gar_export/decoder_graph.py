@@ -39,18 +39,20 @@ def write_decoder(
     dtype: DTypeLike = np.float32,
     bits: int | None = None,
     table: StoredTable | None = None,
+    writer: type[DecoderWriter] | None = None,
 ) -> None:
     """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
 
     BFLOAT16: embeddings are float32 and the cache is float16. bits: of the weight matrices, 8 or 4 in a float32 graph,
-    4 in a float16 one. table: the embedding table where it is stored
-    already, in the graph's folder; a large graph with a tied head refers to it, which saves its size a second time.
+    4 in a float16 one. table: the embedding table where it is stored already, in the graph's folder; a large graph with
+    a tied head refers to it, which saves its size a second time. writer: of another form of
+    the KV cache, which says what its inputs and outputs are.
 
     `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
     (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
     `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
     """
-    DecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
+    (writer or DecoderWriter)(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
 
 
 class DecoderWriter:

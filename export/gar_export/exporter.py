@@ -16,13 +16,13 @@ import torch
 from gar_export.bfloat16 import products_in_bfloat16
 from gar_export.checkpoint import EMBEDDING, Weights, load_model
 from gar_export.config import NOTICE_FILE, GarConfig
-from gar_export.decoder_graph import write_decoder
+from gar_export.decoder_graph import DecoderWriter, write_decoder
 from gar_export.graph import BFLOAT16
 from gar_export.precision import PRECISIONS, Precision
 from gar_export.replace import check_replaceable, clean_up, part_of, replace
 from gar_export.replay_graph import write_replay
-from gar_export.split_decoder_graph import write_split_decoder
-from gar_export.static_decoder_graph import write_static_decoder
+from gar_export.split_decoder_graph import SplitDecoderWriter
+from gar_export.static_decoder_graph import StaticDecoderWriter
 from gar_export.table import write_table
 from gar_export.tokens import read_prompts
 from gar_export.vision_bits import quantise_vision
@@ -46,7 +46,11 @@ from gar_ros.progress import timed_lines
 
 _TOOLS = ("gar_ros", "torch", "transformers", "timm", "onnx", "onnxscript")
 
-_WRITE_DECODER = {"joined": write_decoder, "split": write_split_decoder, "static": write_static_decoder}
+_DECODER_WRITERS: dict[KvForm, type[DecoderWriter]] = {
+    "joined": DecoderWriter,
+    "split": SplitDecoderWriter,
+    "static": StaticDecoderWriter,
+}
 
 Progress = Callable[[str], None]
 
@@ -132,8 +136,8 @@ def _write_folder(
     progress(EMBEDDINGS)
     table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
     progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    write = _WRITE_DECODER[kv_cache]
-    write(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table)
+    writer = _DECODER_WRITERS[kv_cache]
+    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table, writer)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(

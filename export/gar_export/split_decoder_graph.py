@@ -8,37 +8,21 @@ a single token are of a vector and a matrix, which ONNX Runtime computes without
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from gar_export.checkpoint import Weights
-from gar_export.config import GarConfig
 from gar_export.decoder_graph import DecoderWriter
-from gar_export.table import StoredTable
 
 
-def write_split_decoder(
-    path: Path,
-    config: GarConfig,
-    weights: Weights,
-    inv_freq: NDArray[np.float32],
-    dtype: DTypeLike = np.float32,
-    bits: int | None = None,
-    table: StoredTable | None = None,
-) -> None:
-    """Writes the graph, as `write_decoder` does but for its KV cache.
+class SplitDecoderWriter(DecoderWriter):
+    """Writes a graph with another KV cache than `write_decoder` says.
 
     That is `past_key_values.{i}.key/value` [1, KH, 1, P, D], the settled part, and `recent.{i}.key/value`
     [B, KH, 1, R, D] -> `present.{i}.key/value` [B, KH, 1, R+S, D], the recent part with the new tokens. The rows of a
     batch have the settled part in common.
+
+    Comments give shapes; P settled keys, R recent ones, T = R + S keys of the recent part with the new tokens.
     """
-    _SplitDecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
-
-
-class _SplitDecoderWriter(DecoderWriter):
-    """Comments give shapes; P settled keys, R recent ones, T = R + S keys of the recent part with the new tokens."""
 
     def prepare(self, positions: str, inv_freq: NDArray[np.float32]) -> None:
         graph, kinds = self.graph, ("key", "value")

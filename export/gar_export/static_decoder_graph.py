@@ -7,42 +7,26 @@ parses from 10.15 on and ONNX Runtime's CPU provider runs, too.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from gar_export.checkpoint import Weights
-from gar_export.config import GarConfig
 from gar_export.decoder_graph import DecoderWriter
-from gar_export.table import StoredTable
 
 STATIC_OPSET = 24
 """The first with TensorScatter and with an Attention that takes what it gives."""
 
 
-def write_static_decoder(
-    path: Path,
-    config: GarConfig,
-    weights: Weights,
-    inv_freq: NDArray[np.float32],
-    dtype: DTypeLike = np.float32,
-    bits: int | None = None,
-    table: StoredTable | None = None,
-) -> None:
-    """Writes the graph, as `write_decoder` does but for its KV cache.
+class StaticDecoderWriter(DecoderWriter):
+    """Writes a graph with another KV cache than `write_decoder` says.
 
     That is `past_key_values.{i}.key/value` [B, KH, C, D] -> `present.{i}.key/value` [B, KH, C, D], C the model's whole
     context, in which the new tokens stand at their positions, which must follow each other in each row.
     `key_positions` int64 [T], 0 to T - 1, tells how many positions are read: at least all up to the last new one. What
     lies after a row's position has no weight, but must be finite.
+
+    Comments give shapes; C positions of the cache, of which T are read. C must be a number, and not computed from
+    an input, for TensorRT to take the graph.
     """
-    _StaticDecoderWriter(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
-
-
-class _StaticDecoderWriter(DecoderWriter):
-    """Comments give shapes; C positions of the cache, of which T are read. C must be a number, and not computed from
-    an input, for TensorRT to take the graph."""
 
     opset = STATIC_OPSET
 

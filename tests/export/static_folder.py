@@ -13,7 +13,8 @@ import pytest
 
 from gar_export.checkpoint import Weights, load_checkpoint
 from gar_export.config import GarConfig
-from gar_export.static_decoder_graph import write_static_decoder
+from gar_export.decoder_graph import write_decoder
+from gar_export.static_decoder_graph import StaticDecoderWriter
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import DECODER, MANIFEST
 
@@ -28,7 +29,9 @@ needs_opset_24 = pytest.mark.skipif(
 def write_from(checkpoint: Path, path: Path, positions: int) -> None:
     """Writes the checkpoint's decoder in float32 with a static cache of so many positions."""
     model, config = load_checkpoint(checkpoint)
-    write_static_decoder(path, shortened(config, positions), Weights(checkpoint), model.inv_freq.numpy())
+    write_decoder(
+        path, shortened(config, positions), Weights(checkpoint), model.inv_freq.numpy(), writer=StaticDecoderWriter
+    )
 
 
 def shortened(config: GarConfig, positions: int) -> GarConfig:

@@ -18,7 +18,7 @@ from gar_export.decoder_graph import write_decoder
 from gar_export.graph import GraphBuilder
 from gar_export.model import GarModel
 from gar_export.replay_graph import write_replay
-from gar_export.split_decoder_graph import write_split_decoder
+from gar_export.split_decoder_graph import SplitDecoderWriter
 from gar_export.vision_graph import write_vision
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
 
@@ -122,7 +122,7 @@ def test_split_decoder_equals_torch(
 ) -> None:
     """With nothing before, after a settled part, after a recent part, after both, and a batch of two after both."""
     model, path = models[name], tmp_path / DECODER
-    write_split_decoder(path, model.config, Weights(folders[name]), model.inv_freq.numpy())
+    write_decoder(path, model.config, Weights(folders[name]), model.inv_freq.numpy(), writer=SplitDecoderWriter)
     onnx.checker.check_model(path, full_check=True)
     embeds = torch.randn(2, 9, HIDDEN, generator=torch.Generator().manual_seed(0)) * 0.5
     embeds[1, :6] = embeds[0, :6]

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gar_export.checkpoint import Weights, load_checkpoint
-from gar_export.split_decoder_graph import write_split_decoder
+from gar_export.decoder_graph import write_decoder
+from gar_export.split_decoder_graph import SplitDecoderWriter
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
 from gar_ros.engine.encoded_frame import EncodedFrame
@@ -33,7 +34,9 @@ CHOICES = ["red", "green", "dark green", "the left one", "the left one of the tw
 def split_decoder(engine: GarEngine, checkpoint: Path, folder: Path, end: tuple[int, ...] | None = None) -> Decoder:
     """The checkpoint's decoder in float32 with a split cache; end: its own or the engine's end tokens."""
     model, config = load_checkpoint(checkpoint)
-    write_split_decoder(folder / "decoder.onnx", config, Weights(checkpoint), model.inv_freq.numpy())
+    write_decoder(
+        folder / "decoder.onnx", config, Weights(checkpoint), model.inv_freq.numpy(), writer=SplitDecoderWriter
+    )
     runner = OrtRuntime("cpu", 1).load(folder / "decoder.onnx")
     sizes, tokens = engine.manifest.sizes, engine.manifest.tokens
     return Decoder(runner, engine.decoder._embeddings, sizes, tokens.eos if end is None else end, "split")

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from gar_export.checkpoint import Weights
+from gar_export.decoder_graph import write_decoder
 from gar_export.model import GarModel
-from gar_export.static_decoder_graph import write_static_decoder
+from gar_export.static_decoder_graph import StaticDecoderWriter
 from gar_ros.engine import decoder as decoder_module
 from gar_ros.engine import static_cache
 from gar_ros.engine.cancel import never_cancelled
@@ -69,7 +70,7 @@ def test_static_decoder_equals_torch(
     """At once, in pieces, the chosen rows only, rows of a batch at different positions, and after rewinding."""
     model, path = models[name], tmp_path / DECODER
     config = shortened(model.config, CAPACITY)
-    write_static_decoder(path, config, Weights(small_checkpoint(name)), model.inv_freq.numpy())
+    write_decoder(path, config, Weights(small_checkpoint(name)), model.inv_freq.numpy(), writer=StaticDecoderWriter)
     onnx.checker.check_model(path, full_check=True)
     embeds = torch.randn(2, 9, HIDDEN, generator=torch.Generator().manual_seed(0)) * 0.5
     expected = model.decode(embeds, torch.arange(9).expand(2, 9)).numpy()
@@ -94,7 +95,7 @@ def test_static_decoder_equals_torch(
 def test_half_precision_is_near(models: dict[str, GarModel], checkpoint_1b: Path, tmp_path: Path) -> None:
     model, path = models["small_1b"], tmp_path / DECODER
     config = shortened(model.config, CAPACITY)
-    write_static_decoder(path, config, Weights(checkpoint_1b), model.inv_freq.numpy(), np.float16)
+    write_decoder(path, config, Weights(checkpoint_1b), model.inv_freq.numpy(), np.float16, writer=StaticDecoderWriter)
     onnx.checker.check_model(path, full_check=True)
     embeds = torch.randn(1, 6, HIDDEN, generator=torch.Generator().manual_seed(1)) * 0.5
     found = run(path, feeds(embeds.numpy().astype(np.float16), [0], [5]))

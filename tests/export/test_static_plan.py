@@ -16,8 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from gar_export.decoder_graph import write_decoder
 from gar_export.random_checkpoint import weight_shapes
-from gar_export.static_decoder_graph import write_static_decoder
+from gar_export.static_decoder_graph import StaticDecoderWriter
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, graph_profiles
@@ -68,7 +69,9 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     config = replace(config, decoder=replace(config.decoder, layers=LAYERS, max_positions=POSITIONS))
     weights: Any = RandomWeights(weight_shapes(config))
     path = tmp_path_factory.mktemp("plan") / DECODER
-    write_static_decoder(path, config, weights, np.ones(config.decoder.head_dim // 2, np.float32), np.float16)
+    write_decoder(
+        path, config, weights, np.ones(config.decoder.head_dim // 2, np.float32), np.float16, writer=StaticDecoderWriter
+    )
     manifest = ModelDir.open(default_model_dir()).manifest
     sizes = msgspec.structs.replace(manifest.sizes, **{f: getattr(config.decoder, f) for f in ("hidden", "layers")})
     sizes = msgspec.structs.replace(sizes, heads=32, kv_heads=8, head_dim=64, max_positions=POSITIONS)
