@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorrt_rtx
 import torch
 from numpy.typing import DTypeLike
 
 from gar_export.config import DecoderConfig
 from gar_export.decoder_graph import write_decoder
 from gar_export.graph import BFLOAT16
+from gar_ros.engine.runtime.tensorrt.profiles import Profile, Range
+from tests.export.rtx_engine import build_for_sm86
 
 SIZES = DecoderConfig(
     hidden=2048,
@@ -77,41 +78,23 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def build(path: Path) -> tuple[int, str]:
-    """Bytes of a decoder's engine for SM86, for pieces of a prompt and for 1 to 8 tokens, and the builder's log."""
-    trt: Any = tensorrt_rtx
-    lines: list[str] = []
+    """Bytes of a decoder's engine, for pieces of a prompt and for 1 to 8 tokens, and the builder's log."""
+    size, lines = build_for_sm86(
+        path,
+        [profile((1, 1024, 1024), (0, 1024, 11519), (1, 1, 64)), profile((1, 1, 8), (1, 1536, 11519), (1, 1, 8))],
+    )
+    return size, "\n".join(lines)
 
-    class Log(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
 
-        def log(self, severity: Any, msg: str) -> None:
-            lines.append(msg)
-
-    logger = Log()
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse_from_file(str(path))
-    config = builder.create_builder_config()
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    for tokens, past, rows in (
-        ((1, 1024, 1024), (0, 1024, 11519), (1, 1, 64)),
-        ((1, 1, 8), (1, 1536, 11519), (1, 1, 8)),
-    ):
-        profile = builder.create_optimization_profile()
-        profile.set_shape("inputs_embeds", *((1, count, SIZES.hidden) for count in tokens))
-        profile.set_shape("position_ids", *((1, count) for count in tokens))
-        profile.set_shape("logits_idx", *((count,) for count in rows))
-        for kind in ("key", "value"):
-            name = f"past_key_values.0.{kind}"
-            profile.set_shape(name, *((1, SIZES.kv_heads, count, SIZES.head_dim) for count in past))
-        config.add_optimization_profile(profile)
-    engine = builder.build_serialized_network(network, config)
-    assert engine is not None, lines[-1]
-    return int(engine.nbytes), "\n".join(lines)
+def profile(tokens: Sequence[int], past: Sequence[int], rows: Sequence[int]) -> Profile:
+    """Each of them: the fewest, the usual number and the most."""
+    cache = Range(*((1, SIZES.kv_heads, count, SIZES.head_dim) for count in past))
+    return {
+        "inputs_embeds": Range(*((1, count, SIZES.hidden) for count in tokens)),
+        "position_ids": Range(*((1, count) for count in tokens)),
+        "logits_idx": Range(*((count,) for count in rows)),
+        **{f"past_key_values.0.{kind}": cache for kind in ("key", "value")},
+    }
 
 
 def kernels(log: str) -> Iterator[str]:

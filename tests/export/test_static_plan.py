@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -21,10 +20,9 @@ from gar_export.random_checkpoint import weight_shapes
 from gar_export.static_decoder_graph import StaticDecoderWriter
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER
-from gar_ros.engine.runtime.tensorrt.profiles import Profile, graph_profiles
+from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
+from tests.export.rtx_engine import build_for_sm86
 from tests.export.sizes import GAR_1B, resized
-
-trt: Any = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (make test-all)")
 
 LAYERS, POSITIONS = 2, 4096
 
@@ -76,38 +74,8 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     sizes = msgspec.structs.replace(manifest.sizes, **{f: getattr(config.decoder, f) for f in ("hidden", "layers")})
     sizes = msgspec.structs.replace(sizes, heads=32, kv_heads=8, head_dim=64, max_positions=POSITIONS)
     profiles = graph_profiles(msgspec.structs.replace(manifest, kv_cache="static", sizes=sizes))[DECODER]
-    size, lines = _build(path, profiles)
+    size, lines = build_for_sm86(path, profiles)
     return Plan(size, weights.nbytes, dict(_KERNEL.findall("\n".join(lines))))
-
-
-def _build(path: Path, profiles: Sequence[Profile]) -> tuple[int, list[str]]:
-    """Size of the engine, and all that TensorRT said."""
-    lines: list[str] = []
-
-    class Log(trt.ILogger):
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, msg: str) -> None:
-            lines.append(msg)
-
-    log = Log()
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
-    assert parser.parse_from_file(str(path)), parser.get_error(0).desc()
-    config = builder.create_builder_config()
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    for shapes in profiles:
-        profile = builder.create_optimization_profile()
-        for name, ranges in shapes.items():
-            profile.set_shape(name, ranges.smallest, ranges.usual, ranges.largest)
-        config.add_optimization_profile(profile)
-    engine = builder.build_serialized_network(network, config)
-    assert engine is not None
-    return engine.nbytes, lines
 
 
 def _reading(kernels: dict[str, str], layer: int) -> Iterator[str]:
