@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import ParameterException, ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -72,7 +72,9 @@ class Parameters:
         try:
             self._node.declare_parameter(name, default, descriptor)
         except ParameterException as error:
-            self._refused[name] = str(error)
+            # An empty list of a params file has no type, so to ROS it is no value.
+            if not (PARAMETERS[name].metadata["names"] and isinstance(error, ParameterUninitializedException)):
+                self._refused[name] = str(error)
             self._node.declare_parameter(name, default, descriptor, ignore_override=True)
 
     def _before_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
