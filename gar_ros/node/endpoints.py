@@ -37,7 +37,7 @@ class Camera(NamedTuple):
 
     def of(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint of this camera: `~/front/overlay` for `~/overlay`, `front/image` for `image`."""
-        if not self.name:
+        if not self.name or endpoint.name.startswith("/"):
             return endpoint
         private, own = endpoint.name.startswith("~/"), endpoint.name.removeprefix("~/")
         return endpoint._replace(name=f"{'~/' if private else ''}{self.name}/{own}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy.exceptions import ParameterException, ParameterUninitializedException
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -69,12 +69,13 @@ class Parameters:
     def _declare(self, name: str) -> None:
         descriptor, default = _descriptor(name), PARAMETERS[name].default
         default = list(default) if isinstance(default, tuple) else default
+        given = self._node._parameter_overrides.get(name)
+        # A params file's `[]` has no type, so it is no value to ROS.
+        is_empty = given is not None and given.type_ is Parameter.Type.NOT_SET and PARAMETERS[name].metadata["names"]
         try:
-            self._node.declare_parameter(name, default, descriptor)
+            self._node.declare_parameter(name, default, descriptor, ignore_override=is_empty)
         except ParameterException as error:
-            # An empty list of a params file has no type, so to ROS it is no value.
-            if not (PARAMETERS[name].metadata["names"] and isinstance(error, ParameterUninitializedException)):
-                self._refused[name] = str(error)
+            self._refused[name] = str(error)
             self._node.declare_parameter(name, default, descriptor, ignore_override=True)
 
     def _before_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
