@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.action import AskRegions
+from gar_ros.action import AskRegions, WatchRegions
 from gar_ros.msg import AnswerArray, RegionArray, SceneGraph, TrackArray
 from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
 
@@ -83,4 +83,5 @@ GET_GRAPH = Endpoint("~/get_scene_graph", GetSceneGraph, "which relations hold b
 SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH)
 
 ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
-ACTIONS = (ASK,)
+WATCH = Endpoint("~/watch_regions", WatchRegions, "tells when a closed question gets the answer that is waited for")
+ACTIONS = (ASK, WATCH)

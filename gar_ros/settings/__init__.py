@@ -29,6 +29,7 @@ from gar_ros.settings.groups import (
     RuntimeSettings,
     SyncSettings,
     TrackingSettings,
+    WatchSettings,
 )
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -58,6 +59,7 @@ class Settings:
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
     keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     input: InputSettings = field(default_factory=InputSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
