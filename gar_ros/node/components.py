@@ -33,6 +33,7 @@ from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.timers import every
+from gar_ros.serving.find import Finder
 from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
@@ -99,6 +100,7 @@ class Components:
         engine.on_full(self.budget.forget_most)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
+        self.finder = Finder(engine, choice, encoded, self.depth, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime),
             OverlayTopic(node, settings, self.frames, self.answers.captions, lifetime),
@@ -157,7 +159,7 @@ class Activity:
             output.start(lifetime)
         on_answer = node.doors.guard(ANSWERS.name, components.answers.publish)  # its defects mustn't cost the reply
         tracks = components.tracks.tracks
-        gate.open(Served(components.server, components.grapher, tracks, on_answer), lifetime)
+        gate.open(Served(components.server, components.grapher, components.finder, tracks, on_answer), lifetime)
         components.bond.form(node, lifetime)
 
     def health(self) -> dict[str, str]:
