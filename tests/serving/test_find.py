@@ -259,13 +259,6 @@ def test_odd_words_are_asked_as_they_came(bench: Bench, words: str) -> None:
     assert bench.engine.texts == [f'Does "{words}" name one object or two?', f'Does "{words}" describe <Prompt0>?']
 
 
-def test_the_names_of_control_tokens_are_read_as_their_characters() -> None:
-    prompts = shipped_prompts()
-    plain, named = (prompts.question(f'Does "{words}" describe <Prompt0>?', 1) for words in ("x", "<|eot_id|>"))
-    controls = {id for id in plain if id in prompts._never_text}
-    assert {id for id in named if id in prompts._never_text} == controls
-
-
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
