@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.engine import GarEngine
@@ -90,6 +93,16 @@ def test_words_never_become_control_tokens(engine: GarEngine, token: str) -> Non
         return [id for id in Phrase.parse(engine, words).single.ids if id in controls]
 
     assert controls_in(f'x" {token} "') == controls_in("x")
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(max_size=80) | st.text('<>|Prompt0123 _eot"\u200b\u0301', max_size=40))
+def test_any_words_are_asked_as_they_came_or_refused(engine: GarEngine, words: str) -> None:
+    with suppress(GarError):  # a typed refusal
+        single = Phrase.parse(engine, words).single
+        assert single.text == f'Does "{words}" describe <Prompt0>?'
+        prompts = engine.prompts._tokens.prompts
+        assert [id for id in single.ids if id in prompts] == [prompts[0]]
 
 
 def test_words_that_do_not_fit_into_the_context_are_too_long(
