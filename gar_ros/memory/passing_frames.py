@@ -46,9 +46,7 @@ class PassingFrames:
         raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode` does.
         """
         ids = tuple(region.id for region in regions)
-        if (self._number, self._max_tiles) != (frame.number, max_tiles):
-            self.forget()
-            self._number, self._max_tiles = frame.number, max_tiles
+        self._turn_to(frame, max_tiles)
         if self._frame is None or self._ids != ids:
             self._frame = None  # before encoding: two KV caches would be held at a time
             kept = self._encoded.kept(frame, regions, max_tiles)
@@ -57,6 +55,14 @@ class PassingFrames:
         if self._encoded.budget is not None:
             self._encoded.budget.enforce()
         return self._frame
+
+    def some(
+        self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck
+    ) -> EncodedFrame:
+        """As `get`, with all regions of the image prompted: one vision pass serves any choice of them. Not held."""
+        self._turn_to(frame, max_tiles)
+        self._frame = None
+        return self._of_image(frame, regions, max_tiles, raise_if_cancelled)
 
     def forget(self) -> None:
         """Holds nothing any more."""
@@ -77,8 +83,13 @@ class PassingFrames:
     def _encode(
         self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck
     ) -> EncodedFrame:
-        if not self._encoded.prompts_all:
-            return self._engine.encode(frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled)
+        if self._encoded.prompts_all:
+            return self._of_image(frame, regions, max_tiles, raise_if_cancelled)
+        return self._engine.encode(frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled)
+
+    def _of_image(
+        self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck
+    ) -> EncodedFrame:
         if self._image is None:
             everything = askable(frame)
             self._places = {region.id: place for place, region in enumerate(everything)}
@@ -88,3 +99,8 @@ class PassingFrames:
         places = [self._places[region.id] for region in regions]
         replays = [self._image.replay[place : place + 1] for place in places]
         return self._engine.from_features(self._image.features, regions, replays, self._image.shared)
+
+    def _turn_to(self, frame: Frame, max_tiles: int) -> None:
+        if (self._number, self._max_tiles) != (frame.number, max_tiles):
+            self.forget()
+            self._number, self._max_tiles = frame.number, max_tiles

@@ -30,10 +30,12 @@ from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.timers import every
+from gar_ros.serving.find import Finder
 from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
+from gar_ros.serving.watch_search import WatchSearch
 from gar_ros.serving.watcher import CHECKS_PER_SECOND as WATCH_CHECKS_PER_SECOND
 from gar_ros.serving.watcher import Watcher
 from gar_ros.serving.worker import Worker
@@ -89,8 +91,12 @@ class CameraParts:
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes, model.budget)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
+        self.finder = Finder(engine, choice, encoded, self.depth, self.worker, settings)
         passing = PassingFrames(engine, encoded)
-        self.watcher = Watcher(engine, choice, self.tracks, passing, self.depth, self.worker, settings, camera.name)
+        search_for = WatchSearch(engine, passing, settings)
+        self.watcher = Watcher(
+            engine, choice, self.tracks, passing, self.depth, self.worker, settings, search_for, camera.name
+        )
         between = self.watcher.give_turn
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime, camera),
@@ -139,7 +145,8 @@ class CameraActivity:
             output.start(lifetime)
         # Its defects mustn't cost the reply.
         on_answer = node.doors.guard(camera.of(ANSWERS).name, parts.answers.publish)
-        gate.open(Served(parts.server, parts.grapher, parts.watcher, parts.tracks.tracks, on_answer), lifetime)
+        served = Served(parts.server, parts.grapher, parts.finder, parts.watcher, parts.tracks.tracks, on_answer)
+        gate.open(served, lifetime)
 
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""

@@ -49,13 +49,12 @@ class Watcher:
         depth: DepthMemory,
         worker: Worker,
         settings: Callable[[], Settings],
+        search_for: Callable[[str], Search],
         camera: str = "",
-        search_for: Callable[[str], Search] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """settings: returns the current parameters. camera: whose images are looked at. search_for: makes the search
-        for some words, raises GarError for those that can't be looked for; None: there is none. clock: monotonic
-        seconds."""
+        """settings: returns the current parameters. search_for: makes the search for some words, raises GarError for
+        those that can't be looked for. camera: whose images are looked at. clock: monotonic seconds."""
         self._engine, self._choice, self._tracks, self._passing = engine, choice, tracks, passing
         self._depth, self._worker, self._settings, self._clock = depth, worker, settings, clock
         self._caller, self._search_for = watching(camera), search_for
@@ -94,7 +93,7 @@ class Watcher:
         check_different(request.region_ids)
         count = len(request.region_ids) + len(request.words)
         question = self._engine.parse(request.question, choices_of(request), count)
-        searches = tuple(map(self._search, request.words))
+        searches = tuple(map(self._search_for, request.words))
         watch = Watch(request, question, Terms.of(request, settings), searches, now, on_look, on_end)
         self._choice.newest()
         if lost := self._why_lost(request.region_ids):
@@ -262,13 +261,6 @@ class Watcher:
                     "and what comes back has another id"
                 )
         return ""
-
-    def _search(self, words: str) -> Search:
-        if self._search_for is None:
-            raise GarError(
-                ErrorCode.INVALID_REQUEST, "words: this node finds no regions by words; name them in region_ids"
-            )
-        return self._search_for(words)
 
     def _raise_if_paused(self) -> None:
         if not self._accepting:

@@ -31,6 +31,7 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.region import Region
 from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.frame_choice import FrameChoice
+from gar_ros.serving.phrase import check_words
 from gar_ros.serving.watch import End, Look, Search, Watch, WatchRequest
 from gar_ros.serving.watcher import Watcher
 from gar_ros.serving.worker import Worker
@@ -77,7 +78,7 @@ class Reading:
 class Bench:
     """A watcher with its parts within reach, on a clock that stands still."""
 
-    def __init__(self, search_for: Any = None) -> None:
+    def __init__(self) -> None:
         self.engine, self.frames = Reading(), FrameMemory(8)
         self.tracks = TrackMemory(DetectorIds(2 * S), 1, 2 * S, 100, 4)
         self.defects: list[BaseException] = []
@@ -93,8 +94,8 @@ class Bench:
         passing = PassingFrames(engine, self.encoded)
         depth = DepthMemory(8, slop_ns=0)
         self.watcher = Watcher(
-            engine, choice, self.tracks, passing, depth, self.worker, lambda: self.settings,
-            search_for=search_for, clock=lambda: self.now,
+            engine, choice, self.tracks, passing, depth, self.worker, lambda: self.settings, search_for,
+            clock=lambda: self.now,
         )  # fmt: skip
         self.watcher.accept()
 
@@ -310,7 +311,7 @@ def test_other_background_work_gives_it_turns(bench: Bench) -> None:
         (("ball", "bowl"), {"rate": math.inf}, ErrorCode.INVALID_REQUEST),
         (("ball", "bowl"), {"timeout": 1e9}, ErrorCode.INVALID_REQUEST),
         (tuple(map(str, range(9))), {"question": "Is <Prompt0> red?"}, ErrorCode.TOO_MANY_REGIONS),
-        (("ball",), {"words": ("the bowl",)}, ErrorCode.INVALID_REQUEST),
+        (("ball",), {"words": ("",)}, ErrorCode.INVALID_REQUEST),
     ],
 )
 def test_what_cannot_be_watched_is_refused_at_once(
@@ -374,6 +375,7 @@ def test_a_question_that_fails_ends_its_watches_and_no_others(
 
 def search_for(words: str) -> Search:
     """Finds the region whose id the words end with; asks as many questions as the image has regions."""
+    check_words(words)
 
     def search(
         frame: Frame, taken: Collection[str], raise_if_cancelled: CancelCheck
@@ -389,7 +391,7 @@ def search_for(words: str) -> Search:
 
 
 def test_regions_found_by_words_follow_those_named_by_id() -> None:
-    bench = Bench(search_for)
+    bench = Bench()
     bench.show(90, "ball", "bowl")
     bench.watch("bowl", words=("the red cup",), question="Is <Prompt1> inside <Prompt0>?")
     bench.show(90, "ball", "bowl")
@@ -401,7 +403,7 @@ def test_regions_found_by_words_follow_those_named_by_id() -> None:
 
 
 def test_what_was_found_by_words_and_lost_is_looked_for_again() -> None:
-    bench = Bench(search_for)
+    bench = Bench()
     bench.show(0, "ball", "bowl")
     bench.watch(words=("the ball", "the bowl"))
     bench.show(0, "ball", "bowl")
@@ -413,7 +415,7 @@ def test_what_was_found_by_words_and_lost_is_looked_for_again() -> None:
 
 
 def test_words_that_fit_nothing_are_told_at_the_deadline() -> None:
-    bench = Bench(search_for)
+    bench = Bench()
     bench.show(90, "ball", "bowl")
     bench.watch("bowl", words=("the red cup",), timeout=1.0)
     bench.show(90, "ball", "bowl")
