@@ -40,7 +40,7 @@ def event_row(text: str, ids: list[str], expected: str, probability: float, late
     """What was waited for, and when it was told. late: as `lateness` gives it."""
     verdict = RIGHT if late is not None and late <= IN_TIME else WRONG
     told = "before it was so" if late is None else f"{max(late, 0.0):.2f} s late"
-    return Row(verdict, f"{with_ids(text, ids)} Told when: {expected}", told, "in 1 s", probability)
+    return Row(verdict, f"Told: {with_ids(text, ids)} {expected}", told, "in 1 s", probability)
 
 
 def _inside(timeline: Timeline, stamp_ns: int) -> int:

@@ -47,4 +47,4 @@ def test_nothing_is_carried_in_another_scene() -> None:
 def test_the_verdict(late: float | None, verdict: str) -> None:
     row = event_row("Is <Prompt0> inside <Prompt1>?", ["4", "3"], "yes", 0.98, late)
     assert row.verdict == verdict
-    assert row.asked == "Is 4 inside 3? Told when: yes"
+    assert row.asked == "Told: Is 4 inside 3? yes"

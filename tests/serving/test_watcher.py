@@ -101,11 +101,15 @@ class Bench:
 
     def show(self, percent: int, *ids: str, after: float = 0.1) -> None:
         """The next image, `after` seconds later, and all looks at it."""
+        self.add(percent, *ids, after=after)
+        self.look()
+
+    def add(self, percent: int, *ids: str, after: float = 0.1) -> None:
+        """The next image alone."""
         self.now += after
         image = np.full((4, 4, 3), percent, np.uint8)
         frame = Frame(round((100 + self.now) * S), "camera", (4, 4), lambda: image, Detected(*ids))
         self.frames.add(self.tracks.follow(frame))
-        self.look()
 
     def look(self) -> None:
         """What the timer does, until its work is done."""
@@ -233,12 +237,7 @@ def test_the_least_recently_looked_comes_first_on_the_newest_image(bench: Bench)
 
     bench.engine.at_ask = occupy
     for percent in (10, 20, 30, 40):
-        bench.now += 0.1
-        frame = Frame(
-            round((100 + bench.now) * S), "camera", (4, 4),
-            lambda level=percent: np.full((4, 4, 3), level, np.uint8), Detected("ball", "bowl"),
-        )  # fmt: skip
-        bench.frames.add(bench.tracks.follow(frame))
+        bench.add(percent, "ball", "bowl")
         bench.look()
     assert bench.engine.asked == ["10: ball bowl", "20: bowl ball", "30: ball bowl", "40: bowl ball"]
 
