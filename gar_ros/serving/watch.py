@@ -212,19 +212,21 @@ class Watch:
         came_true = since is not None and stamp_ns - since.frame.stamp_ns >= self.terms.hold_ns
         return look, since if came_true else None
 
-    def timed_out(self) -> GarError:
-        """What it ends with at its deadline."""
+    def timed_out(self, blind: str) -> GarError:
+        """What it ends with at its deadline. blind: why there is nothing to look at then; empty when there is."""
         expected = self.question.choices[self.terms.expected]
         least = self.terms.least_probability
         if self.looks:
-            seen = f"the last of {self.looks} looks gave it {self.probability:.2f}"
+            count = f"the last of {self.looks} looks" if self.looks > 1 else "the only look"
+            seen = f"{count} gave it {self.probability:.2f}"
         elif not self.region_ids:
             seen = f"nothing was found for the words {list(self.request.words)}"
         else:
             seen = "there was no look: no new image showed all of its regions while the model was free"
         return GarError(
             ErrorCode.TIMED_OUT,
-            f"expected '{expected}' with at least {least:g} within {self.terms.timeout:g} s, but {seen}",
+            f"expected '{expected}' with at least {least:g} within {self.terms.timeout:g} s, but {seen}"
+            + (f"; at the end {blind}" if blind else ""),
         )
 
 

@@ -96,7 +96,7 @@ class Watcher:
         searches = tuple(map(self._search_for, request.words))
         watch = Watch(request, question, Terms.of(request, settings), searches, now, on_look, on_end)
         self._choice.newest()
-        if lost := self._why_lost(request.region_ids):
+        if lost := self._why_lost(request.region_ids, self._states()):
             raise GarError(ErrorCode.UNKNOWN_REGION, lost)
         with self._lock:
             if not self._accepting:
@@ -120,11 +120,13 @@ class Watcher:
     def look_if_due(self) -> None:
         """Ends watches whose time is over or whose regions are lost, and queues the looks that are due. Returns at
         once."""
-        now = self._clock()
+        if not self._watches:
+            return
+        now, states = self._clock(), self._states()
         for watch in list(self._watches):
             if now >= watch.deadline:
-                self.stop(watch, watch.timed_out())
-            elif lost := self._why_lost(watch.region_ids):
+                self.stop(watch, watch.timed_out(self._why_blind()))
+            elif lost := self._why_lost(watch.region_ids, states):
                 if watch.searches:
                     watch.begin_again()
                 else:
@@ -245,11 +247,20 @@ class Watcher:
             if one is watch or (one.region_ids and one.asked == watch.asked):
                 self.stop(one, error)
 
-    def _why_lost(self, region_ids: tuple[str, ...]) -> str:
+    def _states(self) -> dict[str, TrackState]:
+        """Those of all regions that are remembered."""
+        return {track.id: state for track, state in self._tracks.tracks()}
+
+    def _why_blind(self) -> str:
+        """Why there is nothing to look at; empty when there is."""
+        try:
+            self._choice.newest()
+        except GarError as error:
+            return error.message
+        return ""
+
+    def _why_lost(self, region_ids: tuple[str, ...], states: dict[str, TrackState]) -> str:
         """Why a region will not be seen again; empty when all may be."""
-        if not region_ids:
-            return ""
-        states = {track.id: state for track, state in self._tracks.tracks()}
         for region_id in region_ids:
             if region_id not in states:
                 known = ", ".join(list(states)[:20]) or "none"

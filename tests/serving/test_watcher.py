@@ -196,7 +196,16 @@ def test_the_deadline_ends_it_and_says_what_was_seen(bench: Bench) -> None:
     bench.now += 0.1
     bench.look()
     assert bench.end[0] is ErrorCode.TIMED_OUT
-    assert "the last of 1 looks gave it 0.30" in str(bench.ends[0])
+    assert "but the only look gave it 0.30" in str(bench.ends[0])
+
+
+def test_the_deadline_tells_of_a_camera_that_stopped(bench: Bench) -> None:
+    bench.watch("ball", "bowl", timeout=5.0)
+    bench.show(30, "ball", "bowl")
+    bench.now += 5.0
+    bench.look()
+    assert bench.end[0] is ErrorCode.TIMED_OUT
+    assert "at the end the newest image with regions is 5.00 s old" in str(bench.ends[0])
 
 
 def test_it_looks_no_more_often_than_its_rate(bench: Bench) -> None:

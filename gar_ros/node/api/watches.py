@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import NamedTuple
 
 from rclpy.action.server import CancelResponse, GoalEvent, GoalResponse, ServerGoalHandle
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from gar_ros.action import WatchRegions
 from gar_ros.errors import ErrorCode, GarError
@@ -82,7 +83,7 @@ class Watches:
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(key_of(goal))
-        if not goal.is_cancel_requested:
+        with suppress(rclpy_implementation.RCLError):  # raised where it was cancelled already
             goal._update_state(GoalEvent.EXECUTE)  # rclpy's own way calls the callback at once
         error = self._gate.reply(partial(self._watch, goal), WatchRegions.Result(), counted=False)
         if error is not None:
