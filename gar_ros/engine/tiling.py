@@ -133,7 +133,14 @@ def normalise(
     pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """Model input (T, 3, tile, tile) float32 from uint8 pixels. mean, std: of channels scaled to 0..1."""
-    shift = np.asarray(mean, np.float32).reshape(3, 1, 1) * np.float32(255)
-    scale = np.asarray(std, np.float32).reshape(3, 1, 1) * np.float32(255)
+    shift, scale = shift_and_scale(mean, std)
     values: NDArray[np.float32] = (pixels.astype(np.float32) - shift) / scale
     return values
+
+
+def shift_and_scale(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What `normalise` subtracts from pixels 0..255 and then divides by, each (3, 1, 1)."""
+    shift, scale = (np.asarray(values, np.float32).reshape(3, 1, 1) * np.float32(255) for values in (mean, std))
+    return shift, scale
