@@ -23,6 +23,9 @@ _FOLDED_BYTES = 64 << 20  # the sum of the mask kernel's channels is a constant 
 class _TileEncoder(nn.Module):
     """Normalises as `tiling.normalise` does, in float32 whatever the model's type: to the last bit the same numbers."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, model: GarModel) -> None:
         super().__init__()
         self.model = model

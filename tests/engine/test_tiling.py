@@ -60,7 +60,7 @@ def test_earlier_masks_cover_later_ones() -> None:
 def test_the_union_of_any_number_of_masks_is_prompted() -> None:
     masks = [np.arange(600).reshape(1, 600) == number for number in range(300)]
     tiles = prompted(masks, (2, 1), 300)
-    assert (tiles.dtype, tiles.shape) == (np.bool_, (3, 300, 300))
+    assert tiles.shape == (3, 300, 300)
     assert (tiles[1].all(), tiles[2].any()) == (True, False)
     np.testing.assert_array_equal(tiles[0], np.broadcast_to(np.arange(300) < 150, (300, 300)))
 
