@@ -16,7 +16,8 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
 from gar_ros.engine.runtime.protocol import on_host
 
-FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
+FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+INT64, UINT8 = onnx.TensorProto.INT64, onnx.TensorProto.UINT8
 
 
 def test_the_manifest_and_the_table_say_so(exported_1b: Path, fp16_1b: Path) -> None:
@@ -32,6 +33,7 @@ def test_inputs_and_outputs_are_half_but_logits_are_not(fp16_1b: Path, name: str
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
     assert types.pop("logits", FLOAT) == FLOAT
     assert {types.pop(name, INT64) for name in ("position_ids", "logits_idx")} == {INT64}
+    assert {types.pop(name, UINT8) for name in ("pixel_values", "mask_values")} == {UINT8}, "as tiles are"
     assert set(types.values()) == {HALF}
 
 
