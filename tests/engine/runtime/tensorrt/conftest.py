@@ -16,7 +16,8 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ from gar_ros.engine.runtime.tensorrt import staging
 from gar_ros.engine.runtime.tensorrt.device import Device, cuda_runtime, find_gpu
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 

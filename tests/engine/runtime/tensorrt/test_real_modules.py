@@ -22,24 +22,24 @@ from gar_ros.engine.runtime.failures import FULL, LOST
 from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
 from gar_ros.engine.runtime.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
-from tests.engine.runtime.tensorrt import stand_in
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+from tests.engine.runtime.tensorrt import stand_in_tensorrt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 
 CLASSES = {
-    stand_in.Builder: trt.Builder,
-    stand_in.Network: trt.INetworkDefinition,
-    stand_in.Parser: trt.OnnxParser,
-    stand_in.Profile: trt.IOptimizationProfile,
-    stand_in.Config: trt.IBuilderConfig,
-    stand_in.Runtime: trt.Runtime,
-    stand_in.Engine: trt.ICudaEngine,
-    stand_in.Context: trt.IExecutionContext,
+    stand_in_tensorrt.Builder: trt.Builder,
+    stand_in_tensorrt.Network: trt.INetworkDefinition,
+    stand_in_tensorrt.Parser: trt.OnnxParser,
+    stand_in_tensorrt.Profile: trt.IOptimizationProfile,
+    stand_in_tensorrt.Config: trt.IBuilderConfig,
+    stand_in_tensorrt.Runtime: trt.Runtime,
+    stand_in_tensorrt.Engine: trt.ICudaEngine,
+    stand_in_tensorrt.Context: trt.IExecutionContext,
 }
 OWN = {
-    stand_in.Network: {"model", "parsed"},
-    stand_in.Profile: set(),
-    stand_in.Config: set(),
-    stand_in.Engine: set(),
+    stand_in_tensorrt.Network: {"model", "parsed"},
+    stand_in_tensorrt.Profile: set(),
+    stand_in_tensorrt.Config: set(),
+    stand_in_tensorrt.Engine: set(),
 }
 MEMBERS = [
     (fake, real, name)
@@ -71,7 +71,7 @@ ENUMS = ("DataType", "ExecutionContextAllocationStrategy", "MemoryPoolType", "Ne
 
 @pytest.mark.parametrize("name", [*ENUMS, "TensorIOMode"])
 def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
-    for constant in getattr(stand_in.StandInTensorRt, name):
+    for constant in getattr(stand_in_tensorrt.StandInTensorRt, name):
         assert hasattr(getattr(trt, name), constant.name)
 
 

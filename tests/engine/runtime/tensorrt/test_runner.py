@@ -19,7 +19,8 @@ from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 WIDE = {"past": Range((0, 2), (2, 2), (8, 2)), "new": Range((1, 2), (4, 2), (4, 2))}
 ONE = {"past": Range((1, 2), (2, 2), (8, 2)), "new": Range((1, 2), (1, 2), (1, 2))}
