@@ -19,7 +19,7 @@ from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
 from gar_ros.engine.runtime.precisions import check_precision, providers_of
 from gar_ros.engine.runtime.protocol import Runtime
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
-from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime
 from gar_ros.engine.runtime.tensorrt.engines import EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles

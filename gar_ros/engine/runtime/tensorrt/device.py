@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import math
@@ -17,57 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gar_ros.engine.runtime.failures import failure, first_line
 from gar_ros.engine.runtime.make_room import MakeRoom
+from gar_ros.engine.runtime.tensorrt.cuda_calls import checked
 from gar_ros.engine.runtime.tensorrt.staging import Staging
-from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
+from gar_ros.errors import GarError, OutOfMemoryError
 
-_CUDA, _CUDA_DRIVER = "cuda.bindings.runtime", "cuda.bindings.driver"
-_NO_DRIVER = "NVIDIA's driver, libcuda.so.1, is not found"
+_CUDA_DRIVER = "cuda.bindings.driver"
 _ALIGNMENT = 256  # bytes; what CUDA gives its own allocations at least
-
-
-def cuda_runtime() -> Any:
-    """CUDA's runtime from the package cuda-python. Raises GarError INVALID_REQUEST where it can't be imported."""
-    try:
-        return importlib.import_module(_CUDA)
-    except Exception as error:  # RuntimeError where it finds no CUDA library, and whatever else its versions raise
-        missing = isinstance(error, ModuleNotFoundError)
-        message = f"the Python package cuda-python {'is not installed' if missing else 'does not work'}"
-        message += f" ({first_line(error)})"
-        if not _has_driver():
-            message += f", and there is no GPU ({_NO_DRIVER})"
-        raise GarError(ErrorCode.INVALID_REQUEST, message) from error
-
-
-def _has_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def find_gpu(cudart: Any) -> str:
-    """The first GPU that CUDA shows, as "NVIDIA Orin, SM87, 16 multiprocessors, 64 GiB".
-
-    The name alone is not enough: that of all Orins is the same. Memory is rounded up to 4 GiB, since what the system
-    keeps for itself differs a little from boot to boot. Raises GarError INVALID_REQUEST where there is no GPU.
-    """
-    try:
-        (count,) = _checked(cudart, "cudaGetDeviceCount")
-        reason = "none"
-    except GarError as error:
-        count, reason = 0, error.message
-    if count < 1:
-        if not _has_driver():  # CUDA calls that an old driver, and cuda-python before 12.9 raises
-            reason = _NO_DRIVER
-        raise GarError(ErrorCode.INVALID_REQUEST, f"CUDA finds no GPU ({reason})")
-    (properties,) = _checked(cudart, "cudaGetDeviceProperties", 0)
-    name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
-    memory = -(-int(properties.totalGlobalMem) // (4 << 30)) * 4
-    capability = f"SM{properties.major}{properties.minor}"
-    return f"{name}, {capability}, {properties.multiProcessorCount} multiprocessors, {memory} GiB"
 
 
 class Device:
@@ -80,16 +35,16 @@ class Device:
         """cudart: the module cuda.bindings.runtime."""
         self._cudart = cudart
         self.make_room = MakeRoom()
-        (self._stream,) = _checked(cudart, "cudaStreamCreate")
+        (self._stream,) = checked(cudart, "cudaStreamCreate")
         # Old Jetsons have no pools; their cudaFree waits for the stream, which is as correct.
-        (self._pooled,) = _checked(
+        (self._pooled,) = checked(
             cudart, "cudaDeviceGetAttribute", cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0
         )
         self._pool = None
         if self._pooled:
-            (self._pool,) = _checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
+            (self._pool,) = checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
             self._keep(2**64 - 1)  # else each wait gives all back
-        self._staging = Staging(cudart, functools.partial(_checked, cudart), self._stream, _waiting_stops_threads())
+        self._staging = Staging(cudart, functools.partial(checked, cudart), self._stream, _waiting_stops_threads())
         self._release = weakref.finalize(self, _release, cudart, self._stream, self._staging, self._pool)
         self._release.atexit = False
 
@@ -105,13 +60,13 @@ class Device:
 
     def raise_if_failed(self) -> None:
         """Waits for all that was asked of the GPU. Raises GarError for what failed of it, GpuLostError if all will."""
-        _checked(self._cudart, "cudaStreamSynchronize", self._stream)
+        checked(self._cudart, "cudaStreamSynchronize", self._stream)
 
     def _keep(self, size: int) -> None:
         """So many bytes without an owner stay in the pool rather than going back to the system."""
         number = importlib.import_module(_CUDA_DRIVER).cuuint64_t(size)
         threshold = self._cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
-        _checked(self._cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
+        checked(self._cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
 
     @property
     def stream(self) -> int:
@@ -136,7 +91,7 @@ class Device:
     def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """An array of zeros."""
         array = self.empty(shape, dtype)
-        _checked(self._cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
+        checked(self._cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
         return array
 
     def upload(self, values: NDArray[Any], dtype: DTypeLike | None = None) -> DeviceArray:
@@ -164,7 +119,7 @@ class Device:
             return self._staging.upload(place, part, target.dtype)
         if part.nbytes:
             across = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-            _checked(self._cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
+            checked(self._cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
         return part.nbytes
 
     def copy_positions(self, source: DeviceArray, target: DeviceArray, count: int) -> None:
@@ -173,7 +128,7 @@ class Device:
         position = source.shape[-1] * source.dtype.itemsize
         rows, across = math.prod(source.shape[:-2]), self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         places = (target.address, target.shape[-2] * position, source.address, source.shape[-2] * position)
-        _checked(self._cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
+        checked(self._cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
 
     def download(self, array: DeviceArray) -> NDArray[Any]:
         """A copy on the host; waits for everything before it."""
@@ -190,14 +145,14 @@ class Device:
         self.make_room()
         self.raise_if_failed()
         if self._pooled:  # TensorRT and other processes find there what is freed
-            _checked(self._cudart, "cudaMemPoolTrimTo", self._pool, 0)
+            checked(self._cudart, "cudaMemPoolTrimTo", self._pool, 0)
         return self._allocate(size)
 
     def _allocate(self, size: int) -> int:
         if self._pooled:
-            (address,) = _checked(self._cudart, "cudaMallocAsync", size, self._stream)
+            (address,) = checked(self._cudart, "cudaMallocAsync", size, self._stream)
         else:
-            (address,) = _checked(self._cudart, "cudaMalloc", size)
+            (address,) = checked(self._cudart, "cudaMalloc", size)
         return int(address)
 
     def free(self, address: int) -> None:
@@ -278,23 +233,3 @@ class DeviceArray:
     def numpy(self) -> NDArray[Any]:
         """See DeviceTensor."""
         return self._memory.device.download(self)
-
-
-def _checked(cudart: Any, function: str, *arguments: Any) -> tuple[Any, ...]:
-    """Calls a function of the runtime; what it returns after its status. Raises what `failure` makes of another one."""
-    what = f"CUDA: {function} failed"
-    try:
-        status, *results = getattr(cudart, function)(*arguments)
-    except (RuntimeError, AttributeError) as error:  # cuda-python before 12.9 raises where the driver lacks something
-        raise failure(what, first_line(error)) from error
-    if status != cudart.cudaError_t.cudaSuccess:
-        raise failure(what, _reason(cudart, status), int(status))
-    return tuple(results)
-
-
-def _reason(cudart: Any, status: Any) -> str:
-    try:
-        _, text = cudart.cudaGetErrorString(status)
-    except RuntimeError:
-        return str(status)
-    return text.decode() if isinstance(text, bytes) else str(text)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.runtime.tensorrt import staging
-from gar_ros.engine.runtime.tensorrt.device import Device, cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS
 from gar_ros.errors import ErrorCode, GarError
 from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda

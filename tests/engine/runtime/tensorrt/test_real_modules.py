@@ -19,7 +19,8 @@ from cuda.bindings import driver
 from cuda.bindings import runtime as cudart
 
 from gar_ros.engine.runtime.failures import FULL, LOST
-from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
+from gar_ros.engine.runtime.tensorrt.cuda_calls import find_gpu
+from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.runner import _dtype
 from gar_ros.errors import GarError
 from tests.engine.runtime.tensorrt import stand_in_tensorrt
