@@ -8,9 +8,10 @@ import importlib
 import math
 import re
 import sys
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,10 @@ class Device:
 
     def __init__(self, cudart: Any) -> None:
         """cudart: the module cuda.bindings.runtime."""
-        self._cudart = cudart
+        self.cudart = cudart
         self.make_room = MakeRoom()
+        self._freeing = threading.RLock()  # the collector may free something while something is freed
+        self._held: list[int] | None = None
         (self._stream,) = checked(cudart, "cudaStreamCreate")
         # Old Jetsons have no pools; their cudaFree waits for the stream, which is as correct.
         (self._pooled,) = checked(
@@ -58,15 +61,33 @@ class Device:
                 self._keep(0)
         self._release()
 
+    def call(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        """What a function of CUDA's runtime returns after its status. Raises GarError where that is an error."""
+        return checked(self.cudart, function, *arguments)
+
+    @contextmanager
+    def holding_frees(self) -> Iterator[None]:
+        """Memory that is dropped within it, by whatever thread, goes back at its end: while a stream is captured, it
+        takes no frees."""
+        with self._freeing:
+            self._held = held = []
+        try:
+            yield
+        finally:
+            with self._freeing:
+                self._held = None
+            for address in held:
+                self.free(address)
+
     def raise_if_failed(self) -> None:
         """Waits for all that was asked of the GPU. Raises GarError for what failed of it, GpuLostError if all will."""
-        checked(self._cudart, "cudaStreamSynchronize", self._stream)
+        checked(self.cudart, "cudaStreamSynchronize", self._stream)
 
     def _keep(self, size: int) -> None:
         """So many bytes without an owner stay in the pool rather than going back to the system."""
         number = importlib.import_module(_CUDA_DRIVER).cuuint64_t(size)
-        threshold = self._cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
-        checked(self._cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
+        threshold = self.cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
+        checked(self.cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
 
     @property
     def stream(self) -> int:
@@ -82,22 +103,34 @@ class Device:
 
         That is one allocation instead of many, but all of it goes back only with the last of them.
         """
-        kind, whole = np.dtype(dtype), tuple(shape)
-        size = max(1, math.prod(whole) * kind.itemsize)  # even empty tensors need an address
-        stride = -(-size // _ALIGNMENT) * _ALIGNMENT
-        memory = _Memory(self, stride * (count - 1) + size)
-        return [DeviceArray(memory, stride * number, whole, kind) for number in range(count)]
+        _, arrays = self.empty_together([(shape, dtype)] * count)
+        return arrays
+
+    def empty_together(
+        self, tensors: Sequence[tuple[Sequence[int], DTypeLike]]
+    ) -> tuple[DeviceArray, list[DeviceArray]]:
+        """Bytes, and arrays of these shapes and types within them, one after another, whose values are not set.
+
+        Of the same shapes and types it makes the same places within the bytes.
+        """
+        places, size = [], 0
+        for shape, dtype in tensors:
+            start = aligned(size)
+            places.append((start, tuple(shape), np.dtype(dtype)))
+            size = start + max(1, math.prod(shape) * np.dtype(dtype).itemsize)  # even empty tensors need an address
+        block = DeviceArray(_Memory(self, max(1, size)), 0, (size,), np.dtype(np.uint8))
+        return block, [block.part(*place) for place in places]
 
     def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """An array of zeros."""
         array = self.empty(shape, dtype)
-        checked(self._cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
+        checked(self.cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
         return array
 
     def upload(self, values: NDArray[Any], dtype: DTypeLike | None = None) -> DeviceArray:
         """A copy of a host array, cast to `dtype` if that is given. The host's may be changed when this returns."""
         array = self.empty(values.shape, values.dtype if dtype is None else dtype)
-        self._fill(array, 0, values)
+        self.fill(array, values)
         return array
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceArray]) -> DeviceArray:
@@ -109,26 +142,27 @@ class Device:
         joined = self.empty((sum(len(part) for part in parts), *rows.pop()), kinds.pop())
         offset = 0
         for part in parts:
-            offset += self._fill(joined, offset, part)
+            offset += self.fill(joined, part, offset)
         return joined
 
-    def _fill(self, target: DeviceArray, offset: int, part: NDArray[Any] | DeviceArray) -> int:
-        """Copies `part` to byte `offset` of `target`; the number of bytes."""
+    def fill(self, target: DeviceArray, part: NDArray[Any] | DeviceArray, offset: int = 0) -> int:
+        """Copies `part` to byte `offset` of `target`; the number of bytes. A host array is cast to the target's type,
+        and may be changed when this returns."""
         place = target.address + offset
         if not isinstance(part, DeviceArray):
             return self._staging.upload(place, part, target.dtype)
         if part.nbytes:
-            across = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-            checked(self._cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
+            across = self.cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+            checked(self.cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
         return part.nbytes
 
     def copy_positions(self, source: DeviceArray, target: DeviceArray, count: int) -> None:
         """Copies the first `count` along the last axis but one, between arrays that differ in the length of that axis
         alone."""
         position = source.shape[-1] * source.dtype.itemsize
-        rows, across = math.prod(source.shape[:-2]), self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        rows, across = math.prod(source.shape[:-2]), self.cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         places = (target.address, target.shape[-2] * position, source.address, source.shape[-2] * position)
-        checked(self._cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
+        checked(self.cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
 
     def download(self, array: DeviceArray) -> NDArray[Any]:
         """A copy on the host; waits for everything before it."""
@@ -145,25 +179,27 @@ class Device:
         self.make_room()
         self.raise_if_failed()
         if self._pooled:  # TensorRT and other processes find there what is freed
-            checked(self._cudart, "cudaMemPoolTrimTo", self._pool, 0)
+            checked(self.cudart, "cudaMemPoolTrimTo", self._pool, 0)
         return self._allocate(size)
 
     def _allocate(self, size: int) -> int:
         if self._pooled:
-            (address,) = checked(self._cudart, "cudaMallocAsync", size, self._stream)
+            (address,) = checked(self.cudart, "cudaMallocAsync", size, self._stream)
         else:
-            (address,) = checked(self._cudart, "cudaMalloc", size)
+            (address,) = checked(self.cudart, "cudaMalloc", size)
         return int(address)
 
     def free(self, address: int) -> None:
         """Gives back what `allocate` gave, once the stream gets there. Never raises: garbage collection calls it."""
-        with suppress(Exception):
-            if self._pooled and self._release.alive:
-                self._cudart.cudaFreeAsync(address, self._stream)
+        with suppress(Exception), self._freeing:
+            if self._held is not None:
+                self._held.append(address)
+            elif self._pooled and self._release.alive:
+                self.cudart.cudaFreeAsync(address, self._stream)
             else:
-                self._cudart.cudaFree(address)
+                self.cudart.cudaFree(address)
             if self._pooled and not self._release.alive:
-                self._cudart.cudaMemPoolTrimTo(self._pool, 0)
+                self.cudart.cudaMemPoolTrimTo(self._pool, 0)
 
 
 def _waiting_stops_threads() -> bool:
@@ -230,6 +266,15 @@ class DeviceArray:
             raise IndexError(f"expected a slice without a step, got {index}")
         return DeviceArray(self._memory, self._offset + places.start * row, (len(places), *self.shape[1:]), self.dtype)
 
+    def part(self, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+        """An array within this one. offset: bytes between their begins."""
+        return DeviceArray(self._memory, self._offset + offset, shape, dtype)
+
     def numpy(self) -> NDArray[Any]:
         """See DeviceTensor."""
         return self._memory.device.download(self)
+
+
+def aligned(size: int) -> int:
+    """The first place behind `size` bytes that an array may begin at."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

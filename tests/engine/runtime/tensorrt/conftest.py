@@ -81,6 +81,13 @@ def in_place_graph(tmp_path: Path) -> Path:
     return _write_graph(tmp_path / "in_place.onnx", [("Add", ["past", "new"], ["present"], {})], {"present": ["n", 2]})
 
 
+@pytest.fixture
+def decode_graph(tmp_path: Path) -> Path:
+    """As a decoder's step: present [n, 2] = past [n, 2] and new [1, 2] added to each row, sum [1, 2] of its rows."""
+    nodes = [("Add", ["past", "new"], ["present"], {}), ("ReduceSum", ["present", "axis"], ["sum"], {"keepdims": 1})]
+    return _write_graph(tmp_path / "decode.onnx", nodes, {"present": ["n", 2], "sum": [1, 2]})
+
+
 def _write_graph(path: Path, nodes: list[Any], outputs: dict[str, list[Any]]) -> Path:
     """Of the inputs past and new."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed, which makes the graph (make test)")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, IntEnum
 from types import SimpleNamespace
 from typing import Any
@@ -35,11 +36,16 @@ class StandInCuda:
         cudaErrorNotReady = 600
         cudaErrorIllegalAddress = 700
         cudaErrorLaunchFailure = 719
+        cudaErrorStreamCaptureUnsupported = 900
+        cudaErrorStreamCaptureInvalidated = 901
 
     class cudaMemcpyKind(Enum):
         cudaMemcpyHostToDevice = 1
         cudaMemcpyDeviceToHost = 2
         cudaMemcpyDeviceToDevice = 3
+
+    class cudaStreamCaptureMode(Enum):
+        cudaStreamCaptureModeThreadLocal = 1
 
     class cudaDeviceAttr(Enum):
         cudaDevAttrMemoryPoolsSupported = 115
@@ -66,6 +72,11 @@ class StandInCuda:
         self.trimmed_to: int | None = None
         self._stream: list[Callable[[], None]] = []  # all that it was told; the first `_done` are done
         self._done = 0
+        self._captured: list[Callable[[], None]] | None = None  # while the stream is captured
+        self._invalidated = False
+        self.graphs: set[Any] = set()  # of both kinds, made and not destroyed
+        self.during_capture: Callable[[], None] = lambda: None
+        """What happens meanwhile, as in other threads."""
         self.copies: Counter[str] = Counter()
         self.copied: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
@@ -114,6 +125,8 @@ class StandInCuda:
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any]:
         assert stream == self.STREAM and self.streams
+        if self._captured is not None:
+            return (self._invalidate(),)
         self.calls["synchronize"] += 1
         self._work(len(self._stream))
         if self.reserved > self.threshold:
@@ -160,7 +173,7 @@ class StandInCuda:
 
     def cudaMallocAsync(self, size: int, hStream: int) -> tuple[Any, int | None]:
         assert self.pools and hStream == self.STREAM and self.streams
-        return self._allocate(size)
+        return (self._invalidate(), None) if self._captured is not None else self._allocate(size)
 
     def cudaMalloc(self, size: int) -> tuple[Any, int | None]:
         assert not self.pools
@@ -168,7 +181,7 @@ class StandInCuda:
 
     def cudaFreeAsync(self, devPtr: int, hStream: int) -> tuple[Any]:
         assert self.pools and hStream == self.STREAM and self.streams
-        return self._free(devPtr)
+        return (self._invalidate(),) if self._captured is not None else self._free(devPtr)
 
     def cudaFree(self, devPtr: int) -> tuple[Any]:
         """It takes memory of a pool, too."""
@@ -176,8 +189,8 @@ class StandInCuda:
 
     def cudaMemcpyAsync(self, dst: int, src: int, count: int, kind: Any, stream: int) -> tuple[Any]:
         assert stream == self.STREAM and self.streams
-        if self.sticky:
-            return (self.sticky,)
+        if self.sticky or self._captured is not None:
+            return (self.sticky or self._invalidate(),)
         kinds = self.cudaMemcpyKind
         assert self.holds(dst, count) == (kind is not kinds.cudaMemcpyDeviceToHost)
         assert self.holds(src, count) == (kind is not kinds.cudaMemcpyHostToDevice)
@@ -202,6 +215,60 @@ class StandInCuda:
         target = self._bytes(devPtr, count)
         self.later(lambda: target.fill(value))
         return (self.sticky,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: Any) -> tuple[Any]:
+        assert stream == self.STREAM and mode is self.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        assert self._captured is None
+        if self.sticky:
+            return (self.sticky,)
+        self._captured, self._invalidated = [], False
+        self.during_capture()
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[Any, Any]:
+        assert stream == self.STREAM and self._captured is not None
+        captured, self._captured = tuple(self._captured), None
+        if self._invalidated:
+            return self.cudaError_t.cudaErrorStreamCaptureInvalidated, None
+        return self.cudaError_t.cudaSuccess, self._new_graph(captured)
+
+    def cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[Any, Any]:
+        assert graph in self.graphs and flags == 0
+        return self.cudaError_t.cudaSuccess, self._new_graph(graph.captured)
+
+    def cudaGraphLaunch(self, graphExec: Any, stream: int) -> tuple[Any]:
+        """The memory is that of the addresses that were captured, whoever has it by now."""
+        assert stream == self.STREAM and graphExec in self.graphs and self._captured is None
+        self.calls["launch"] += 1
+        if not self.sticky:
+            for ask in graphExec.captured:
+                ask()
+        return (self.sticky,)
+
+    def cudaGraphDestroy(self, graph: Any) -> tuple[Any]:
+        self.graphs.remove(graph)
+        return (self.cudaError_t.cudaSuccess,)
+
+    def cudaGraphExecDestroy(self, graphExec: Any) -> tuple[Any]:
+        self.graphs.remove(graphExec)
+        return (self.cudaError_t.cudaSuccess,)
+
+    def _new_graph(self, captured: tuple[Callable[[], None], ...]) -> Graph:
+        graph = Graph(captured)
+        self.graphs.add(graph)
+        return graph
+
+    def _invalidate(self) -> Any:
+        self._invalidated = True
+        return self.cudaError_t.cudaErrorStreamCaptureUnsupported
+
+    def ask(self, work: Callable[[], None]) -> bool:
+        """Has the stream do `work`, which looks addresses up and calls `later`; whether that is only captured."""
+        if self._captured is None:
+            work()
+            return False
+        self._captured.append(work)
+        return True
 
     def _allocate(self, size: int) -> tuple[Any, int | None]:
         assert size > 0
@@ -254,6 +321,13 @@ class StandInCuda:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         assert self.holds(address, max(1, size)), "not allocated"
         return self._bytes(address, size).view(dtype).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A cudaGraph_t or cudaGraphExec_t."""
+
+    captured: tuple[Callable[[], None], ...]
 
 
 def _covers(begin: int, piece: np.ndarray, address: int, size: int) -> bool:

@@ -41,6 +41,9 @@ class StandInTensorRt:
     class NetworkDefinitionCreationFlag(IntEnum):
         STRONGLY_TYPED = 1
 
+    class BuilderFlag(Enum):
+        DEBUG = 1
+
     class MemoryPoolType(Enum):
         WORKSPACE = 0
 
@@ -63,6 +66,8 @@ class StandInTensorRt:
         self.engines: WeakSet[Engine] = WeakSet()
         self.refusal = ""
         """Why no graph is run; empty where they are."""
+        self.capture_refusal = ""
+        """Why none can be captured."""
 
     def Builder(self, logger: Any) -> Builder:
         return Builder(self, logger)
@@ -72,6 +77,9 @@ class StandInTensorRt:
 
     def Runtime(self, logger: Any) -> Runtime:
         return Runtime(self, logger)
+
+    def engine(self, content: bytes, logger: Any) -> Engine:
+        return Engine(self, content, logger)
 
 
 NUMPY = {
@@ -152,12 +160,16 @@ class Config:
 
     def __init__(self) -> None:
         self.profiles: list[Profile] = []
+        self.flags: list[Any] = []
         self.limits: dict[Any, int] = {}
         self.timings = b""
 
     def add_optimization_profile(self, profile: Profile) -> int:
         self.profiles.append(profile)
         return len(self.profiles) - 1
+
+    def set_flag(self, flag: Any) -> None:
+        self.flags.append(flag)
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         self.limits[pool] = pool_size
@@ -182,7 +194,7 @@ class Runtime:
         if not content.startswith(b"["):
             self._logger.log(self._trt.ILogger.ERROR, "the engine plan file is not compatible")
             return None
-        return Engine(self._trt, content, self._logger)
+        return self._trt.engine(content, self._logger)
 
 
 class Engine:
@@ -238,23 +250,30 @@ class Context:
         self._addresses: dict[str, int] = {}
         self._results: dict[str, tuple[int, ...]] = {}
         self._scratch = 0
+        self._changes = 0
+        self._settled = False  # whether a run has followed the last change of shapes
 
     def set_device_memory(self, memory: int, size: int) -> None:
         assert self._engine.trt.cuda.holds(memory, size) and size >= self._engine.device_memory_size_v2
+        self._changes += 1
         self._scratch = memory
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         assert stream_handle == self._engine.trt.cuda.STREAM
         self._profile, self._shapes = profile_index, {}
         self._engine.trt.switches.append(profile_index)
+        self._change_shapes()
         return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         low, _, high = self._engine.profiles[self._profile][name]
+        if self._shapes.get(name) != tuple(shape):
+            self._change_shapes()
         self._shapes[name] = tuple(shape)
         return all(a <= size <= b for a, size, b in zip(low, shape, high, strict=True))
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
+        self._changes += 1
         self._addresses[name] = memory
         return self._engine.trt.cuda.holds(memory, 1)
 
@@ -272,19 +291,43 @@ class Context:
     def execute_async_v3(self, stream_handle: int) -> bool:
         engine, cuda = self._engine, self._engine.trt.cuda
         assert stream_handle == cuda.STREAM
-        cuda.calls["execute"] += 1
         if refusal := "enqueueV3 failed" if cuda.sticky else engine.trt.refusal:
             engine.logger.log(engine.trt.ILogger.ERROR, refusal)
             return False
-        feeds = {
-            name: cuda.array(self._addresses[name], self._shapes[name], NUMPY[engine.types[name]])
-            for name in engine.inputs
-        }
+        bound = dict(self._addresses), dict(self._shapes), dict(self._results), self._scratch
+        changes, settled = self._changes, self._settled
+
+        def work() -> None:
+            assert self._changes == changes, "a context was changed after it was captured"
+            self._work(*bound)
+
+        if cuda.ask(work):
+            assert settled, "captured before a run has followed the change of shapes"
+            if refusal := engine.trt.capture_refusal:
+                engine.logger.log(engine.trt.ILogger.ERROR, refusal)
+            return not refusal
+        cuda.calls["execute"] += 1
+        self._settled = True
+        return True
+
+    def _change_shapes(self) -> None:
+        self._changes += 1
+        self._settled = False
+
+    def _work(
+        self,
+        addresses: dict[str, int],
+        shapes: dict[str, tuple[int, ...]],
+        outputs: dict[str, tuple[int, ...]],
+        scratch_address: int,
+    ) -> None:
+        """Has the stream run the graph in the memory that is at these addresses now."""
+        engine, cuda = self._engine, self._engine.trt.cuda
+        feeds = {name: cuda.array(addresses[name], shapes[name], NUMPY[engine.types[name]]) for name in engine.inputs}
         results = {
-            name: cuda.array(self._addresses[name], shape, NUMPY[engine.types[name]])
-            for name, shape in self._results.items()
+            name: cuda.array(addresses[name], shape, NUMPY[engine.types[name]]) for name, shape in outputs.items()
         }
-        scratch = cuda.array(self._scratch, (engine.device_memory_size_v2,), np.uint8)
+        scratch = cuda.array(scratch_address, (engine.device_memory_size_v2,), np.uint8)
 
         def run() -> None:
             scratch.fill(GARBAGE)
@@ -292,4 +335,3 @@ class Context:
                 results[name][...] = value
 
         cuda.later(run)
-        return True
