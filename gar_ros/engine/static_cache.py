@@ -108,7 +108,7 @@ def cache_form(form: KvForm, sizes: Sizes, runner: Runner) -> CacheForm:
     if not isinstance(runner, InPlaceRunner):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            "the decoder of this model folder has a static KV cache, which needs provider tensorrt or cpu; export the "
-            "model again without --kv-cache static for any other",
+            "the decoder of this model folder has a static KV cache, which needs provider tensorrt, cuda or cpu; "
+            "export the model again without --kv-cache static for any other",
         )
     return StaticForm(sizes, runner)

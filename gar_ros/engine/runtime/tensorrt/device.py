@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gar_ros.engine.runtime.make_room import MakeRoom
+from gar_ros.engine.runtime.sliced import Sliced
 from gar_ros.engine.runtime.tensorrt.cuda_calls import checked
 from gar_ros.engine.runtime.tensorrt.staging import Staging
 from gar_ros.errors import GarError, OutOfMemoryError
@@ -228,46 +229,21 @@ class _Memory:
         weakref.finalize(self, device.free, self.address).atexit = False
 
 
-class DeviceArray:
+class DeviceArray(Sliced):
     """A contiguous array on the GPU (see DeviceTensor). Slices are views that keep its memory."""
 
     def __init__(self, memory: _Memory, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
         """offset: bytes from the memory's begin."""
+        super().__init__(offset, shape, dtype)
         self._memory = memory
-        self._offset = offset
-        self.shape = shape
-        self.dtype = dtype
 
     @property
     def address(self) -> int:
         """Where it begins in device memory."""
         return self._memory.address + self._offset
 
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[DeviceArray]:
-        return (self[row] for row in range(len(self)))
-
-    def __getitem__(self, index: int | slice | None) -> DeviceArray:
-        """As NumPy along the first axis; slices without a step."""
-        if index is None:
-            return DeviceArray(self._memory, self._offset, (1, *self.shape), self.dtype)
-        row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        places = range(len(self))[index]
-        if isinstance(places, int):
-            return DeviceArray(self._memory, self._offset + places * row, self.shape[1:], self.dtype)
-        if places.step != 1:
-            raise IndexError(f"expected a slice without a step, got {index}")
-        return DeviceArray(self._memory, self._offset + places.start * row, (len(places), *self.shape[1:]), self.dtype)
-
     def part(self, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
-        """An array within this one. offset: bytes between their begins."""
+        """See Sliced."""
         return DeviceArray(self._memory, self._offset + offset, shape, dtype)
 
     def numpy(self) -> NDArray[Any]:
