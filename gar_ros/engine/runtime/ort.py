@@ -100,6 +100,10 @@ class OrtRunner:
         device = self._on_device
         return zeros if device is None else self._tried(lambda: device.upload(zeros, zeros.dtype))
 
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> dict[str, NDArray[Any] | OrtArray]:
+        """See InPlaceRunner."""
+        return {name: self.zeros(name, shape) for name in names}
+
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
     ) -> None:

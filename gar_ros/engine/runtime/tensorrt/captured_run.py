@@ -35,8 +35,8 @@ class CapturedRun:
         self._inputs: dict[str, DeviceArray] = {}
         self._there: dict[str, NDArray[Any]] = {}  # host values that the input has
         for name, value in feeds.items():
-            if name not in caches:
-                self._inputs[name] = self._device.empty(np.shape(value), engine.types[name])
+            if name not in caches and isinstance(value, (np.ndarray, DeviceArray)):
+                self._inputs[name] = self._device.empty(value.shape, engine.types[name])
         self._graph: CudaGraph | None = None
         self._execution = Execution(engine)
         self._execution.bind_inputs({**self._inputs, **{name: _on_device(value) for name, value in caches.items()}})

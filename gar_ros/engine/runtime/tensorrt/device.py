@@ -71,7 +71,8 @@ class Device:
         """Memory that is dropped within it, by whatever thread, goes back at its end: while a stream is captured, it
         takes no frees."""
         with self._freeing:
-            self._held = held = []
+            held: list[int] = []
+            self._held = held
         try:
             yield
         finally:
@@ -124,9 +125,13 @@ class Device:
 
     def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """An array of zeros."""
-        array = self.empty(shape, dtype)
-        checked(self.cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
-        return array
+        return self.zeros_alike(shape, dtype, 1)[0]
+
+    def zeros_alike(self, shape: Sequence[int], dtype: DTypeLike, count: int) -> list[DeviceArray]:
+        """`count` arrays of zeros, as `empty_alike` makes them."""
+        block, arrays = self.empty_together([(shape, dtype)] * count)
+        checked(self.cudart, "cudaMemsetAsync", block.address, 0, block.nbytes, self._stream)
+        return arrays
 
     def upload(self, values: NDArray[Any], dtype: DTypeLike | None = None) -> DeviceArray:
         """A copy of a host array, cast to `dtype` if that is given. The host's may be changed when this returns."""

@@ -7,10 +7,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 
+import numpy as np
+
 from gar_ros.engine.runtime.tensorrt.captured_run import CapturedRun, Feeds
 from gar_ros.engine.runtime.tensorrt.device import DeviceArray
 from gar_ros.engine.runtime.tensorrt.execution import LoadedEngine
-from gar_ros.errors import GarError, GpuLostError
+from gar_ros.errors import ErrorCode, GarError, GpuLostError
 
 KEPT = 8
 """Graphs that are kept, those used last. Each has an execution context, small inputs and outputs, and no cache."""
@@ -93,16 +95,15 @@ class Replays:
         key: list[Hashable] = [tuple(written.items())]
         size = 0
         for name, value in feeds.items():
+            address = 0
             if isinstance(value, DeviceArray):
                 if value.dtype != self._engine.types.get(name):
                     return None
-                key.append((name, value.shape, value.address if name in caches else 0))
-            elif name in caches or not hasattr(value, "shape"):
+                address = value.address if name in caches else 0
+            elif name in caches or not isinstance(value, np.ndarray):
                 return None
-            else:
-                key.append((name, value.shape, 0))
-            if name not in caches:
-                size += value.nbytes
+            key.append((name, value.shape, address))
+            size += 0 if name in caches else value.nbytes
         return tuple(key) if size <= _SMALL_INPUTS and feeds.keys() == self._engine.inputs else None
 
     def _comes_again(self, key: Hashable) -> bool:
@@ -120,7 +121,8 @@ class Replays:
         except GpuLostError:
             raise
         except GarError as error:
-            self._give_up(error.message)
+            if error.code != ErrorCode.INVALID_REQUEST:  # such shapes are refused by the run that follows
+                self._give_up(error.message)
             return None
 
     def _capture(self, run: CapturedRun) -> None:

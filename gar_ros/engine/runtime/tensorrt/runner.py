@@ -62,6 +62,14 @@ class TensorRtRunner:
         """Zeros for the input of this name, which runs may write over."""
         return self._device.zeros(shape, self._engine.types[name])
 
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> dict[str, DeviceArray]:
+        """See InPlaceRunner. Caches of one size, made and dropped in turn, so mostly come to be at the same addresses,
+        and CUDA graphs of an earlier one serve again."""
+        kinds = {self._engine.types[name] for name in names}
+        if len(kinds) != 1:
+            raise ValueError(f"expected inputs of one type, got {kinds}")
+        return dict(zip(names, self._device.zeros_alike(shape, kinds.pop(), len(names)), strict=True))
+
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
     ) -> None:

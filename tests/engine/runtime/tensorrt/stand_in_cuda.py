@@ -75,7 +75,7 @@ class StandInCuda:
         self._captured: list[Callable[[], None]] | None = None  # while the stream is captured
         self._invalidated = False
         self.graphs: set[Any] = set()  # of both kinds, made and not destroyed
-        self.during_capture: Callable[[], None] = lambda: None
+        self.during_capture: Callable[[], object] = lambda: None
         """What happens meanwhile, as in other threads."""
         self.copies: Counter[str] = Counter()
         self.copied: Counter[str] = Counter()

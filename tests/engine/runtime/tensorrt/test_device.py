@@ -50,6 +50,14 @@ def test_copies_of_the_hosts_memory_are_of_pinned_memory(device: Device, cuda: S
     assert (sum(cuda.copies.values()), cuda.calls["pageable"]) == (2, 0)
 
 
+def test_zeros_alike_are_one_piece_of_memory(device: Device, cuda: StandInCuda) -> None:
+    arrays = device.zeros_alike((4, 3), np.float32, 3)
+    assert len(cuda.memory) == 1
+    for array in arrays:
+        np.testing.assert_array_equal(array.numpy(), np.zeros((4, 3)))
+    assert [array.address - arrays[0].address for array in arrays] == [0, 256, 512]
+
+
 def test_uploads_wait_only_when_all_buffers_are_under_way(device: Device, cuda: StandInCuda) -> None:
     arrays = [device.upload(VALUES + number) for number in range(BUFFERS)]
     assert cuda.calls["wait"] == 0

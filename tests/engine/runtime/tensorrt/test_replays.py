@@ -288,8 +288,11 @@ def test_a_gpu_that_is_lost_is_told_and_not_taken_for_a_failed_capture(
         step(runner, buffer, 1)
 
 
-def test_shapes_that_no_profile_takes_are_refused_as_ever(runner: TensorRtRunner) -> None:
+def test_shapes_that_no_profile_takes_are_refused_as_ever(
+    runner: TensorRtRunner, caplog: pytest.LogCaptureFixture
+) -> None:
     buffer = runner.zeros("past", (10, 2))
     for _ in range(3):
         with pytest.raises(GarError, match=r"expected past of \(1, 2\) to \(9, 2\), got \(10, 2\)"):
             step(runner, buffer, 1)
+    assert told(caplog) == []
