@@ -57,9 +57,8 @@ class CapturedRun:
         feeds: of the shapes that this was made for, and with caches at the same addresses. written: outputs that are
         written over inputs, with these. Raises GarError INTERNAL_ERROR.
         """
-        block, arrays = self._device.empty_together(
-            list(self._tensors.values())
-        )  # may have to make room: it comes first
+        tensors = list(self._tensors.values())
+        block, arrays = self._device.empty_together(tensors)  # first, since it may have caches make room
         for name, target in self._inputs.items():
             self._put(name, feeds[name], target)
         if self._graph is not None:

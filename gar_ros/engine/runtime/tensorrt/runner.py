@@ -33,10 +33,8 @@ class TensorRtRunner:
         self._execution = Execution(engine)
         self._replays = Replays(engine)
         self._new_profiles = set(range(len(engine.profiles)))
-        if engine.scratch_bytes:
-            engine.scratch.block(
-                engine.scratch_bytes
-            )  # where memory is too small, loading fails, not the first question
+        if engine.scratch_bytes:  # where memory is too small, loading fails, not the first question
+            engine.scratch.block(engine.scratch_bytes)
         engine.contexts.keep_kernels()
 
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceArray]:
@@ -50,11 +48,9 @@ class TensorRtRunner:
 
         written: those outputs with their inputs, which are arrays of `zeros` in the feeds.
         """
-        expected = self._engine.inputs
+        graph, expected = self._engine.graph, self._engine.inputs
         if feeds.keys() != expected:
-            raise GarError(
-                ErrorCode.BAD_MODEL, f"{self._engine.graph}: expected {sorted(expected)}, got {sorted(feeds)}"
-            )
+            raise GarError(ErrorCode.BAD_MODEL, f"{graph}: expected {sorted(expected)}, got {sorted(feeds)}")
         replayed = self._replays.run(feeds, written)
         return self._run(feeds, written) if replayed is None else replayed
 
