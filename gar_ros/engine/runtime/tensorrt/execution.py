@@ -16,7 +16,7 @@ from gar_ros.engine.runtime.tensorrt.runtime_cache import RuntimeCache
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
 
-_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64}
+_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64, "UINT8": np.uint8}
 """TensorRT's names of the types that the exported graphs take and give."""
 
 Tensor = tuple[Shape, np.dtype]

@@ -41,6 +41,10 @@ class TensorRtRunner:
         """See Runner. Raises GarError INVALID_REQUEST for shapes that the engine was not built for."""
         return self.run_in_place(feeds, {})
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return self._engine.types[name]
+
     def run_in_place(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
     ) -> dict[str, DeviceArray]:

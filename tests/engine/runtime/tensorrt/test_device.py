@@ -58,6 +58,13 @@ def test_zeros_alike_are_one_piece_of_memory(device: Device, cuda: StandInCuda) 
     assert [array.address - arrays[0].address for array in arrays] == [0, 256, 512]
 
 
+def test_masks_go_up_as_uint8_through_pinned_memory(device: Device, cuda: StandInCuda) -> None:
+    mask = VALUES % 2 == 0
+    array = device.upload(mask, np.uint8)
+    assert (array.nbytes, cuda.calls["pageable"]) == (mask.size, 0)
+    np.testing.assert_array_equal(array.numpy(), mask.astype(np.uint8))
+
+
 def test_uploads_wait_only_when_all_buffers_are_under_way(device: Device, cuda: StandInCuda) -> None:
     arrays = [device.upload(VALUES + number) for number in range(BUFFERS)]
     assert cuda.calls["wait"] == 0
