@@ -87,7 +87,7 @@ class StaticForm:
         if own is not None and own.is_free_after(past.length):
             return own
         # What a run doesn't see has no weight, but must be a number: nothing times NaN is NaN.
-        new = Buffer({name: self._runner.zeros(name, self._shape) for name in self._inputs})
+        new = Buffer(self._runner.zeros_alike(self._inputs, self._shape))
         if past.length:
             for name, source in past.values.items():
                 self._runner.copy_positions(source, new.values[name], past.length)
@@ -108,7 +108,7 @@ def cache_form(form: KvForm, sizes: Sizes, runner: Runner) -> CacheForm:
     if not isinstance(runner, InPlaceRunner):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            "the decoder of this model folder has a static KV cache, which needs provider tensorrt or cpu; export the "
-            "model again without --kv-cache static for any other",
+            "the decoder of this model folder has a static KV cache, which needs provider tensorrt, cuda or cpu; "
+            "export the model again without --kv-cache static for any other",
         )
     return StaticForm(sizes, runner)

@@ -26,6 +26,7 @@ from gar_ros.engine.kv_cache import JoinedForm
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.golden import IMAGE_CASES
@@ -110,7 +111,8 @@ def test_the_cache_is_written_where_it_is(checkpoint_1b: Path, tmp_path: Path) -
     embeds = np.random.default_rng(0).standard_normal((1, 3, HIDDEN)).astype(np.float32)
     inputs = feeds(embeds, [4], [2])
     for name in NAMES:
-        inputs[f"past_key_values.{name}"] = runner.zeros(f"past_key_values.{name}", (1, KV_HEADS, CAPACITY, HEAD_DIM))
+        zeros = runner.zeros(f"past_key_values.{name}", (1, KV_HEADS, CAPACITY, HEAD_DIM))
+        inputs[f"past_key_values.{name}"] = on_host(zeros)
     before = runner.run(inputs)
     assert not any(inputs[f"past_key_values.{name}"].any() for name in NAMES)
     outputs = runner.run_in_place(inputs, {f"present.{name}": f"past_key_values.{name}" for name in NAMES})

@@ -62,6 +62,9 @@ class InPlaceRunner(Runner, Protocol):
     def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any] | DeviceTensor:
         """Zeros for the input of this name, in memory that runs may write to."""
 
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> Mapping[str, NDArray[Any] | DeviceTensor]:
+        """As `zeros`, for inputs of one type; on a device in one piece of memory, which goes back as a whole."""
+
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
     ) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.runtime.tensorrt import staging
-from gar_ros.engine.runtime.tensorrt.device import Device, cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -47,6 +48,14 @@ def test_a_host_array_may_change_or_go_as_soon_as_it_was_handed_over(device: Dev
 def test_copies_of_the_hosts_memory_are_of_pinned_memory(device: Device, cuda: StandInCuda) -> None:
     device.upload(VALUES).numpy()
     assert (sum(cuda.copies.values()), cuda.calls["pageable"]) == (2, 0)
+
+
+def test_zeros_alike_are_one_piece_of_memory(device: Device, cuda: StandInCuda) -> None:
+    arrays = device.zeros_alike((4, 3), np.float32, 3)
+    assert len(cuda.memory) == 1
+    for array in arrays:
+        np.testing.assert_array_equal(array.numpy(), np.zeros((4, 3)))
+    assert [array.address - arrays[0].address for array in arrays] == [0, 256, 512]
 
 
 def test_masks_go_up_as_uint8_through_pinned_memory(device: Device, cuda: StandInCuda) -> None:

@@ -17,7 +17,8 @@ from gar_ros.engine.runtime.tensorrt.device import DeviceArray
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS, PIECE
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 UP, DOWN, ACROSS = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
 QUESTION, CHOICES = "Is <Prompt0> left of <Prompt1>?", ["yes", "no"]
