@@ -46,6 +46,7 @@ class TensorRtRunner:
         if self._context is None:
             raise self._failure("has no execution context; most likely the GPU's memory is full")
         self._profile = 0
+        self._numbers: DeviceArray | None = None
         self._scratch_bytes = int(engine.device_memory_size_v2)  # of the profile that needs most
         self._scratch_address = 0  # what the context was given
         if self._scratch_bytes:
@@ -80,6 +81,16 @@ class TensorRtRunner:
         if not context.execute_async_v3(self._device.stream):
             raise self._failure("did not run")
         return outputs
+
+    def fetch(self, tensor: DeviceTensor) -> Callable[[], NDArray[Any]]:
+        """See AsyncRunner."""
+        return self._device.fetch(tensor) if isinstance(tensor, DeviceArray) else tensor.numpy
+
+    def numbers(self, start: int, stop: int) -> DeviceArray:
+        """See AsyncRunner."""
+        if self._numbers is None or len(self._numbers) < stop:
+            self._numbers = self._device.upload(np.arange(1 << stop.bit_length(), dtype=np.int64))
+        return self._numbers[start:stop]
 
     def zeros(self, name: str, shape: Sequence[int]) -> DeviceArray:
         """Zeros for the input of this name, which runs may write over."""
@@ -151,7 +162,7 @@ class TensorRtRunner:
 
     def close(self) -> None:
         """Frees the engine. It can't be run any more."""
-        self._context = self._engine = None
+        self._context = self._engine = self._numbers = None
 
 
 class TensorRtRuntime:
