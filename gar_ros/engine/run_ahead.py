@@ -8,7 +8,7 @@ computed in vain, and keeps the next request waiting.
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 
 QUEUED_SECONDS = 0.05
 """How long the device may be busy with what is in its queue: half of the 100 ms in which a cancelled request is to make
@@ -32,7 +32,7 @@ class RunAhead:
         """A token has come. The mean time between tokens tells how many fit into QUEUED_SECONDS."""
         if not self._possible:
             return
-        now = time.perf_counter()
+        now = perf_counter()
         if not self._tokens:
             self._first = now
         elif (seconds := (now - self._first) / self._tokens) > 0:

@@ -73,15 +73,13 @@ def test_a_decoder_layer_is_eleven_kernels(model: ModelDir, built: dict[str, Bui
 
 @pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
 def test_logits_stay_on_the_gpu(model: ModelDir, built: dict[str, BuiltPlan], profile: int) -> None:
-    """One kernel writes them all, the head, in float16; what comes out of the engine has none but those asked for."""
-    vocab = model.manifest.sizes.vocab
+    """What comes out of the engine is keys, values, the embeddings of the next tokens, and single numbers."""
     outputs = {value.name for value in onnx.load(model.file(DECODER), load_external_data=False).graph.output}
     written = [tensor for kernel in built[DECODER].profiles[profile].kernels for tensor in kernel.outputs]
     told = {tensor.name: tensor.width for tensor in written if tensor.name in outputs}
     assert told.keys() == outputs
     del told["next_embeds"]
     assert max(width for name, width in told.items() if not name.startswith("present")) == 1
-    assert [tensor.name.split("_")[0] for tensor in written if tensor.width == vocab] == ["Gemm"]
 
 
 @pytest.mark.parametrize("graph", [VISION, DECODER])
