@@ -118,11 +118,11 @@ def test_greedy_text_is_the_likeliest_token_each_time(decoder: Decoder) -> None:
     ids = [0, 3, 1]
     log_p: list[float] = []
     while len(log_p) < 12:
-        following = by_hand(ids)
-        log_p.append(float(following.max()))
-        if int(following.argmax()) in END:
+        expected = by_hand(ids)
+        log_p.append(float(expected.max()))
+        if int(expected.argmax()) in END:
             break
-        ids.append(int(following.argmax()))
+        ids.append(int(expected.argmax()))
     assert generated.ids == tuple(ids[3:])
     assert generated.complete == (len(ids) - 3 < 12)
     assert generated.mean_log_p == pytest.approx(np.mean(log_p))
@@ -167,8 +167,8 @@ def test_any_end_token_ends_an_answer(runner: SumDecoder) -> None:
     decoder = Decoder(runner, EMBEDDINGS, SIZES, (4, 5))
     cache, following = read(decoder, [0])
     one, _ = decoder.log_likelihoods(cache, following, [[1], [1, 2]], never_cancelled)
-    following = by_hand([0, 1])
-    assert one == pytest.approx(by_hand([0])[1] + np.log(np.exp(following[4]) + np.exp(following[5])), rel=1e-4)
+    expected = by_hand([0, 1])
+    assert one == pytest.approx(by_hand([0])[1] + np.log(np.exp(expected[4]) + np.exp(expected[5])), rel=1e-4)
 
 
 def test_all_answers_of_a_length_sum_to_one(decoder: Decoder) -> None:
