@@ -105,7 +105,7 @@ def test_the_next_embedding_is_the_row_of_the_table(
     table = weights.read(EMBEDDING).numpy()
     embeds = table[None, :5].astype(np.float16)
     empty = np.zeros((1, config.decoder.kv_heads, 0, config.decoder.head_dim), np.float16)
-    feeds = {value.name: empty for value in graph.input if value.name.startswith("past")}
+    feeds: dict[str, np.ndarray] = {value.name: empty for value in graph.input if value.name.startswith("past")}
     feeds |= {"inputs_embeds": embeds, "position_ids": np.arange(5)[None], "logits_idx": np.arange(5)}
     outputs = OrtRuntime("cpu", 1).load(path).run({**feeds, "scored_ids": np.array([0])})
     ids, rows = (outputs[name].numpy() for name in ("next_ids", "next_embeds"))
@@ -204,7 +204,5 @@ def test_gar_tiny_answers_as_it_does_with_logits(fp16_tiny: Path, engine: GarEng
         closed = [one.ask(question, ["red", "dark red", "a blue mug", "yes"]).probabilities for one in (frame, other)]
         np.testing.assert_allclose(closed[0], closed[1], atol=1e-5)
     ids = list(range(3, 60))
-    found, expected = (
-        one.prefill_logits(one.empty, one.embed(ids), never_cancelled)[1] for one in (with_tail.decoder, plain)
-    )
-    np.testing.assert_array_equal(found, expected)
+    logits = [one.prefill_logits(one.empty, one.embed(ids), never_cancelled)[1] for one in (with_tail.decoder, plain)]
+    np.testing.assert_array_equal(logits[0], logits[1])
