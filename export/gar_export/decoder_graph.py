@@ -226,27 +226,26 @@ class DecoderWriter:
         else:
             self.look_up(write_tail(graph, logits, vocab), matrix)
 
-    def look_up(self, ids: str, head: str) -> None:
-        """`next_embeds` of these tokens [B, n]: rows of the embedding table, which is the head's matrix if that is
-        tied. Those of few bits have as many as the head, which loses far less than the layers do."""
+    def look_up(self, ids: str, table: str) -> None:
+        """`next_embeds` of these tokens [B, n]. table: the head's matrix, which is the embedding table if it is tied.
+
+        Beside a head of few bits the table has as many, which loses far less than the layers do.
+        """
         graph = self.graph
-        if not head:
+        if not table:
             raise ValueError("expected a graph for a GPU, whose tail can look up tokens; got weights for the CPU alone")
-        table = self.few_bits if self.bits else self.matrix_of
-        table_of = head if self.sizes.tied_head else table("embed_tokens.weight", EMBEDDING)
-        if self.bits:  # [H, V]
-            rows = graph.op("Transpose", graph.op("Gather", table_of, ids, axis=1), perm=[1, 2, 0])
-        else:
-            rows = graph.op("Gather", table_of, ids, axis=0)
+        if not self.sizes.tied_head:
+            table = (self.few_bits if self.bits else self.matrix_of)("embed_tokens.weight", EMBEDDING)
+        rows = graph.op("Gather", table, ids, axis=1 if self.bits else 0)
+        rows = graph.op("Transpose", rows, perm=[1, 2, 0]) if self.bits else rows
         graph.op("Cast", rows, to=element_type(self.stream), out="next_embeds")
         graph.output("next_embeds", self.stream, ["batch", "kept", self.sizes.hidden])
 
     def matrix_of(self, name: str, source: str) -> str:
         """A matrix [V, H] of the checkpoint; the embedding table where it is stored already."""
         if self.table and source == EMBEDDING:
-            return self.graph.weight_in(
-                name, self.table.file, self.table.offset, self.dtype, self.weights.shape(source)
-            )
+            shape = self.weights.shape(source)
+            return self.graph.weight_in(name, self.table.file, self.table.offset, self.dtype, shape)
         return self.graph.weight(name, self.read(source, self.dtype))
 
     def few_bits(self, name: str, source: str) -> str:
