@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.cost import kv_bytes_per_token
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame, SharedPrefix
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.following import Following
 from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.runtime.protocol import Rows, on_host
 from gar_ros.engine.steps import run_to_end
@@ -37,7 +39,7 @@ def logits_in_one_piece(frame: EncodedFrame, engine: GarEngine, asked: list[int]
     """Next-token logits of image, regions, question and the answer's tokens, read from an empty cache."""
     prefix = engine.prompts.prefix("question", len(frame._features), len(frame.regions))
     embeds = np.concatenate([on_host(frame._embed("question", prefix)), engine.decoder.embed(asked + answer)])
-    return engine.decoder.prefill(engine.decoder.empty, embeds, lambda: None)[1]
+    return engine.decoder.prefill_logits(engine.decoder.empty, embeds, lambda: None)[1]
 
 
 def test_a_shared_prefix_equals_reading_everything(frame: EncodedFrame, engine: GarEngine) -> None:
@@ -176,9 +178,9 @@ def lengths(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     prefill = engine.decoder.prefill
 
-    def counted(past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, np.ndarray]:
+    def counted(past: KvCache, embeds: Rows, *others: Any) -> tuple[KvCache, Following]:
         found.append(len(embeds))
-        return prefill(past, embeds, raise_if_cancelled)
+        return prefill(past, embeds, *others)
 
     monkeypatch.setattr(engine.decoder, "prefill", counted)
     return found

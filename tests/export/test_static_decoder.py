@@ -165,11 +165,11 @@ def test_a_beginning_goes_on_as_the_joined_one(endless: list[Decoder]) -> None:
     ids = np.random.default_rng(1).integers(0, 600, 168).tolist()
     found = []
     for decoder in endless:
-        cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)
+        cache, logits = decoder.prefill_logits(decoder.empty, decoder.embed(ids), never_cancelled)
         for length in (1, 127, 150):
             beginning = decoder.beginning(cache, length)
             assert beginning.length == length
-            _, again = decoder.prefill(beginning, decoder.embed(ids[length:]), never_cancelled)
+            _, again = decoder.prefill_logits(beginning, decoder.embed(ids[length:]), never_cancelled)
             np.testing.assert_allclose(again, logits, atol=2e-4)
         found.append(logits)
     np.testing.assert_allclose(found[0], found[1], atol=2e-4)

@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -175,6 +175,10 @@ class Device:
         values = np.empty(array.shape, array.dtype)
         self._staging.download(array.address, values)
         return values
+
+    def fetch(self, array: DeviceArray) -> Callable[[], NDArray[Any]]:
+        """Begins to copy a small array to the host: see `Staging.fetch`."""
+        return self._staging.fetch(array.address, np.empty(array.shape, array.dtype))
 
     def allocate(self, size: int) -> int:
         """Address of `size` bytes. Where memory is full, caches forget first. Raises OutOfMemoryError."""

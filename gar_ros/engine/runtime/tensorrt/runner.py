@@ -32,6 +32,7 @@ class TensorRtRunner:
         self._device = engine.device
         self._execution = Execution(engine)
         self._replays = Replays(engine)
+        self._numbers: DeviceArray | None = None
         self._new_profiles = set(range(len(engine.profiles)))
         if engine.scratch_bytes:  # where memory is too small, loading fails, not the first question
             engine.scratch.block(engine.scratch_bytes)
@@ -57,6 +58,16 @@ class TensorRtRunner:
             raise GarError(ErrorCode.BAD_MODEL, f"{graph}: expected {sorted(expected)}, got {sorted(feeds)}")
         replayed = self._replays.run(feeds, written)
         return self._run(feeds, written) if replayed is None else replayed
+
+    def fetch(self, tensor: DeviceTensor) -> Callable[[], NDArray[Any]]:
+        """See AsyncRunner."""
+        return self._device.fetch(tensor) if isinstance(tensor, DeviceArray) else tensor.numpy
+
+    def numbers(self, start: int, stop: int) -> DeviceArray:
+        """See AsyncRunner."""
+        if self._numbers is None or len(self._numbers) < stop:
+            self._numbers = self._device.upload(np.arange(1 << stop.bit_length(), dtype=np.int64))
+        return self._numbers[start:stop]
 
     def zeros(self, name: str, shape: Sequence[int]) -> DeviceArray:
         """Zeros for the input of this name, which runs may write over."""
@@ -116,6 +127,7 @@ class TensorRtRunner:
 
     def close(self) -> None:
         """Frees the engine. It can't be run any more."""
+        self._numbers = None
         self._replays.close()
         self._execution.close()
         self._engine.close()
