@@ -51,6 +51,9 @@ class SlowDevice:
             "present.0.value": keys,
         }
 
+    def type_of(self, name: str) -> np.dtype:
+        return np.dtype(np.float32)
+
     def fetch(self, tensor: HostTensor) -> Callable[[], NDArray[Any]]:
         ready = self.busy_until
 
