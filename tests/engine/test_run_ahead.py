@@ -63,9 +63,6 @@ class SlowDevice:
 
         return wait
 
-    def type_of(self, name: str) -> np.dtype:
-        return np.dtype(np.int64 if name in ("position_ids", "logits_idx", "scored_ids") else np.float32)
-
     def numbers(self, start: int, stop: int) -> NDArray[np.int64]:
         return np.arange(start, stop)
 
