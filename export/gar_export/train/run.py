@@ -57,7 +57,7 @@ class Stage(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """How long and how fast. cooldown: share of the steps, at their end, over which the learning rate falls to its
-    end, linearly."""
+    end, linearly. heads_only: the model stands still, so that new heads don't pull it where they happen to point."""
 
     steps: int
     learning_rate: float = 2e-3
@@ -65,6 +65,7 @@ class Settings:
     seed: int = 0
     evaluate_every: int = 300  # steps
     cooldown: float = 0.0
+    heads_only: bool = False
 
 
 @dataclass
@@ -175,6 +176,7 @@ def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
     Batches depend on the seed, the step and the worker alone, so an interrupted run sees the data it would have seen.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
+    run.model.requires_grad_(not settings.heads_only)
     optimiser = make_optimiser(run, settings.vision_scale)
     run.resume(optimiser)
     run.modules().train()
