@@ -60,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
         help="where stage answers takes its weights from at its beginning: name of a run, or a checkpoint folder",
     )
     add("--steps", type=int, default=1000, help="of training in all, those done before counted in")
+    add("--stop-at", type=int, metavar="STEP", help="stop earlier, to go on with other questions (default: don't)")
     add("--evaluate-every", type=int, default=300, metavar="STEPS")
     add("--batch", type=int, default=8, help="pictures a step and process")
     add("--learning-rate", type=float, default=2e-3)
@@ -112,6 +113,7 @@ def train_stage(arguments: argparse.Namespace) -> None:
         evaluate_every=arguments.evaluate_every,
         cooldown=arguments.cooldown,
         heads_only=arguments.heads_only,
+        stop_at=arguments.stop_at,
     )
     if arguments.stage == "vision":
         vision = VisionStage(scenes, held_out, arguments.batch)
