@@ -27,7 +27,7 @@ from gar_export.train.heads import (
     wanted_loss,
 )
 from gar_export.train.packing import NO_LABEL, Packed
-from gar_export.train.phrases import reading
+from gar_export.train.phrases import NO_RELATION, reading
 from gar_export.train.questions import CAPTION_FORM, asked_value, decided
 from gar_export.train.scenes import ABSENT
 from gar_export.train.vision_stage import TileBatch
@@ -55,8 +55,9 @@ WEIGHTS = {
     "alike": 0.5,
     "match": 0.5,
     "role": 0.2,
-    "wanted": 0.2,
+    "wanted": 0.5,
     "suits": 0.5,
+    "relation": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # of the losses beside the answers'
@@ -193,7 +194,17 @@ class StateLosses:
             answering = states.mentions[known.rows, known.at]
             parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
             parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
+            between = self.relations(batch, known)
+            phrased = between != NO_RELATION
+            if phrased.any():
+                parts["relation"] = class_loss(heads.relation, answering[phrased], between[phrased], "relation")
         return parts
+
+    def relations(self, batch: AnswerBatch, known: Mentions) -> Tensor:
+        """The relation (see `Reading`) that the phrase of each question in `known` names, int64 [n]."""
+        segments = batch.packed.segments[known.rows, known.at]
+        asked = [batch.asked[row][number] for row, number in zip(known.rows.tolist(), segments.tolist(), strict=True)]
+        return torch.tensor([reading(question.kind, question.text).relation for question in asked])
 
     def matches(self, batch: AnswerBatch) -> Tensor:
         """int64 [n, 3]: picture and place after the prefix of every word that decides, and 1 where it fits, else 0."""

@@ -164,4 +164,4 @@ def test_names_after_a_phrase_must_hold_what_it_asks(phrases: tuple[AnswerStage,
     assert [kind.startswith("describes") for kind in kinds] == described.tolist()
     assert len(wanted) == int(described.sum()) > 20 and bool((wanted[:, 0] > 0).any())
     loss, numbers = stage.loss(model, Heads(model), batch)
-    assert {"role", "wanted_colour", "wanted_foreign", "suits"} <= set(numbers) and bool(loss.isfinite())
+    assert {"role", "wanted_colour", "wanted_foreign", "suits", "relation"} <= set(numbers) and bool(loss.isfinite())

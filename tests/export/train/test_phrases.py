@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from gar_export.train.phrases import NOTHING, Wanted, reading
+from gar_export.train.phrases import NOTHING, RELATIONS, Wanted, reading
 
 # Classes of an attribute: 0 nothing asked, 1 .. n its values, n + 1 .. 2 n not its values.
 RED, NOT_RED, MUG, BOX, STRIPED = 1, 9, 5, 1, 2
@@ -27,8 +27,10 @@ def test_not_is_about_the_next_value() -> None:
 def test_words_after_a_relation_are_the_other_object_s() -> None:
     text = 'Does "the red mug in front of a giraffe" describe <Prompt1>, with <Prompt0> as the other object?'
     assert reading("describes_pair", text).wanted == (Wanted((RED, MUG, 0, 0), False), Wanted((0, 0, 0, 0), True))
+    assert reading("describes_pair", text).relation == RELATIONS.index("in_front")
     turned = reading("describes_pair", 'Does "thing which is not on the box" describe <Prompt0>, with <Prompt1> as ..')
     assert turned.wanted == (NOTHING_ASKED, Wanted((0, BOX, 0, 0), False))
+    assert turned.relation == RELATIONS.index("on_top") + len(RELATIONS), "it is not on the box"
 
 
 def test_words_after_a_name_are_compared_where_they_stand() -> None:
