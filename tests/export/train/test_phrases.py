@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import torch
+
+from gar_export.train import phrase_targets
 from gar_export.train.phrases import NOTHING, RELATIONS, Wanted, reading
 
 # Classes of an attribute: 0 nothing asked, 1 .. n its values, n + 1 .. 2 n not its values.
@@ -42,3 +45,11 @@ def test_words_after_a_name_are_compared_where_they_stand() -> None:
 def test_other_questions_have_losses_of_their_own() -> None:
     assert reading("is_colour", "Is <Prompt0> red?") == NOTHING
     assert reading("one_or_two", 'Does "a red mug" name one object or two?').wanted == ()
+
+
+def test_a_region_suits_what_is_asked_or_lacks_what_is_excluded() -> None:
+    own = torch.tensor([[0, 4, 1, 0]] * 3)  # a red mug, large, plain
+    wanted = torch.tensor([[RED, BOX, 0, 0, 0], [NOT_RED, MUG, 0, 0, 0], [NOT_RED + 1, 0, 2, STRIPED, 0]])
+    suits, asked = phrase_targets.suits(wanted, own)
+    assert asked.tolist() == [[True, True, False, False]] * 2 + [[True, False, True, True]]
+    assert suits[asked].tolist() == [True, False, False, True, True, True, False]
