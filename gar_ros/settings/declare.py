@@ -23,9 +23,11 @@ def parameter(
     gone: Mapping[str, str] = MappingProxyType({}),
     changes: str = UNCONFIGURED,
     path: bool = False,
+    names: bool = False,
 ) -> Any:
     """limits: smallest and largest value. gone: what to do instead of choices that there are no more. changes: when
-    another value is accepted. path: of a file or folder."""
+    another value is accepted. path: of a file or folder. names: a list of different
+    names as topics can have them; one empty text stands for a list of none."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -34,5 +36,6 @@ def parameter(
         "gone": gone,
         "changes": changes,
         "path": path,
+        "names": names,
     }
     return field(default=default, metadata=metadata)
