@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gar_export.train.heads import (
+    CLASSES,
     MENTIONED,
     PLACE,
     PROMPTS,
@@ -22,8 +23,11 @@ from gar_export.train.heads import (
     patch_loss,
     place_loss,
     region_loss,
+    suits_loss,
+    wanted_loss,
 )
 from gar_export.train.packing import NO_LABEL, Packed
+from gar_export.train.phrases import reading
 from gar_export.train.questions import CAPTION_FORM, asked_value, decided
 from gar_export.train.scenes import ABSENT
 from gar_export.train.vision_stage import TileBatch
@@ -50,6 +54,9 @@ WEIGHTS = {
     "asked": 0.2,
     "alike": 0.5,
     "match": 0.5,
+    "role": 0.2,
+    "wanted": 0.2,
+    "suits": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # of the losses beside the answers'
@@ -71,12 +78,13 @@ class AnswerBatch(TileBatch):
 class Forward:
     """What the losses read.
 
-    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], names and mentions [B, L, H]: of earlier
-    layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
+    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], words, names and mentions [B, L, H]: of
+    earlier layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
     """
 
     answers: Tensor
     links: Tensor
+    words: Tensor
     names: Tensor
     mentions: Tensor
     patches: Tensor
@@ -115,12 +123,17 @@ class StateLosses:
 
     def __init__(self, prompts: PromptBuilder, tokens: Tokens, frozen_vision: bool) -> None:
         self.prompts, self.tokens, self.frozen_vision = prompts, tokens, frozen_vision
+        self._ends = lru_cache(maxsize=200_000)(self._end_of)
         self._deciding = lru_cache(maxsize=200_000)(self._decide)
 
     def __call__(self, heads: Heads, states: Forward, batch: AnswerBatch) -> Parts:
         """All losses that apply to a batch."""
         parts = self._regions(heads, states, batch)
-        matches = self.matches(batch)
+        words = self.words(batch)
+        if len(words):
+            rows, at, roles = words[:, :3].unbind(1)
+            parts["role"] = class_loss(heads.role, states.words[rows, at], roles, "role")
+        matches = torch.cat([self.matches(batch), words[words[:, 3] >= 0][:, [0, 1, 3]]])
         if len(matches):
             rows, at, fits = matches.unbind(1)
             parts["match"] = match_loss(heads.match, states.mentions[rows, at], fits.float())
@@ -156,6 +169,15 @@ class StateLosses:
         known = values != ABSENT
         if known.any():
             parts["asked"] = class_loss(heads.asked, names[known], values[known], "asked")
+        wanted, described = self.wanted(batch, named)
+        if described.any():
+            parts["wanted"] = wanted_loss(heads.wanted, names[described], wanted)
+            own = batch.attributes[named.rows, named.regions][described]
+            counts = own.new_tensor(CLASSES)
+            plain = wanted[:, :-1] <= counts
+            same = (wanted[:, :-1] - 1) % counts == own
+            mentions = states.mentions[named.rows, named.at][described]
+            parts["suits"] = suits_loss(heads.suits, mentions, same == plain, wanted[:, :-1] > 0)
         return parts
 
     def _several(self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named) -> Parts:
@@ -185,15 +207,46 @@ class StateLosses:
                 found += [[row, start + place, int(fits)] for place, fits in places]
         return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
 
+    def words(self, batch: AnswerBatch) -> Tensor:
+        """int64 [n, 4] of every word for a value in a phrase: picture, place after the prefix, role; and, where it
+        stands after a region's name, 1 where the region has the value, else 0; -1 elsewhere."""
+        count = batch.attributes.shape[1]
+        segments = batch.packed.segments
+        found = []
+        for row, asked in enumerate(batch.asked):
+            for number, question in enumerate(asked):
+                words = reading(question.kind, question.text).words
+                start = int((segments[row] == number).nonzero()[0]) if words else 0
+                for word in words:
+                    has = -1
+                    if word.after_name:
+                        region = int(question.text.split("<Prompt")[1][0])
+                        has = int(batch.attributes[row, region, word.attribute] == word.value)
+                    place = self._ends(question.text[: word.end], count)
+                    found.append([row, start + place, 2 * word.part + word.negated, has])
+        return torch.tensor(found, dtype=torch.long).reshape(-1, 4)
+
+    def wanted(self, batch: AnswerBatch, named: Named) -> tuple[Tensor, Tensor]:
+        """Of the names in `named` that stand after a phrase (bool [n]): what the phrase asks of each, int64 [m, 5]."""
+        described, found = [], []
+        for question, ordinal in zip(self._questions(batch, named), named.ordinals.tolist(), strict=True):
+            wanted = reading(question.kind, question.text).wanted
+            described.append(bool(wanted))
+            if wanted:
+                part = wanted[min(ordinal, 1)]
+                found.append([*part.classes, int(part.foreign)])
+        return torch.tensor(found, dtype=torch.long).reshape(-1, len(CLASSES) + 1), torch.tensor(described)
+
+    def _end_of(self, text: str, count: int) -> int:
+        """Token, in the ids of a question that begins with `text`, of its last word."""
+        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
+        return len(self.prompts.question(text, count)) - after - 1
+
     def _decide(self, kind: str, text: str, answer: str, count: int) -> list[tuple[int, bool]]:
         """Token in the question's ids of every word that decides, and whether it fits."""
         if kind == CAPTION_FORM:
             return []
-        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
-        return [
-            (len(self.prompts.question(text[:end], count)) - after - 1, fits)
-            for end, fits in decided(kind, text, answer)
-        ]
+        return [(self._ends(text[:end], count), fits) for end, fits in decided(kind, text, answer)]
 
     def named(self, batch: AnswerBatch) -> Named:
         """The regions' names in the questions."""

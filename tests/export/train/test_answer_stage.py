@@ -22,6 +22,7 @@ from gar_export.train.states import AnswerBatch
 from gar_export.train.tiny_checkpoint import write_companions
 from gar_export.train.tokenizer import train_tokenizer
 from gar_export.train.vision_stage import VisionStage
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.questions import Question
 
 REGIONS = 3
@@ -127,3 +128,40 @@ def test_a_share_of_the_steps_trains_the_vit_and_leaves_the_decoder_alone(
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert any("vision_tower" in name for name in trained)
     assert not [name for name in trained if "language_model" in name]
+
+
+@pytest.fixture(scope="module")
+def phrases(made: tuple[AnswerStage, GarModel, AnswerBatch]) -> tuple[AnswerStage, GarModel, AnswerBatch]:
+    """A batch that asks with phrases only."""
+    stage, model, _ = made
+    curriculum = Curriculum((0.0, 1.0), questions=40, focus=tuple(PHRASE_KINDS))
+    asks = AnswerStage(stage.scenes, stage.held_out, stage.prompts, stage.tokens, 4, curriculum)
+    return asks, model, asks.batch(model, np.random.default_rng(0), np.random.default_rng(1))
+
+
+def test_the_words_of_phrases_are_where_they_stand(phrases: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
+    stage, _, batch = phrases
+    decode = stage.prompts._tokenizer.decode
+    roles = set()
+    for row, place, role, has in stage.states.words(batch).tolist():
+        question = batch.asked[row][int(batch.packed.segments[row, place])]
+        word = decode([int(batch.packed.ids[row, place])]).strip()
+        roles.add(role)
+        assert word in question.text
+        if word not in VALUES:  # the last piece of a synonym
+            continue
+        assert (has >= 0) == ("<Prompt" in question.text.split(word)[0])
+        if question.kind == "describes_not" and f"not {word}" in question.text:
+            assert role == 1
+    assert {0, 1, 2} <= roles
+
+
+def test_names_after_a_phrase_must_hold_what_it_asks(phrases: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
+    stage, model, batch = phrases
+    named = stage.states.named(batch)
+    wanted, described = stage.states.wanted(batch, named)
+    kinds = [question.kind for question in stage.states._questions(batch, named)]
+    assert [kind.startswith("describes") for kind in kinds] == described.tolist()
+    assert len(wanted) == int(described.sum()) > 20 and bool((wanted[:, 0] > 0).any())
+    loss, numbers = stage.loss(model, Heads(model), batch)
+    assert {"role", "wanted_colour", "wanted_foreign", "suits"} <= set(numbers) and bool(loss.isfinite())

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the losses are told about the words of phrases."""
+
+from __future__ import annotations
+
+from gar_export.train.phrases import NOTHING, Wanted, reading
+
+# Classes of an attribute: 0 nothing asked, 1 .. n its values, n + 1 .. 2 n not its values.
+RED, NOT_RED, MUG, BOX, STRIPED = 1, 9, 5, 1, 2
+NOTHING_ASKED = Wanted((0, 0, 0, 0), False)
+
+
+def test_a_phrase_before_a_name_asks_for_values() -> None:
+    read = reading("describes", 'Does "a striped red cup" describe <Prompt0>?')
+    assert read.wanted == (Wanted((RED, MUG, 0, STRIPED), False), NOTHING_ASKED)
+    text = 'Does "a striped red cup'
+    assert [text[: word.end].split()[-1] for word in read.words] == ["striped", "red", "cup"]
+    assert not any(word.after_name or word.negated for word in read.words)
+
+
+def test_not_is_about_the_next_value() -> None:
+    read = reading("describes_not", 'Does "the mug that is not red" describe <Prompt1>?')
+    assert read.wanted[0].classes == (NOT_RED, MUG, 0, 0)
+    assert [word.negated for word in read.words] == [False, True]
+
+
+def test_words_after_a_relation_are_the_other_object_s() -> None:
+    text = 'Does "the red mug in front of a giraffe" describe <Prompt1>, with <Prompt0> as the other object?'
+    assert reading("describes_pair", text).wanted == (Wanted((RED, MUG, 0, 0), False), Wanted((0, 0, 0, 0), True))
+    turned = reading("describes_pair", 'Does "thing which is not on the box" describe <Prompt0>, with <Prompt1> as ..')
+    assert turned.wanted == (NOTHING_ASKED, Wanted((0, BOX, 0, 0), False))
+
+
+def test_words_after_a_name_are_compared_where_they_stand() -> None:
+    read = reading("is_not", "Is <Prompt0> a red thing without stripes?")
+    assert read.wanted == ()
+    assert [(word.after_name, word.negated) for word in read.words] == [(True, False), (True, True)]
+
+
+def test_other_questions_have_losses_of_their_own() -> None:
+    assert reading("is_colour", "Is <Prompt0> red?") == NOTHING
+    assert reading("one_or_two", 'Does "a red mug" name one object or two?').wanted == ()
