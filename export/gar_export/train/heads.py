@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gar_export.model import GarModel
-from gar_export.train.phrases import CLASSES_WANTED
+from gar_export.train.phrases import CLASSES_WANTED, RELATIONS
 from gar_export.train.scenes import ABSENT, ATTRIBUTES
 
 CLASSES = tuple(len(words) for words in ATTRIBUTES.values())
@@ -80,6 +80,7 @@ class Heads(nn.Module):
         self.match = nn.Linear(width, 1)
         self.role = nn.Linear(width, ROLES)
         self.wanted = nn.Linear(width, sum(CLASSES_WANTED) + 2)
+        self.relation = nn.Linear(width, 2 * len(RELATIONS))
         self.suits = nn.Linear(width, len(CLASSES))
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
         self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)

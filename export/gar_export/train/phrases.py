@@ -18,6 +18,9 @@ NAMES = tuple(ATTRIBUTES)
 CLASSES_WANTED = tuple(2 * len(words) + 1 for words in ATTRIBUTES.values())
 """Of each attribute: nothing asked, one of the values, not one of the values."""
 
+RELATIONS = tuple(RELATION_WORDS)
+NO_RELATION = -1
+
 _QUOTED = re.compile(r'^Does "(.+)" (?:describe|name)')
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _PROMPT = re.compile(r"<Prompt\d+>")
@@ -26,6 +29,7 @@ _RELATION = re.compile(
     + "|".join(sorted((word for words in RELATION_WORDS.values() for word in words), key=len, reverse=True))
     + r")\b"
 )
+_RELATION_OF = {word: RELATIONS.index(name) for name, words in RELATION_WORDS.items() for word in words}
 _GRAMMAR = {"a", "an", "the", "that", "which", "is", "not", "but", "and", "with", "without", "it", "of", "to", "no"}
 _KNOWN = {*_GRAMMAR, *VALUE_WORDS, *THINGS, *ANYTHINGS} | {
     part for words in RELATION_WORDS.values() for word in words for part in word.split()
@@ -56,10 +60,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Reading:
-    """A question's words. wanted: of the first part and the second, () when the phrase doesn't stand before names."""
+    """A question's words. wanted: of the first part and the second, () when the phrase doesn't stand before names.
+    relation: what is between the parts, one of RELATIONS, or that many more for "not", NO_RELATION without."""
 
     words: tuple[ValueWord, ...]
     wanted: tuple[Wanted, ...]
+    relation: int = NO_RELATION
 
 
 NOTHING = Reading((), ())
@@ -76,7 +82,7 @@ def reading(kind: str, text: str) -> Reading:
     first_name = name.start() if name else len(text)
     relation = _RELATION.search(text, start, end) if quoted else None
     split = relation.start() if relation else end
-    words, foreign, negated = [], [False, False], False
+    words, foreign, negated, between = [], [False, False], False, NO_RELATION
     for found in _WORD.finditer(text, start, end):
         word, part = found[0].lower(), int(found.start() >= split)
         if word not in _KNOWN:
@@ -93,11 +99,12 @@ def reading(kind: str, text: str) -> Reading:
             )
             negated = False
         elif relation and found.start() == relation.start():
+            between = _RELATION_OF[relation[1]] + len(RELATIONS) * negated
             negated = False
     wanted: tuple[Wanted, ...] = ()
     if quoted and name:
         wanted = tuple(_wanted([word for word in words if word.part == part], foreign[part]) for part in (0, 1))
-    return Reading(tuple(words), wanted)
+    return Reading(tuple(words), wanted, between)
 
 
 def _wanted(words: list[ValueWord], foreign: bool) -> Wanted:

@@ -26,6 +26,15 @@ train --stage answers --name shape --start match --vision-scale 0.4 --tiles 0.65
 # The same once more, from its full rate down, with more about what two regions share and about contact.
 train --stage answers --name detail --start shape --vision-scale 0.4 --tiles 0.8 --steps 4900 --cooldown 0.95 \
     --regions 0.4,0.3,0.25,0.03,0.02 --focus can_see,same_shape,inside,on_top,touching,closest
-train --stage checkpoint --name detail --out "$run/checkpoint"
+# Phrases, negations and other wordings. Their new heads first, which would pull the model where they happen to point;
+# then mostly the kinds that things are found by; at the end all. The ViT stands still.
+phrases() {
+    train --stage answers --vision-scale 0 --scenes 7000 --regions 0.38,0.42,0.14,0.03,0.03 --all-prompted 0.5 "$@"
+}
+phrases --name heads --start detail --heads-only --learning-rate 2e-2 --steps 220 --cooldown 0.6 --focus phrases
+phrases --name phrases --start heads --steps 1000 --stop-at 600 --cooldown 0.8 \
+    --focus describes,describes_not,describes_foreign,describes_pair,one_or_two,is_phrase,is_not
+phrases --name phrases --start heads --steps 1000 --cooldown 0.8 --focus phrases
+train --stage checkpoint --name phrases --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"

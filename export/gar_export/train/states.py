@@ -10,8 +10,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from gar_export.train import phrase_targets
 from gar_export.train.heads import (
-    CLASSES,
     MENTIONED,
     PLACE,
     PROMPTS,
@@ -27,7 +27,7 @@ from gar_export.train.heads import (
     wanted_loss,
 )
 from gar_export.train.packing import NO_LABEL, Packed
-from gar_export.train.phrases import reading
+from gar_export.train.phrases import NO_RELATION
 from gar_export.train.questions import CAPTION_FORM, asked_value, decided
 from gar_export.train.scenes import ABSENT
 from gar_export.train.vision_stage import TileBatch
@@ -55,8 +55,9 @@ WEIGHTS = {
     "alike": 0.5,
     "match": 0.5,
     "role": 0.2,
-    "wanted": 0.2,
+    "wanted": 0.5,
     "suits": 0.5,
+    "relation": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # of the losses beside the answers'
@@ -129,7 +130,7 @@ class StateLosses:
     def __call__(self, heads: Heads, states: Forward, batch: AnswerBatch) -> Parts:
         """All losses that apply to a batch."""
         parts = self._regions(heads, states, batch)
-        words = self.words(batch)
+        words = phrase_targets.value_words(batch.asked, batch.packed, batch.attributes, self._ends)
         if len(words):
             rows, at, roles = words[:, :3].unbind(1)
             parts["role"] = class_loss(heads.role, states.words[rows, at], roles, "role")
@@ -169,15 +170,12 @@ class StateLosses:
         known = values != ABSENT
         if known.any():
             parts["asked"] = class_loss(heads.asked, names[known], values[known], "asked")
-        wanted, described = self.wanted(batch, named)
+        wanted, described = phrase_targets.wanted(self._questions(batch, named), named.ordinals.tolist())
         if described.any():
             parts["wanted"] = wanted_loss(heads.wanted, names[described], wanted)
-            own = batch.attributes[named.rows, named.regions][described]
-            counts = own.new_tensor(CLASSES)
-            plain = wanted[:, :-1] <= counts
-            same = (wanted[:, :-1] - 1) % counts == own
+            suits, asked = phrase_targets.suits(wanted, attributes[described, 0])
             mentions = states.mentions[named.rows, named.at][described]
-            parts["suits"] = suits_loss(heads.suits, mentions, same == plain, wanted[:, :-1] > 0)
+            parts["suits"] = suits_loss(heads.suits, mentions, suits, asked)
         return parts
 
     def _several(self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named) -> Parts:
@@ -193,6 +191,12 @@ class StateLosses:
             answering = states.mentions[known.rows, known.at]
             parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
             parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
+            numbers = batch.packed.segments[known.rows, known.at].tolist()
+            asked = [batch.asked[row][number] for row, number in zip(known.rows.tolist(), numbers, strict=True)]
+            between = phrase_targets.relations(asked)
+            phrased = between != NO_RELATION
+            if phrased.any():
+                parts["relation"] = class_loss(heads.relation, answering[phrased], between[phrased], "relation")
         return parts
 
     def matches(self, batch: AnswerBatch) -> Tensor:
@@ -206,36 +210,6 @@ class StateLosses:
                 places = self._deciding(question.kind, question.text, question.answer, count)
                 found += [[row, start + place, int(fits)] for place, fits in places]
         return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
-
-    def words(self, batch: AnswerBatch) -> Tensor:
-        """int64 [n, 4] of every word for a value in a phrase: picture, place after the prefix, role; and, where it
-        stands after a region's name, 1 where the region has the value, else 0; -1 elsewhere."""
-        count = batch.attributes.shape[1]
-        segments = batch.packed.segments
-        found = []
-        for row, asked in enumerate(batch.asked):
-            for number, question in enumerate(asked):
-                words = reading(question.kind, question.text).words
-                start = int((segments[row] == number).nonzero()[0]) if words else 0
-                for word in words:
-                    has = -1
-                    if word.after_name:
-                        region = int(question.text.split("<Prompt")[1][0])
-                        has = int(batch.attributes[row, region, word.attribute] == word.value)
-                    place = self._ends(question.text[: word.end], count)
-                    found.append([row, start + place, 2 * word.part + word.negated, has])
-        return torch.tensor(found, dtype=torch.long).reshape(-1, 4)
-
-    def wanted(self, batch: AnswerBatch, named: Named) -> tuple[Tensor, Tensor]:
-        """Of the names in `named` that stand after a phrase (bool [n]): what the phrase asks of each, int64 [m, 5]."""
-        described, found = [], []
-        for question, ordinal in zip(self._questions(batch, named), named.ordinals.tolist(), strict=True):
-            wanted = reading(question.kind, question.text).wanted
-            described.append(bool(wanted))
-            if wanted:
-                part = wanted[min(ordinal, 1)]
-                found.append([*part.classes, int(part.foreign)])
-        return torch.tensor(found, dtype=torch.long).reshape(-1, len(CLASSES) + 1), torch.tensor(described)
 
     def _end_of(self, text: str, count: int) -> int:
         """Token, in the ids of a question that begins with `text`, of its last word."""

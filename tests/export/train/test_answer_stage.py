@@ -16,6 +16,7 @@ from gar_export.train.answer_stage import AnswerStage, Curriculum
 from gar_export.train.heads import MENTIONED, PLACE, Heads
 from gar_export.train.mixed_stage import MixedStage
 from gar_export.train.packing import NO_LABEL
+from gar_export.train.phrase_targets import value_words, wanted
 from gar_export.train.questions import VALUES, asked_value, corpus
 from gar_export.train.scenes import ABSENT, render_scenes
 from gar_export.train.states import AnswerBatch
@@ -143,7 +144,8 @@ def test_the_words_of_phrases_are_where_they_stand(phrases: tuple[AnswerStage, G
     stage, _, batch = phrases
     decode = stage.prompts._tokenizer.decode
     roles = set()
-    for row, place, role, has in stage.states.words(batch).tolist():
+    words = value_words(batch.asked, batch.packed, batch.attributes, stage.states._ends)
+    for row, place, role, has in words.tolist():
         question = batch.asked[row][int(batch.packed.segments[row, place])]
         word = decode([int(batch.packed.ids[row, place])]).strip()
         roles.add(role)
@@ -159,9 +161,10 @@ def test_the_words_of_phrases_are_where_they_stand(phrases: tuple[AnswerStage, G
 def test_names_after_a_phrase_must_hold_what_it_asks(phrases: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
     stage, model, batch = phrases
     named = stage.states.named(batch)
-    wanted, described = stage.states.wanted(batch, named)
-    kinds = [question.kind for question in stage.states._questions(batch, named)]
+    questions = stage.states._questions(batch, named)
+    asked, described = wanted(questions, named.ordinals.tolist())
+    kinds = [question.kind for question in questions]
     assert [kind.startswith("describes") for kind in kinds] == described.tolist()
-    assert len(wanted) == int(described.sum()) > 20 and bool((wanted[:, 0] > 0).any())
+    assert len(asked) == int(described.sum()) > 20 and bool((asked[:, 0] > 0).any())
     loss, numbers = stage.loss(model, Heads(model), batch)
-    assert {"role", "wanted_colour", "wanted_foreign", "suits"} <= set(numbers) and bool(loss.isfinite())
+    assert {"role", "wanted_colour", "wanted_foreign", "suits", "relation"} <= set(numbers) and bool(loss.isfinite())

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from gar_export.train.phrases import NOTHING, Wanted, reading
+import torch
+
+from gar_export.train import phrase_targets
+from gar_export.train.phrases import NOTHING, RELATIONS, Wanted, reading
 
 # Classes of an attribute: 0 nothing asked, 1 .. n its values, n + 1 .. 2 n not its values.
 RED, NOT_RED, MUG, BOX, STRIPED = 1, 9, 5, 1, 2
@@ -27,8 +30,10 @@ def test_not_is_about_the_next_value() -> None:
 def test_words_after_a_relation_are_the_other_object_s() -> None:
     text = 'Does "the red mug in front of a giraffe" describe <Prompt1>, with <Prompt0> as the other object?'
     assert reading("describes_pair", text).wanted == (Wanted((RED, MUG, 0, 0), False), Wanted((0, 0, 0, 0), True))
+    assert reading("describes_pair", text).relation == RELATIONS.index("in_front")
     turned = reading("describes_pair", 'Does "thing which is not on the box" describe <Prompt0>, with <Prompt1> as ..')
     assert turned.wanted == (NOTHING_ASKED, Wanted((0, BOX, 0, 0), False))
+    assert turned.relation == RELATIONS.index("on_top") + len(RELATIONS), "it is not on the box"
 
 
 def test_words_after_a_name_are_compared_where_they_stand() -> None:
@@ -40,3 +45,11 @@ def test_words_after_a_name_are_compared_where_they_stand() -> None:
 def test_other_questions_have_losses_of_their_own() -> None:
     assert reading("is_colour", "Is <Prompt0> red?") == NOTHING
     assert reading("one_or_two", 'Does "a red mug" name one object or two?').wanted == ()
+
+
+def test_a_region_suits_what_is_asked_or_lacks_what_is_excluded() -> None:
+    own = torch.tensor([[0, 4, 1, 0]] * 3)  # a red mug, large, plain
+    wanted = torch.tensor([[RED, BOX, 0, 0, 0], [NOT_RED, MUG, 0, 0, 0], [NOT_RED + 1, 0, 2, STRIPED, 0]])
+    suits, asked = phrase_targets.suits(wanted, own)
+    assert asked.tolist() == [[True, True, False, False]] * 2 + [[True, False, True, True]]
+    assert suits[asked].tolist() == [True, False, False, True, True, True, False]
