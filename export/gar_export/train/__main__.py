@@ -70,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--regions", default="0.2,0.4,0.3,0.06,0.04", help="share of pictures with 1, 2, .. regions (stage answers)")
     add("--tiles", type=float, default=0.0, help="share of the steps that are as in stage vision (stage answers)")
     add("--focus", default="", help=f"kinds half of the questions are about, or one of {', '.join(FOCUS)}")
+    add("--focus-of-several", default="", help="the same for pictures with several regions (default: as --focus)")
     add("--all-prompted", type=float, default=ALL_PROMPTED, help="share of the pictures with all regions prompted")
     add("--heads-only", action="store_true", help="train only the heads that read states (stage answers)")
     add("--without", default="", choices=ABLATIONS, help="train or write a model that lacks this (an ablation)")
@@ -131,7 +132,8 @@ def train_stage(arguments: argparse.Namespace) -> None:
     curriculum = Curriculum(
         region_shares=tuple(float(share) for share in arguments.regions.split(",")),
         questions=arguments.questions,
-        focus=FOCUS[arguments.focus] if arguments.focus in FOCUS else tuple(filter(None, arguments.focus.split(","))),
+        focus=_kinds(arguments.focus),
+        focus_of_several=_kinds(arguments.focus_of_several),
         all_prompted=arguments.all_prompted,
     )
     prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
@@ -155,6 +157,11 @@ def write_checkpoint(arguments: argparse.Namespace) -> None:
     write_companions(arguments.out, tokenizer, _convention(arguments))
     save_checkpoint(model, arguments.out, dtype=torch.bfloat16)
     print(arguments.out)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """Kinds of questions from an option's text."""
+    return FOCUS.get(text) or tuple(filter(None, text.split(",")))
 
 
 def _convention(arguments: argparse.Namespace) -> RoiConvention:

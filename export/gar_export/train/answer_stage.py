@@ -45,13 +45,17 @@ those of the released code)."""
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is asked. region_shares: of batches with 1, 2, .. regions. focus: kinds that half of the questions are
-    about. all_prompted: share of the pictures in which every object's mask is prompted, as in a keyframe that regions
-    share."""
+    """What is asked.
+
+    region_shares: of batches with 1, 2, .. regions. focus: kinds that half of the questions are about;
+    focus_of_several: instead, where there are several regions. all_prompted: share of the pictures in which every
+    object's mask is prompted, as in a keyframe that regions share.
+    """
 
     region_shares: tuple[float, ...] = (0.2, 0.4, 0.3, 0.06, 0.04)
     questions: int = 12
     focus: tuple[str, ...] = ()
+    focus_of_several: tuple[str, ...] = ()
     all_prompted: float = ALL_PROMPTED
 
 
@@ -173,10 +177,11 @@ class AnswerStage:
                 [place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)]
             )
             boxes.append(mask_boxes(regions))
+            focus = (count > 1 and self.curriculum.focus_of_several) or self.curriculum.focus
             if caption:
                 asked.append(drawer.caption(scene, objects, rng))
             else:
-                asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, self.curriculum.focus))
+                asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, focus))
         wy, wx = replay_weights(np.concatenate(boxes), WHOLE, config.grid, config.roi_convention)
         if self.without == "replay":
             wy = np.zeros_like(wy)

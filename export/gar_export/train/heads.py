@@ -81,6 +81,8 @@ class Heads(nn.Module):
         self.role = nn.Linear(width, ROLES)
         self.wanted = nn.Linear(width, sum(CLASSES_WANTED) + 2)
         self.relation = nn.Linear(width, 2 * len(RELATIONS))
+        self.fitting = nn.Linear(width, 1)
+        self.holding = nn.Linear(width, 1)
         self.suits = nn.Linear(width, len(CLASSES))
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
         self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)
@@ -157,11 +159,14 @@ def alike_loss(head: nn.Linear, states: Tensor, alike: Tensor) -> tuple[Tensor, 
     return loss, numbers
 
 
-def match_loss(head: nn.Linear, states: Tensor, matches: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of whether a word fits what it is compared with. states [n, H], matches float [n], 0 or 1."""
+def match_loss(
+    head: nn.Linear, states: Tensor, matches: Tensor, name: str = "match"
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of whether something is true of a state, such as that a word fits what it is compared with. states
+    [n, H], matches float [n], 0 or 1."""
     logits = head(states)[:, 0]
     right = (logits > 0) == (matches > 0.5)
-    return F.binary_cross_entropy_with_logits(logits, matches), {"match": right.float().mean().item()}
+    return F.binary_cross_entropy_with_logits(logits, matches), {name: right.float().mean().item()}
 
 
 def wanted_loss(head: nn.Linear, states: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, float]]:

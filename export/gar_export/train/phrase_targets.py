@@ -66,3 +66,21 @@ def suits(wanted: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
 def relations(questions: Sequence[Question]) -> Tensor:
     """The relation (see `Reading`) that the phrase of each question names, int64 [n]."""
     return torch.tensor([reading(question.kind, question.text).relation for question in questions])
+
+
+def verdicts(questions: Sequence[Question], attributes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Of questions whose phrases name two things: whether both regions have all that is asked of them, and whether the
+    relation holds, which the answer tells where they have; float [n] each, NaN where it is unknown.
+
+    attributes: int64 [2, 4] of the regions of each question in the order in which it names them.
+    """
+    fitting, holding = [], []
+    for question, own in zip(questions, attributes, strict=True):
+        parts = reading(question.kind, question.text).wanted
+        asks = torch.tensor([[*part.classes, int(part.foreign)] for part in parts])
+        suit, asked = suits(asks, own)
+        fits = bool((suit | ~asked).all()) and not bool(asks[:, -1].any())
+        yes = question.answer == "yes"
+        fitting.append(float(fits))
+        holding.append(float(yes) if fits or yes else float("nan"))
+    return torch.tensor(fitting), torch.tensor(holding)

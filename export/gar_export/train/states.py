@@ -58,6 +58,8 @@ WEIGHTS = {
     "wanted": 0.5,
     "suits": 0.5,
     "relation": 0.5,
+    "fitting": 0.3,
+    "holding": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # of the losses beside the answers'
@@ -191,12 +193,30 @@ class StateLosses:
             answering = states.mentions[known.rows, known.at]
             parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
             parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
-            numbers = batch.packed.segments[known.rows, known.at].tolist()
-            asked = [batch.asked[row][number] for row, number in zip(known.rows.tolist(), numbers, strict=True)]
-            between = phrase_targets.relations(asked)
-            phrased = between != NO_RELATION
-            if phrased.any():
-                parts["relation"] = class_loss(heads.relation, answering[phrased], between[phrased], "relation")
+            parts |= self._phrases_of_two(heads, states, batch, named, known)
+        return parts
+
+    def _phrases_of_two(
+        self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named, known: Mentions
+    ) -> Parts:
+        """Losses of questions whose phrases name two things and what is between them."""
+        keys = list(zip(known.rows.tolist(), batch.packed.segments[known.rows, known.at].tolist(), strict=True))
+        asked = [batch.asked[row][number] for row, number in keys]
+        between = phrase_targets.relations(asked)
+        phrased = between != NO_RELATION
+        if not phrased.any():
+            return {}
+        rows, at = known.rows[phrased], known.at[phrased]
+        chosen = [index for index, one in enumerate(phrased.tolist()) if one]
+        own = [batch.attributes[keys[index][0], named.order[keys[index]]] for index in chosen]
+        fitting, holding = phrase_targets.verdicts([asked[index] for index in chosen], own)
+        clear, answers = ~holding.isnan(), states.answers[rows, at]
+        parts = {
+            "relation": class_loss(heads.relation, states.mentions[rows, at], between[phrased], "relation"),
+            "fitting": match_loss(heads.fitting, answers, fitting, "fitting"),
+        }
+        if clear.any():
+            parts["holding"] = match_loss(heads.holding, answers[clear], holding[clear], "holding")
         return parts
 
     def matches(self, batch: AnswerBatch) -> Tensor:

@@ -167,4 +167,6 @@ def test_names_after_a_phrase_must_hold_what_it_asks(phrases: tuple[AnswerStage,
     assert [kind.startswith("describes") for kind in kinds] == described.tolist()
     assert len(asked) == int(described.sum()) > 20 and bool((asked[:, 0] > 0).any())
     loss, numbers = stage.loss(model, Heads(model), batch)
-    assert {"role", "wanted_colour", "wanted_foreign", "suits", "relation"} <= set(numbers) and bool(loss.isfinite())
+    assert {"role", "wanted_colour", "wanted_foreign", "suits", "relation", "fitting"} <= set(numbers) and bool(
+        loss.isfinite()
+    )

@@ -7,6 +7,7 @@ import torch
 
 from gar_export.train import phrase_targets
 from gar_export.train.phrases import NOTHING, RELATIONS, Wanted, reading
+from gar_ros.sim.questions import Question
 
 # Classes of an attribute: 0 nothing asked, 1 .. n its values, n + 1 .. 2 n not its values.
 RED, NOT_RED, MUG, BOX, STRIPED = 1, 9, 5, 1, 2
@@ -53,3 +54,13 @@ def test_a_region_suits_what_is_asked_or_lacks_what_is_excluded() -> None:
     suits, asked = phrase_targets.suits(wanted, own)
     assert asked.tolist() == [[True, True, False, False]] * 2 + [[True, False, True, True]]
     assert suits[asked].tolist() == [True, False, False, True, True, True, False]
+
+
+def test_the_answer_tells_of_the_relation_where_both_regions_fit() -> None:
+    text = 'Does "the red mug in front of a box" describe <Prompt1>, with <Prompt0> as the other object?'
+    red_mug, blue_mug, box = [0, 4, 1, 0], [2, 4, 1, 0], [3, 0, 0, 1]
+    yes, no = (Question("describes_pair", text, (), ("yes", "no"), answer) for answer in ("yes", "no"))
+    own = [torch.tensor([first, box]) for first in (red_mug, red_mug, blue_mug)]
+    fitting, holding = phrase_targets.verdicts([yes, no, no], own)
+    assert fitting.tolist() == [1.0, 1.0, 0.0]
+    assert holding[:2].tolist() == [1.0, 0.0] and bool(holding[2].isnan())
