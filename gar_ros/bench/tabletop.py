@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from gar_ros.bench.tabletop_find import Found, find_in_scene, find_summary, find_table
 from gar_ros.bench.tabletop_scenes import CAPTION_FORM, Asked, RegionChange, Setting, asked_about
 from gar_ros.bench.tabletop_score import Result, result_of, summary, table
 from gar_ros.engine.command_line import add_engine_arguments, open_engine
@@ -29,6 +30,7 @@ from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.scene import MAX_OBJECTS
 
 FIRST_SEED = 2_000_000  # below lie scenes that gar-tiny was trained on or chosen by
+FIND_SCENES = 200  # at most, of six objects each, in which things are sought by words
 BLIND_SCENES = 200  # at most, that are asked about without their picture too
 ANSWER_TOKENS = 16
 _GREY = 128
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = range(args.seed, args.seed + args.scenes)
     report = measure(engine, seeds, setting, args.max_tiles, args.features == "shared", args.without_replay)
     print(table(report))
+    print(f"\n{find_table(report['find'])}")
     if args.json is not None:
         about = {"model": engine.manifest.name, "scenes": args.scenes, "seed": args.seed, **_options(args)}
         args.json.write_text(json.dumps({**about, **report}, indent=1) + "\n", encoding="utf-8")
@@ -122,6 +125,7 @@ def measure(
     unseen: dict[int, EncodedFrame] = {}
     first: list[float] = []
     further: list[float] = []
+    found: list[Found] = []
     encode = _Shared(engine, max_tiles).encode if shared else partial(_exact, engine, max_tiles)
     if without_replay:
         encode = partial(_without_replay, engine, max_tiles)
@@ -140,10 +144,12 @@ def measure(
                     if count not in unseen:
                         unseen[count] = without_picture(engine, asked, max_tiles)
                     blind += [answered(unseen[count], question) for question in asked.questions]
+            if seed < seeds.start + FIND_SCENES:
+                found += find_in_scene(engine, renderer, seed, max_tiles)
     if not results:
         raise GarError(ErrorCode.INVALID_REQUEST, "none of the scenes shows an object well enough to ask about it")
     seconds = {"first": float(np.median(first)), "further": float(np.median(further))}
-    return {**summary(results, blind), "seconds": seconds}
+    return {**summary(results, blind), "find": find_summary(found), "seconds": seconds}
 
 
 def _exact(engine: GarEngine, max_tiles: int | None, asked: Asked) -> EncodedFrame:

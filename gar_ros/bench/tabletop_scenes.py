@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 from gar_ros.sim.generate import random_scene
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.questions import Question, pick_regions, questions_for
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.scene import Scene
@@ -22,6 +23,7 @@ from gar_ros.sim.truth import scene_truth
 CAPTION_FORM = "caption_form"  # kind of the released caption request, which has no text
 REGION_COUNTS = (1, 2, 3)
 QUESTIONS = 8  # about one choice of regions
+PHRASES = 4  # further ones with phrases and other wordings
 CHANGES = ("mask", "box", "eroded", "dilated", "shifted")
 
 
@@ -93,6 +95,7 @@ class Asked:
 def asked_about(renderer: TabletopRenderer, seed: int, setting: Setting) -> Iterator[Asked]:
     """What is asked about the scene of a seed, the same each time: with one, two and three regions, if it has them."""
     rng = np.random.default_rng(seed)
+    phrase_rng = np.random.default_rng((seed, 1))  # its own, so that the other questions don't depend on phrases
     scene = random_scene(seed, setting.objects)
     picture = renderer.render(_on_any_table(scene, rng) if setting.any_table else scene, depth=False)
     image = picture.rgb if setting.jpeg is None else _compressed(picture.rgb, setting.jpeg)
@@ -106,6 +109,7 @@ def asked_about(renderer: TabletopRenderer, seed: int, setting: Setting) -> Iter
         questions = questions_for(truth, objects, rng, QUESTIONS)
         if count == 1:
             questions += [_in_caption_form(one) for one in questions_for(truth, objects, rng, 1, ("caption",))]
+        questions += questions_for(truth, objects, phrase_rng, PHRASES, tuple(PHRASE_KINDS))
         rest = [int(item) for item in np.flatnonzero(truth.askable) if item not in objects]
         others = tuple(
             Region.from_mask(str(item), setting.regions.apply(picture.labels == item + 1, rng)) for item in rest

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.questions import Question
 from gar_ros.sim.scene import COLOURS, FINISHES, SHAPES, SIZES
 
-GROUPS = ("attributes", "relations", "three_regions", "captions")
+GROUPS = ("attributes", "relations", "three_regions", "captions", "phrases")
 BINS = 15  # of equal width, for the expected calibration error
 Z95 = 1.959964  # of the normal distribution, for 95 % intervals
 
@@ -41,7 +42,10 @@ def result_of(question: Question, text: str, confidence: float) -> Result:
 
 
 def group_of(question: Question) -> str:
-    """Captions are free text; the others go by the number of different regions that a question names, none as one."""
+    """Phrases are a group of their own, captions are free text; the others go by the number of different regions that a
+    question names, none as one."""
+    if question.kind in PHRASE_KINDS:
+        return "phrases"
     if not question.choices:
         return "captions"
     named = set(_PROMPT.findall(question.text + " ".join(question.choices)))
@@ -77,7 +81,8 @@ def calibration_error(results: Iterable[Result]) -> float:
 
 
 def summary(results: Sequence[Result], blind: Sequence[Result]) -> dict[str, Any]:
-    """`groups` and `types`: name -> accuracy, count, interval, chance, blind; and the calibration error. Shares 0..1.
+    """`groups` and `types`: name -> accuracy, count, interval, chance, blind; and the calibration errors of
+    phrases and of the others. Shares 0..1.
 
     blind: results of the same questions, or a part of them, without the picture; an accuracy of None where none was.
     """
@@ -91,7 +96,8 @@ def summary(results: Sequence[Result], blind: Sequence[Result]) -> dict[str, Any
         "types": {
             kind: _row([r for r in results if r.kind == kind], [r for r in blind if r.kind == kind]) for kind in kinds
         },
-        "calibration_error": calibration_error(results),
+        "calibration_error": calibration_error([one for one in results if one.group != "phrases"]),
+        "phrases_calibration_error": calibration_error([one for one in results if one.group == "phrases"]),
     }
 
 
@@ -119,6 +125,6 @@ def table(report: dict[str, Any]) -> str:
                 f"| {shown} | {100 * row['accuracy']:.1f} | {100 * low:.1f} to {100 * high:.1f} | "
                 f"{100 * row['chance']:.1f} | {blind} | {row['count']} |"
             )
-    error = report["calibration_error"]
-    lines += ["", f"Expected calibration error of the choices' probabilities: {error:.3f}"]
+    errors = f"{report['calibration_error']:.3f}; of phrases: {report['phrases_calibration_error']:.3f}"
+    lines += ["", f"Expected calibration error of the choices' probabilities: {errors}"]
     return "\n".join(lines)

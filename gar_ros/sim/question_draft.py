@@ -23,6 +23,7 @@ _SHARE_WITH_YES = {
     "same_shape": (0.29, 0.56, 0.80, 0.94),
     "between": (0.0, 0.21, 0.53, 0.80),
 }
+_DECLINING = ("empty", "anything_inside", "anything_on_top")
 _SYMMETRIC = ("touching", "same_colour", "same_shape")
 
 
@@ -84,7 +85,7 @@ class Kind:
     @property
     def once(self) -> bool:
         """Whether `make` declines at random to balance yes and no, so that a second try would undo the balance."""
-        return self.name in _SHARE_WITH_YES
+        return self.name in _SHARE_WITH_YES or self.name in _DECLINING
 
 
 def prompt_name(number: int) -> str:

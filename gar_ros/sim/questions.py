@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gar_ros.sim.contact import YES
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.question_draft import Regions
 from gar_ros.sim.question_kinds import KINDS
 from gar_ros.sim.truth import SceneTruth
@@ -42,15 +43,17 @@ def questions_for(
 ) -> list[Question]:
     """At most `count` different questions about regions; fewer when there are no more.
 
-    region_indexes: index of the object behind <Prompt0>, <Prompt1>, ... kinds: names from `KINDS`, None for all.
+    region_indexes: index of the object behind <Prompt0>, <Prompt1>, ... kinds: names from `KINDS` and
+    `PHRASE_KINDS`, None for all of `KINDS`.
 
     Only objects that can be seen well enough are asked about. Raises ValueError for a kind that does not exist.
     """
-    unknown = set(kinds or ()) - set(KINDS)
+    every = KINDS | PHRASE_KINDS
+    unknown = set(kinds or ()) - set(every)
     if unknown:
-        raise ValueError(f"expected kinds from {sorted(KINDS)}, got {sorted(unknown)}")
+        raise ValueError(f"expected kinds from {sorted(every)}, got {sorted(unknown)}")
     regions = Regions(truth, tuple(int(index) for index in region_indexes), rng)
-    wanted = [kind for kind in KINDS.values() if kinds is None or kind.name in kinds]
+    wanted = list(KINDS.values()) if kinds is None else [kind for name, kind in every.items() if name in kinds]
     usable = [kind for kind in wanted if kind.regions <= len(regions.objects)]
     first = [usable[i] for i in rng.permutation(len(usable))[:count]]
     again = [kind for kind in usable if not kind.once]
@@ -60,7 +63,8 @@ def questions_for(
         draft = kind.make(regions) if len(found) < count else None
         if draft is not None:
             # One question for each kind and choice of regions, else answers with more wordings ("no, not red") win.
-            about = (kind.name, *_PROMPT.findall(draft.text))
+            # Phrases seldom come up twice.
+            about = (kind.name, *([draft.text] if kind.name in PHRASE_KINDS else _PROMPT.findall(draft.text)))
             found.setdefault(about, Question(kind.name, draft.text, regions.objects, draft.choices, draft.answer))
     return list(found.values())
 

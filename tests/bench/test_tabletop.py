@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gar_ros.bench.tabletop_find import SEARCHES
 from tests.bench.conftest import RunGar
 
 ROW = {"accuracy", "count", "interval", "chance", "blind"}
@@ -20,7 +21,7 @@ def test_it_prints_the_table_and_writes_the_same_numbers(run_gar: RunGar, gar_ti
     assert code == 0
     report = json.loads(file.read_text())
     assert (report["model"], report["scenes"], report["seed"], report["size"]) == ("gar-tiny", 3, 2_000_000, "320x240")
-    assert set(report["groups"]) == {"attributes", "relations", "three_regions", "captions"}
+    assert set(report["groups"]) == {"attributes", "relations", "three_regions", "captions", "phrases"}
     assert all(set(row) == ROW and 0 <= row["accuracy"] <= 1 for row in report["types"].values())
     asked = sum(row["count"] for row in report["types"].values())
     assert asked == sum(row["count"] for row in report["groups"].values()) > 30
@@ -28,6 +29,9 @@ def test_it_prints_the_table_and_writes_the_same_numbers(run_gar: RunGar, gar_ti
     assert attributes["accuracy"] > attributes["chance"]
     assert f"| {100 * attributes['accuracy']:.1f} |" in out
     assert "3 of 3 scenes" in err
+    searches = report["find"]["searches"]
+    assert set(searches) <= set(SEARCHES) and searches["colour_shape"]["count"] == 3
+    assert f"| colour_shape | {100 * searches['colour_shape']['right']:.1f} |" in out
 
 
 def test_shared_features_answer_the_same_questions(run_gar: RunGar, gar_tiny: Path, tmp_path: Path) -> None:

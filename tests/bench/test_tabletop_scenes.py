@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from gar_ros.bench import tabletop_scenes
 from gar_ros.bench.tabletop_scenes import CAPTION_FORM, Asked, RegionChange, Setting, asked_about
 from gar_ros.errors import GarError
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.render import TabletopRenderer
 
 SEED = 2_000_000
@@ -36,6 +38,16 @@ def test_a_seed_always_gives_the_same(renderer: TabletopRenderer) -> None:
     first, second = asked(renderer), asked(renderer)
     assert [one.questions for one in first] == [one.questions for one in second]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+
+
+def test_phrases_are_asked_beside_the_other_questions(
+    renderer: TabletopRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asked(renderer)
+    monkeypatch.setattr(tabletop_scenes, "PHRASES", 0)
+    others = [one.questions for one in asked(renderer)]
+    assert [tuple(q for q in one.questions if q.kind not in PHRASE_KINDS) for one in whole] == others
+    assert all(sum(q.kind in PHRASE_KINDS for q in one.questions) >= 3 for one in whole)
 
 
 @pytest.mark.parametrize("how", ["box", "eroded:2", "dilated:2", "shifted:3"])

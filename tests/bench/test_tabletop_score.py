@@ -37,6 +37,7 @@ def answers(right: int, count: int, group: str = "relations", confidence: float 
         (closed("Which is larger?", ("<Prompt0>", "<Prompt1>"), "<Prompt0>"), "relations"),
         (closed("Which is closest to <Prompt2>?", ("<Prompt0>", "<Prompt1>"), "<Prompt0>"), "three_regions"),
         (closed("Which is red?", ("<Prompt0>", "<Prompt1>", "<Prompt3>", "<Prompt4>"), "<Prompt0>"), "three_regions"),
+        (closed('Does "a mug" describe <Prompt0>?', ("yes", "no"), "no", "describes"), "phrases"),
         (closed("Describe <Prompt0>.", (), "a large red plain ball"), "captions"),
     ],
 )
@@ -78,5 +79,8 @@ def test_a_summary_has_groups_and_kinds_with_chance_and_blind_answers() -> None:
     assert (row["accuracy"], row["count"], row["chance"], row["blind"]) == (0.9, 10, 0.5, 0.5)
     assert report["types"]["left_of"] == row
     assert set(report["groups"]) == {"relations"}
+    phrases = summary(answers(9, 10, confidence=0.9) + answers(5, 10, "phrases", 0.9), [])
+    assert phrases["calibration_error"] == pytest.approx(0.0)
+    assert phrases["phrases_calibration_error"] == pytest.approx(0.4)
     assert "| **relations** | 90.0 | 59.6 to 98.2 | 50.0 | 50.0 | 10 |" in table(report)
     assert "| - | 10 |" in table(summary(answers(9, 10), []))

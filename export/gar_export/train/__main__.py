@@ -18,7 +18,7 @@ from gar_export.checkpoint import load_checkpoint, save_checkpoint
 from gar_export.config import CONFIG, GarConfig
 from gar_export.model import GarModel
 from gar_export.tokens import prompt_builder, read_prompts
-from gar_export.train.answer_stage import ABLATIONS, AnswerStage, Curriculum
+from gar_export.train.answer_stage import ABLATIONS, ALL_PROMPTED, AnswerStage, Curriculum
 from gar_export.train.heads import Heads
 from gar_export.train.initialise import initialise
 from gar_export.train.mixed_stage import ALL_MASKED, MixedStage
@@ -30,8 +30,10 @@ from gar_export.train.tiny_checkpoint import write_companions
 from gar_export.train.tokenizer import train_tokenizer
 from gar_export.train.vision_stage import VisionStage
 from gar_ros.engine.replay import RoiConvention
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 
 SHARD = 250  # scenes
+FOCUS = {"direct": DIRECT_KINDS, "phrases": tuple(PHRASE_KINDS)}
 HELD_OUT = 500  # scenes that choose nothing but when to stop
 
 
@@ -58,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
         help="where stage answers takes its weights from at its beginning: name of a run, or a checkpoint folder",
     )
     add("--steps", type=int, default=1000, help="of training in all, those done before counted in")
+    add("--stop-at", type=int, metavar="STEP", help="stop earlier, to go on with other questions (default: don't)")
     add("--evaluate-every", type=int, default=300, metavar="STEPS")
     add("--batch", type=int, default=8, help="pictures a step and process")
     add("--learning-rate", type=float, default=2e-3)
@@ -66,7 +69,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--questions", type=int, default=12, help="about one picture (stage answers)")
     add("--regions", default="0.2,0.4,0.3,0.06,0.04", help="share of pictures with 1, 2, .. regions (stage answers)")
     add("--tiles", type=float, default=0.0, help="share of the steps that are as in stage vision (stage answers)")
-    add("--focus", default="", help="kinds half of the questions are about, or 'direct' (stage answers)")
+    add("--focus", default="", help=f"kinds half of the questions are about, or one of {', '.join(FOCUS)}")
+    add("--focus-of-several", default="", help="the same for pictures with several regions (default: as --focus)")
+    add("--all-prompted", type=float, default=ALL_PROMPTED, help="share of the pictures with all regions prompted")
+    add("--heads-only", action="store_true", help="train only the heads that read states (stage answers)")
     add("--without", default="", choices=ABLATIONS, help="train or write a model that lacks this (an ablation)")
     add("--seed", type=int, default=0)
     add("--out", type=Path, help="checkpoint folder to write (stage checkpoint)")
@@ -107,6 +113,8 @@ def train_stage(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         evaluate_every=arguments.evaluate_every,
         cooldown=arguments.cooldown,
+        heads_only=arguments.heads_only,
+        stop_at=arguments.stop_at,
     )
     if arguments.stage == "vision":
         vision = VisionStage(scenes, held_out, arguments.batch)
@@ -124,7 +132,9 @@ def train_stage(arguments: argparse.Namespace) -> None:
     curriculum = Curriculum(
         region_shares=tuple(float(share) for share in arguments.regions.split(",")),
         questions=arguments.questions,
-        focus=DIRECT_KINDS if arguments.focus == "direct" else tuple(filter(None, arguments.focus.split(","))),
+        focus=_kinds(arguments.focus),
+        focus_of_several=_kinds(arguments.focus_of_several),
+        all_prompted=arguments.all_prompted,
     )
     prompts, tokens = prompt_builder(arguments.run / "model", config), read_prompts(arguments.run / "model", config)[0]
     frozen = arguments.vision_scale == 0
@@ -147,6 +157,11 @@ def write_checkpoint(arguments: argparse.Namespace) -> None:
     write_companions(arguments.out, tokenizer, _convention(arguments))
     save_checkpoint(model, arguments.out, dtype=torch.bfloat16)
     print(arguments.out)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """Kinds of questions from an option's text."""
+    return FOCUS.get(text) or tuple(filter(None, text.split(",")))
 
 
 def _convention(arguments: argparse.Namespace) -> RoiConvention:

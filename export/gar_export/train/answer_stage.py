@@ -35,7 +35,7 @@ from gar_ros.engine.prompt import PromptBuilder
 from gar_ros.engine.replay import mask_boxes, replay_weights
 
 MASKS_CHANGED = 0.2
-ALL_PROMPTED = 0.25  # of the pictures: every object's mask is prompted, as in a keyframe that regions share
+ALL_PROMPTED = 0.25  # of the pictures
 CAPTION_SHARE = 0.3  # of the one-region batches, asked in the released caption form
 EVALUATION_SHARES = (0.25, 0.4, 0.35)
 ABLATIONS = ("replay", "mask", "boxes")
@@ -45,12 +45,18 @@ those of the released code)."""
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is asked. region_shares: of batches with 1, 2, .. regions. focus: kinds that half of the questions are
-    about."""
+    """What is asked.
+
+    region_shares: of batches with 1, 2, .. regions. focus: kinds that half of the questions are about;
+    focus_of_several: instead, where there are several regions. all_prompted: share of the pictures in which every
+    object's mask is prompted, as in a keyframe that regions share.
+    """
 
     region_shares: tuple[float, ...] = (0.2, 0.4, 0.3, 0.06, 0.04)
     questions: int = 12
     focus: tuple[str, ...] = ()
+    focus_of_several: tuple[str, ...] = ()
+    all_prompted: float = ALL_PROMPTED
 
 
 class AnswerStage:
@@ -136,6 +142,7 @@ class AnswerStage:
         return Forward(
             answers=hidden[:, length:],
             links=kept[LINK_LAYER][:, _last_crops(batch.prefix, model.config.crop_tokens)],
+            words=kept[LINK_LAYER][:, length:],
             names=kept[NAME_LAYER][:, length:],
             mentions=kept[MENTION_LAYER][:, length:],
             patches=patches,
@@ -161,7 +168,7 @@ class AnswerStage:
             regions = [detector_mask(labels == item + 1, rng, MASKS_CHANGED if augment else 0.0) for item in objects]
             tile = scenes.tiles[scene]
             pixels.append(photographed(tile, rng) if augment else tile.astype(np.float32))
-            everything = augment and rng.random() < ALL_PROMPTED
+            everything = augment and rng.random() < self.curriculum.all_prompted
             union = labels > 0 if everything else np.logical_or.reduce(regions)
             masks.append(np.zeros_like(union)[None] if self.without == "mask" else union[None])
             patches.append(patch_labels(labels, scenes.attributes[scene], config.patch))
@@ -170,10 +177,11 @@ class AnswerStage:
                 [place_of(mask, scenes.depths[scene, item]) for mask, item in zip(regions, objects, strict=True)]
             )
             boxes.append(mask_boxes(regions))
+            focus = (count > 1 and self.curriculum.focus_of_several) or self.curriculum.focus
             if caption:
                 asked.append(drawer.caption(scene, objects, rng))
             else:
-                asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, self.curriculum.focus))
+                asked.append(drawer.draw(scene, objects, self.curriculum.questions, rng, focus))
         wy, wx = replay_weights(np.concatenate(boxes), WHOLE, config.grid, config.roi_convention)
         if self.without == "replay":
             wy = np.zeros_like(wy)

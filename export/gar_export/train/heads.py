@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gar_export.model import GarModel
+from gar_export.train.phrases import CLASSES_WANTED, RELATIONS
 from gar_export.train.scenes import ABSENT, ATTRIBUTES
 
 CLASSES = tuple(len(words) for words in ATTRIBUTES.values())
@@ -22,6 +23,7 @@ GRID_AMPLITUDE = 3.0  # of a token's place in its tile, in units of the token's 
 PLACE_AMPLITUDE = 2.0  # of a region's place in a decoder state, alike
 MENTIONED = 3  # regions that a question names first, whose places its last state must hold
 PROMPTS = 5  # regions that a question can name
+ROLES = 4  # of a value's word: in the first or the second part of a phrase, plain or after "not"
 IGNORED = -100  # cross entropy's label of absent regions
 
 
@@ -76,6 +78,12 @@ class Heads(nn.Module):
         self.asked = nn.Linear(width, sum(CLASSES))
         self.alike = nn.Linear(width, len(CLASSES))
         self.match = nn.Linear(width, 1)
+        self.role = nn.Linear(width, ROLES)
+        self.wanted = nn.Linear(width, sum(CLASSES_WANTED) + 2)
+        self.relation = nn.Linear(width, 2 * len(RELATIONS))
+        self.fitting = nn.Linear(width, 1)
+        self.holding = nn.Linear(width, 1)
+        self.suits = nn.Linear(width, len(CLASSES))
         self.mentioned = DirectionHead(width, MENTIONED * PLACE, PLACE_AMPLITUDE)
         self.placed = DirectionHead(width, PROMPTS * PLACE, PLACE_AMPLITUDE)
 
@@ -151,11 +159,38 @@ def alike_loss(head: nn.Linear, states: Tensor, alike: Tensor) -> tuple[Tensor, 
     return loss, numbers
 
 
-def match_loss(head: nn.Linear, states: Tensor, matches: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Cross entropy of whether a word fits what it is compared with. states [n, H], matches float [n], 0 or 1."""
+def match_loss(
+    head: nn.Linear, states: Tensor, matches: Tensor, name: str = "match"
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of whether something is true of a state, such as that a word fits what it is compared with. states
+    [n, H], matches float [n], 0 or 1."""
     logits = head(states)[:, 0]
     right = (logits > 0) == (matches > 0.5)
-    return F.binary_cross_entropy_with_logits(logits, matches), {"match": right.float().mean().item()}
+    return F.binary_cross_entropy_with_logits(logits, matches), {name: right.float().mean().item()}
+
+
+def wanted_loss(head: nn.Linear, states: Tensor, wanted: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of what a phrase asks for, which a name's state must hold, and the shares found where something is
+    asked for. states [n, H]; wanted int64 [n, 5]: a class of CLASSES_WANTED for each attribute, 1 for foreign words."""
+    parts = head(states).split([*CLASSES_WANTED, 2], -1)
+    loss = sum(F.cross_entropy(part, wanted[:, i]) for i, part in enumerate(parts))
+    names = (*ATTRIBUTES, "foreign")
+    numbers = {}
+    with torch.no_grad():
+        for i, (name, part) in enumerate(zip(names, parts, strict=True)):
+            asked = wanted[:, i] > 0
+            if asked.any():
+                numbers[f"wanted_{name}"] = (part.argmax(-1) == wanted[:, i])[asked].float().mean().item()
+    return loss, numbers  # type: ignore[return-value]
+
+
+def suits_loss(head: nn.Linear, states: Tensor, suits: Tensor, asked: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Cross entropy of whether a region has what a phrase asks of each attribute. states [n, H], suits and asked bool
+    [n, 4]; what isn't asked doesn't count."""
+    logits = head(states)
+    losses = F.binary_cross_entropy_with_logits(logits, suits.float(), reduction="none")
+    right = ((logits > 0) == suits)[asked].float().mean().item()
+    return (losses * asked).sum() / asked.sum().clamp(min=1), {"suits": right}
 
 
 def place_of(mask: NDArray[np.bool_], depth: float) -> NDArray[np.float32]:

@@ -74,6 +74,8 @@ def decided(kind: str, text: str, answer: str) -> list[tuple[int, bool]]:
     """Where in a question a match can be decided, and whether there is one: (characters up to the end of that word,
     match). The word that is asked for, or a region's name, is compared with what came before it."""
     names = list(_PROMPT.finditer(text))
+    if kind not in KINDS:
+        return []
     if kind.startswith("is_") or kind == "can_see":
         return [(text.index("?"), answer == "yes")]
     if kind.startswith("same_"):

@@ -26,6 +26,17 @@ train --stage answers --name shape --start match --vision-scale 0.4 --tiles 0.65
 # The same once more, from its full rate down, with more about what two regions share and about contact.
 train --stage answers --name detail --start shape --vision-scale 0.4 --tiles 0.8 --steps 4900 --cooldown 0.95 \
     --regions 0.4,0.3,0.25,0.03,0.02 --focus can_see,same_shape,inside,on_top,touching,closest
-train --stage checkpoint --name detail --out "$run/checkpoint"
+# Phrases, negations and other wordings, while the ViT stands still. Their new heads first, which would pull the model
+# where they happen to point; then the kinds that things are found by, phrases of two things at last; at the end all.
+phrases() { train --stage answers --vision-scale 0 --scenes 7000 --all-prompted 0.5 "$@"; }
+alone=describes,describes_not,describes_foreign,one_or_two,is_phrase,is_not
+phrases --name heads --start detail --heads-only --learning-rate 2e-2 --steps 220 --cooldown 0.6 --focus phrases \
+    --regions 0.38,0.42,0.14,0.03,0.03
+words() { phrases --name phrases --start heads --steps 900 --cooldown 0.8 "$@"; }
+words --stop-at 600 --regions 0.3,0.52,0.12,0.03,0.03 --focus $alone,describes_pair
+words --stop-at 780 --regions 0.34,0.56,0.06,0.02,0.02 --focus $alone --focus-of-several describes_pair
+words --regions 0.34,0.56,0.06,0.02,0.02 --focus phrases \
+    --focus-of-several describes_pair,related_otherwise,describes,describes_not,is_phrase
+train --stage checkpoint --name phrases --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"

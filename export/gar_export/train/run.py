@@ -56,8 +56,12 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast. cooldown: share of the steps, at their end, over which the learning rate falls to its
-    end, linearly."""
+    """How long and how fast.
+
+    cooldown: share of the steps, at their end, over which the learning rate falls to its end, linearly. heads_only: the
+    model stands still, so that new heads don't pull it where they happen to point. stop_at: an earlier step to stop at,
+    for going on with other questions at the same rates.
+    """
 
     steps: int
     learning_rate: float = 2e-3
@@ -65,6 +69,13 @@ class Settings:
     seed: int = 0
     evaluate_every: int = 300  # steps
     cooldown: float = 0.0
+    heads_only: bool = False
+    stop_at: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The step to train to now."""
+        return self.steps if self.stop_at is None else min(self.steps, self.stop_at)
 
 
 @dataclass
@@ -170,17 +181,18 @@ def make_optimiser(run: Run, vision_scale: float) -> Muon:
 
 
 def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
-    """Trains to `settings.steps` in all, from the state file when there is one.
+    """Trains to `settings.last` in all, from the state file when there is one.
 
     Batches depend on the seed, the step and the worker alone, so an interrupted run sees the data it would have seen.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
+    run.model.requires_grad_(not settings.heads_only)
     optimiser = make_optimiser(run, settings.vision_scale)
     run.resume(optimiser)
     run.modules().train()
     last = time.monotonic()
     recent: dict[str, list[float]] = defaultdict(list)
-    while run.step < settings.steps:
+    while run.step < settings.last:
         plan = np.random.default_rng((settings.seed, run.step))
         batch = stage.batch(run.model, plan, np.random.default_rng((settings.seed, run.step, workers.number)))
         loss, numbers = stage.loss(run.model, run.heads, batch)
@@ -200,9 +212,9 @@ def train(run: Run, stage: Stage, settings: Settings, workers: Workers) -> None:
         if run.step % LOG_EVERY == 0:
             run.log(_means(recent))
             recent.clear()
-        if run.step % SAVE_EVERY == 0 or run.step == settings.steps:
+        if run.step % SAVE_EVERY == 0 or run.step == settings.last:
             run.save(optimiser)
-        if run.step % settings.evaluate_every == 0 or run.step == settings.steps:
+        if run.step % settings.evaluate_every == 0 or run.step == settings.last:
             _evaluate(run, stage)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from gar_export.train import phrase_targets
 from gar_export.train.heads import (
     MENTIONED,
     PLACE,
@@ -22,8 +23,11 @@ from gar_export.train.heads import (
     patch_loss,
     place_loss,
     region_loss,
+    suits_loss,
+    wanted_loss,
 )
 from gar_export.train.packing import NO_LABEL, Packed
+from gar_export.train.phrases import NO_RELATION
 from gar_export.train.questions import CAPTION_FORM, asked_value, decided
 from gar_export.train.scenes import ABSENT
 from gar_export.train.vision_stage import TileBatch
@@ -50,6 +54,12 @@ WEIGHTS = {
     "asked": 0.2,
     "alike": 0.5,
     "match": 0.5,
+    "role": 0.2,
+    "wanted": 0.5,
+    "suits": 0.5,
+    "relation": 0.5,
+    "fitting": 0.3,
+    "holding": 0.5,
     "mentioned": 1.0,
     "placed": 1.0,
 }  # of the losses beside the answers'
@@ -71,12 +81,13 @@ class AnswerBatch(TileBatch):
 class Forward:
     """What the losses read.
 
-    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], names and mentions [B, L, H]: of earlier
-    layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
+    answers [B, L, H]: last decoder states after the prefix. links [B, R, H], words, names and mentions [B, L, H]: of
+    earlier layers. patches [B, n, D], features [B, g*g, H], replay [B, R, g*g, H].
     """
 
     answers: Tensor
     links: Tensor
+    words: Tensor
     names: Tensor
     mentions: Tensor
     patches: Tensor
@@ -115,12 +126,17 @@ class StateLosses:
 
     def __init__(self, prompts: PromptBuilder, tokens: Tokens, frozen_vision: bool) -> None:
         self.prompts, self.tokens, self.frozen_vision = prompts, tokens, frozen_vision
+        self._ends = lru_cache(maxsize=200_000)(self._end_of)
         self._deciding = lru_cache(maxsize=200_000)(self._decide)
 
     def __call__(self, heads: Heads, states: Forward, batch: AnswerBatch) -> Parts:
         """All losses that apply to a batch."""
         parts = self._regions(heads, states, batch)
-        matches = self.matches(batch)
+        words = phrase_targets.value_words(batch.asked, batch.packed, batch.attributes, self._ends)
+        if len(words):
+            rows, at, roles = words[:, :3].unbind(1)
+            parts["role"] = class_loss(heads.role, states.words[rows, at], roles, "role")
+        matches = torch.cat([self.matches(batch), words[words[:, 3] >= 0][:, [0, 1, 3]]])
         if len(matches):
             rows, at, fits = matches.unbind(1)
             parts["match"] = match_loss(heads.match, states.mentions[rows, at], fits.float())
@@ -156,6 +172,12 @@ class StateLosses:
         known = values != ABSENT
         if known.any():
             parts["asked"] = class_loss(heads.asked, names[known], values[known], "asked")
+        wanted, described = phrase_targets.wanted(self._questions(batch, named), named.ordinals.tolist())
+        if described.any():
+            parts["wanted"] = wanted_loss(heads.wanted, names[described], wanted)
+            suits, asked = phrase_targets.suits(wanted, attributes[described, 0])
+            mentions = states.mentions[named.rows, named.at][described]
+            parts["suits"] = suits_loss(heads.suits, mentions, suits, asked)
         return parts
 
     def _several(self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named) -> Parts:
@@ -171,6 +193,30 @@ class StateLosses:
             answering = states.mentions[known.rows, known.at]
             parts["mentioned"] = place_loss(heads.mentioned, answering, known.mentioned, "mentioned")
             parts["placed"] = place_loss(heads.placed, answering, known.placed, "placed")
+            parts |= self._phrases_of_two(heads, states, batch, named, known)
+        return parts
+
+    def _phrases_of_two(
+        self, heads: Heads, states: Forward, batch: AnswerBatch, named: Named, known: Mentions
+    ) -> Parts:
+        """Losses of questions whose phrases name two things and what is between them."""
+        keys = list(zip(known.rows.tolist(), batch.packed.segments[known.rows, known.at].tolist(), strict=True))
+        asked = [batch.asked[row][number] for row, number in keys]
+        between = phrase_targets.relations(asked)
+        phrased = between != NO_RELATION
+        if not phrased.any():
+            return {}
+        rows, at = known.rows[phrased], known.at[phrased]
+        chosen = [index for index, one in enumerate(phrased.tolist()) if one]
+        own = [batch.attributes[keys[index][0], named.order[keys[index]]] for index in chosen]
+        fitting, holding = phrase_targets.verdicts([asked[index] for index in chosen], own)
+        clear, answers = ~holding.isnan(), states.answers[rows, at]
+        parts = {
+            "relation": class_loss(heads.relation, states.mentions[rows, at], between[phrased], "relation"),
+            "fitting": match_loss(heads.fitting, answers, fitting, "fitting"),
+        }
+        if clear.any():
+            parts["holding"] = match_loss(heads.holding, answers[clear], holding[clear], "holding")
         return parts
 
     def matches(self, batch: AnswerBatch) -> Tensor:
@@ -185,15 +231,16 @@ class StateLosses:
                 found += [[row, start + place, int(fits)] for place, fits in places]
         return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
 
+    def _end_of(self, text: str, count: int) -> int:
+        """Token, in the ids of a question that begins with `text`, of its last word."""
+        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
+        return len(self.prompts.question(text, count)) - after - 1
+
     def _decide(self, kind: str, text: str, answer: str, count: int) -> list[tuple[int, bool]]:
         """Token in the question's ids of every word that decides, and whether it fits."""
         if kind == CAPTION_FORM:
             return []
-        after = len(self.prompts.question("?", count)) - len(self.prompts.choice("\n\n?"))  # the turn's end
-        return [
-            (len(self.prompts.question(text[:end], count)) - after - 1, fits)
-            for end, fits in decided(kind, text, answer)
-        ]
+        return [(self._ends(text[:end], count), fits) for end, fits in decided(kind, text, answer)]
 
     def named(self, batch: AnswerBatch) -> Named:
         """The regions' names in the questions."""

@@ -16,12 +16,14 @@ from gar_export.train.answer_stage import AnswerStage, Curriculum
 from gar_export.train.heads import MENTIONED, PLACE, Heads
 from gar_export.train.mixed_stage import MixedStage
 from gar_export.train.packing import NO_LABEL
+from gar_export.train.phrase_targets import value_words, wanted
 from gar_export.train.questions import VALUES, asked_value, corpus
 from gar_export.train.scenes import ABSENT, render_scenes
 from gar_export.train.states import AnswerBatch
 from gar_export.train.tiny_checkpoint import write_companions
 from gar_export.train.tokenizer import train_tokenizer
 from gar_export.train.vision_stage import VisionStage
+from gar_ros.sim.phrase_kinds import PHRASE_KINDS
 from gar_ros.sim.questions import Question
 
 REGIONS = 3
@@ -127,3 +129,44 @@ def test_a_share_of_the_steps_trains_the_vit_and_leaves_the_decoder_alone(
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert any("vision_tower" in name for name in trained)
     assert not [name for name in trained if "language_model" in name]
+
+
+@pytest.fixture(scope="module")
+def phrases(made: tuple[AnswerStage, GarModel, AnswerBatch]) -> tuple[AnswerStage, GarModel, AnswerBatch]:
+    """A batch that asks with phrases only."""
+    stage, model, _ = made
+    curriculum = Curriculum((0.0, 1.0), questions=40, focus=tuple(PHRASE_KINDS))
+    asks = AnswerStage(stage.scenes, stage.held_out, stage.prompts, stage.tokens, 4, curriculum)
+    return asks, model, asks.batch(model, np.random.default_rng(0), np.random.default_rng(1))
+
+
+def test_the_words_of_phrases_are_where_they_stand(phrases: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
+    stage, _, batch = phrases
+    decode = stage.prompts._tokenizer.decode
+    roles = set()
+    words = value_words(batch.asked, batch.packed, batch.attributes, stage.states._ends)
+    for row, place, role, has in words.tolist():
+        question = batch.asked[row][int(batch.packed.segments[row, place])]
+        word = decode([int(batch.packed.ids[row, place])]).strip()
+        roles.add(role)
+        assert word in question.text
+        if word not in VALUES:  # the last piece of a synonym
+            continue
+        assert (has >= 0) == ("<Prompt" in question.text.split(word)[0])
+        if question.kind == "describes_not" and f"not {word}" in question.text:
+            assert role == 1
+    assert {0, 1, 2} <= roles
+
+
+def test_names_after_a_phrase_must_hold_what_it_asks(phrases: tuple[AnswerStage, GarModel, AnswerBatch]) -> None:
+    stage, model, batch = phrases
+    named = stage.states.named(batch)
+    questions = stage.states._questions(batch, named)
+    asked, described = wanted(questions, named.ordinals.tolist())
+    kinds = [question.kind for question in questions]
+    assert [kind.startswith("describes") for kind in kinds] == described.tolist()
+    assert len(asked) == int(described.sum()) > 20 and bool((asked[:, 0] > 0).any())
+    loss, numbers = stage.loss(model, Heads(model), batch)
+    assert {"role", "wanted_colour", "wanted_foreign", "suits", "relation", "fitting"} <= set(numbers) and bool(
+        loss.isfinite()
+    )
