@@ -70,6 +70,11 @@ class PassingFrames:
         self._number = 0
 
     @property
+    def holds(self) -> bool:
+        """Whether something is held; may be read from any thread."""
+        return self._frame is not None or self._image is not None
+
+    @property
     def nbytes(self) -> int:
         """Size in bytes of what is held."""
         if self._frame is not None:

@@ -120,9 +120,7 @@ class Watcher:
     def look_if_due(self) -> None:
         """Ends watches whose time is over or whose regions are lost, and queues the looks that are due. Returns at
         once."""
-        if not self._watches:
-            return
-        now, states = self._clock(), self._states()
+        now, states = self._clock(), self._states() if self._watches else {}
         for watch in list(self._watches):
             if now >= watch.deadline:
                 self.stop(watch, watch.timed_out(self._why_blind()))
@@ -131,7 +129,8 @@ class Watcher:
                     watch.begin_again()
                 else:
                     self.stop(watch, GarError(ErrorCode.UNKNOWN_REGION, lost))
-        if (self._job is None or self._job.finished) and self._due() is not None:
+        # What was encoded is forgotten there too, once nothing is due.
+        if (self._job is None or self._job.finished) and (self._due() is not None or self._passing.holds):
             try:
                 self._job = self._worker.submit(self._look, JOB_SECONDS, self._caller)
             except GarError:  # deactivated meanwhile

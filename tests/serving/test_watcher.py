@@ -91,10 +91,10 @@ class Bench:
         engine = cast(GarEngine, self.engine)
         choice = FrameChoice(self.frames, self.tracks, lambda: self.settings, lambda: round((100 + self.now) * S))
         self.encoded = EncodedMemory(engine, 2)
-        passing = PassingFrames(engine, self.encoded)
+        self.passing = PassingFrames(engine, self.encoded)
         depth = DepthMemory(8, slop_ns=0)
         self.watcher = Watcher(
-            engine, choice, self.tracks, passing, depth, self.worker, lambda: self.settings, search_for,
+            engine, choice, self.tracks, self.passing, depth, self.worker, lambda: self.settings, search_for,
             clock=lambda: self.now,
         )  # fmt: skip
         self.watcher.accept()
@@ -268,6 +268,20 @@ def test_requests_come_between_two_questions_of_a_look(bench: Bench) -> None:
     bench.look()
     assert order == ["watch", "request", "watch"]
     assert bench.engine.encoded == ["10: ball bowl", "10: bowl ball"]
+
+
+def test_nothing_stays_encoded_when_nothing_is_due(bench: Bench) -> None:
+    watch = bench.watch("ball", "bowl")
+
+    def ask() -> None:
+        assert bench.passing.holds
+        bench.watcher.stop(watch, OVER)
+        bench.worker.submit(lambda check: None, PATIENCE, Caller("services", 0))  # makes the look end at once
+
+    bench.engine.at_ask = ask
+    bench.show(10, "ball", "bowl")
+    bench.look()
+    assert not bench.passing.holds
 
 
 def test_looks_leave_the_cache_of_planners_alone(bench: Bench) -> None:
