@@ -131,8 +131,11 @@ def refusal(name: str, value: Any) -> str:
     parameter = PARAMETERS[name]
     kind, limits, choices = type(parameter.default), parameter.metadata["limits"], parameter.metadata["choices"]
     if kind is tuple:
-        texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one.strip() for one in value)
-        return "" if texts and len(value) else f"{name}: expected texts, none empty, got {value!r}"
+        gaps = parameter.metadata["gaps"]
+        texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+        if texts and len(value) and (gaps or all(one.strip() for one in value)):
+            return ""
+        return f"{name}: expected texts{'' if gaps else ', none empty'}, got {value!r}"
     # A float written without its point in a YAML file is an integer to ROS.
     if type(value) is not kind and not (kind is float and type(value) is int):
         return f"{name}: expected a {kind.__name__}, got {value!r}"

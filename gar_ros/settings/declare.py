@@ -23,9 +23,10 @@ def parameter(
     gone: Mapping[str, str] = MappingProxyType({}),
     changes: str = UNCONFIGURED,
     path: bool = False,
+    gaps: bool = False,
 ) -> Any:
     """limits: smallest and largest value. gone: what to do instead of choices that there are no more. changes: when
-    another value is accepted. path: of a file or folder."""
+    another value is accepted. path: of a file or folder. gaps: whether texts of a list may be empty."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -34,5 +35,6 @@ def parameter(
         "gone": gone,
         "changes": changes,
         "path": path,
+        "gaps": gaps,
     }
     return field(default=default, metadata=metadata)
