@@ -86,7 +86,7 @@ class Calls:
         name = client.service_name
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
-            servers = self._reach(client.service_is_ready, f"no service {name}: is the gar node running?", timeout)
+            servers = self._reach(client.service_is_ready, f"no service {name}", timeout)
             deadline = time.monotonic() + timeout + GRACE
             proof = self._waiting.prove_spun()
             future = client.call_async(request)
@@ -114,7 +114,7 @@ class Calls:
         name = "ask_regions"
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
-            servers = self._reach(client.server_is_ready, f"no action {name}: is the gar node running?", timeout)
+            servers = self._reach(client.server_is_ready, f"no action {name}", timeout)
             deadline = time.monotonic() + timeout + GRACE
             proof = self._waiting.prove_spun()
             while True:
@@ -156,13 +156,26 @@ class Calls:
         """The nodes that serve, at least one of which replies. Raises GarError NOT_ACTIVE (`missing`) or TIMED_OUT."""
         deadline = time.monotonic() + timeout
         if not self._wait_for(is_ready, timeout):
-            raise GarError(ErrorCode.NOT_ACTIVE, missing)
+            raise GarError(ErrorCode.NOT_ACTIVE, f"{missing}: {self._others()}")
         servers = self._servers()
         if self._replied is not None and servers <= self._replied:
             return servers
         if not self._wait_for(self._list.service_is_ready, _DISCOVERY_SECONDS):
             return servers  # something that is no whole gar node
         return self._probe(self._list.service_name, deadline + GRACE)
+
+    def _others(self) -> str:
+        """What may be meant by a name that nobody serves: the nodes, and the cameras of nodes, that there are."""
+        of_lists = f"{ListRegions.__module__.split('.')[0]}/srv/{ListRegions.__name__}"
+        there = sorted(
+            service.removesuffix("/list_regions")
+            for service, kinds in self._node.get_service_names_and_types()
+            if of_lists in kinds and self._node.count_services(service)
+        )
+        own = self._list.service_name.removesuffix("/list_regions")
+        if not there or own in there:
+            return "is the gar node running?"
+        return f"nobody is called {own}; there {'is' if len(there) == 1 else 'are'} {', '.join(there)}"
 
     def _probe(self, name: str, deadline: float) -> Servers:
         """The nodes that serve, after one of them replied. name: of what is waited for. Raises GarError TIMED_OUT."""

@@ -3,6 +3,10 @@
 
     ros2 launch gar_ros gar.launch.py image:=/camera/image_raw instances:=/detector/instances
 
+One node with one model can serve several cameras, each with topics and services below its name:
+
+    ros2 launch gar_ros gar.launch.py cameras:=front,wrist image:=/{camera}/image_raw instances:=/{camera}/instances
+
 For large images start it and the camera with FASTRTPS_DEFAULT_PROFILES_FILE naming config/fastdds_shm.xml.
 """
 
@@ -65,6 +69,12 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "respawn", default_value="false", description="start the node again when it ends", choices=BOOLEANS
             ),
+            DeclareLaunchArgument(
+                "cameras",
+                default_value="",
+                description="names of several cameras, such as front,wrist; their topics are `front/image` and so on, "
+                "or {camera} in the arguments below stands for the name" + AS_IN_FILE,
+            ),
             *(DeclareLaunchArgument(name, default_value=name, description=what) for name, what in TOPICS.items()),
             OpaqueFunction(function=gar_node),
         ]
@@ -79,10 +89,18 @@ def gar_node(context: LaunchContext) -> list[Node]:
 
     # PushRosNamespace leaves the namespace of an including launch file here.
     logger = logger_name(LaunchConfiguration("ros_namespace", default="").perform(context), value("namespace"))
-    overrides: dict[str, str | bool] = {}
+    overrides: dict[str, str | bool | list[str]] = {}
     for argument, (parameter, _, choices) in PARAMETERS.items():
         if given := value(argument):
             overrides[parameter] = given.lower() == "true" if choices else given
+    topics = {name: value(name) for name in TOPICS}
+    if cameras := [name.strip() for name in value("cameras").split(",") if name.strip()]:
+        overrides["cameras"] = cameras
+        topics = {
+            f"{camera}/{name}": topic_of(camera, name, topic, len(cameras))
+            for camera in cameras
+            for name, topic in topics.items()
+        }
     return [
         Node(
             package="gar_ros",
@@ -90,7 +108,7 @@ def gar_node(context: LaunchContext) -> list[Node]:
             name=NODE,
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), overrides],
-            remappings=[(name, LaunchConfiguration(name)) for name in TOPICS],
+            remappings=list(topics.items()),
             ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
             respawn=value("respawn").lower() == "true",
             respawn_delay=RESPAWN_DELAY,
@@ -98,6 +116,21 @@ def gar_node(context: LaunchContext) -> list[Node]:
             emulate_tty=True,
         )
     ]
+
+
+def topic_of(camera: str, argument: str, topic: str, cameras: int) -> str:
+    """The topic of one of several cameras. argument, topic: as on the command line; a relative topic is below the
+    camera's name."""
+    if "{camera}" in topic:
+        return topic.replace("{camera}", camera)
+    if not topic.startswith(("/", "~")):
+        return f"{camera}/{topic}"
+    if cameras > 1:
+        raise RuntimeError(
+            f"{argument}:={topic}: expected a topic of each camera: write {{camera}} where its name belongs, "
+            f"as in {argument}:=/{{camera}}/{argument}"
+        )
+    return topic
 
 
 def logger_name(pushed: str, namespace: str) -> str:

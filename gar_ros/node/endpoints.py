@@ -30,6 +30,23 @@ class Endpoint(NamedTuple):
         return f"{package}/{kind}/{self.type.__name__}"
 
 
+class Camera(NamedTuple):
+    """One of several cameras by its name; the only one may have none."""
+
+    name: str = ""
+
+    def of(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint of this camera: `~/front/overlay` for `~/overlay`, `front/image` for `image`."""
+        if not self.name or endpoint.name.startswith("/"):
+            return endpoint
+        private, own = endpoint.name.startswith("~/"), endpoint.name.removeprefix("~/")
+        return endpoint._replace(name=f"{'~/' if private else ''}{self.name}/{own}")
+
+    def door(self, what: str) -> str:
+        """What log and diagnostics call something of this camera."""
+        return f"{what} of camera {self.name}" if self.name else what
+
+
 IMAGE = Endpoint(
     "image", Image, "camera image: rgb, bgr, rgba, bgra, mono or Bayer of 8 or 16 bits, YUV 4:2:2, nv12, nv21"
 )

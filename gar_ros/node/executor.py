@@ -55,11 +55,11 @@ class _WithoutEvents:
 class Executor(MultiThreadedExecutor):
     """A request that waits for the model holds a thread: enough of them for all services, all goals and all topics."""
 
-    def __init__(self, queue_size: int, on_defect: Callable[[Exception], object]) -> None:
-        """on_defect: told what goes wrong outside of callbacks, such as a message that can't be read or a reply that
-        can't be sent."""
+    def __init__(self, queue_size: int, on_defect: Callable[[Exception], object], cameras: int = 1) -> None:
+        """queue_size: requests, and as many goals, that may wait of each of the cameras. on_defect: told what goes
+        wrong outside of callbacks, such as a message that can't be read or a reply that can't be sent."""
         self._on_defect = on_defect
-        threads = 2 * queue_size + 24
+        threads = cameras * (2 * queue_size + 8) + 16
         super().__init__(num_threads=threads)
         all_begun = threading.Barrier(threads)
         for _ in range(threads):  # else there is one more with each crowd of requests that is larger than all before

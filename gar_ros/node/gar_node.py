@@ -27,7 +27,7 @@ from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
 from gar_ros.node.components import Activity, Components
-from gar_ros.node.endpoints import NODE_NAME
+from gar_ros.node.endpoints import NODE_NAME, Camera
 from gar_ros.node.executor import Executor
 from gar_ros.node.gpu_loss import GpuLoss
 from gar_ros.node.guard import GuardedNode
@@ -35,7 +35,7 @@ from gar_ros.node.log import RosLogHandler
 from gar_ros.node.log_folder import ensure_log_folder
 from gar_ros.node.memory import give_back, keep_small
 from gar_ros.node.namesakes import NamesakeWatch
-from gar_ros.node.outputs.diagnostics import Diagnostics, Health
+from gar_ros.node.outputs.diagnostics import CameraHealth, Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
 from gar_ros.serving.statistics import RequestStatistics
 
@@ -66,9 +66,14 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._declared = Parameters(self)
         statistics = RequestStatistics()
         self._namesakes = NamesakeWatch(self, self._lifetime)
-        self._gate = Gate(statistics, self._trouble, self.get_logger(), self._namesakes.trouble)
-        self._actions = Actions(self, self._gate, self._lifetime)
-        Services(self, self._gate, self._lifetime)
+        self.cameras = tuple(map(Camera, self.get_parameter("cameras").value))
+        self._gates = {
+            camera: Gate(statistics, partial(self._trouble, camera), self.get_logger(), self._namesakes.trouble)
+            for camera in self.cameras
+        }
+        self._actions = [Actions(self, gate, self._lifetime, camera) for camera, gate in self._gates.items()]
+        for camera, gate in self._gates.items():
+            Services(self, gate, self._lifetime, camera)
         self._refuse_impossible_transitions()
         self.guard_own_services()
         rate = float(self.get_parameter("diagnostics.rate").value)
@@ -107,29 +112,29 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def health(self) -> Health:
         """What the diagnostics tell."""
-        components, activity = self._components, self._activity
+        components = self._components
         values = components.health() if components is not None else {}
-        if activity is not None:
-            values |= activity.health()
         values |= self._declared.health()
         state = self._state_machine.current_state[1]
         namesake = self._namesakes.trouble()
         failing = self.doors.failing() | ({"this node's name": namesake} if namesake else {})
-        return Health(state, self._failure, self._trouble(), values, failing)
+        cameras = tuple(map(self._health_of, self.cameras))
+        return Health(state, self._failure, values, cameras, failing)
 
     def leave(self) -> None:
         """Takes no more requests, goals and transitions; answers those that wait with CANCELLED, at once."""
         with self._activating:
             self._leaving = True
-        self._actions.refuse_goals()
-        self._gate.close(not_active("it is shutting down"))
+        for actions in self._actions:
+            actions.refuse_goals()
+        self._refuse(not_active("it is shutting down"))
         if self._components is not None:
             self._components.cancel()
 
     @property
     def owes_results(self) -> bool:
         """Whether a goal that was accepted hasn't been told its result yet."""
-        return self._actions.owes_results
+        return any(actions.owes_results for actions in self._actions)
 
     def destroy_node(self) -> None:
         """Ends everything, in whatever state the node is."""
@@ -179,7 +184,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             self.get_logger().error(self._failure)
             # A planner may wait for an inactive node, but not for a model that can't be used.
             code = error.code if error.code is ErrorCode.BAD_MODEL else ErrorCode.NOT_ACTIVE
-            self._gate.close(GarError(code, f"the node couldn't {name}: {error.message}"))
+            self._refuse(GarError(code, f"the node couldn't {name}: {error.message}"))
             return refused
         except LEAVING:
             raise
@@ -187,7 +192,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             reason = reason_of(error)
             self._failure = f"can't {name}: {reason}"
             self.get_logger().error(f"can't {name}: {traceback.format_exc()}")
-            self._gate.close(not_active(f"it couldn't {name}: {reason}"))
+            self._refuse(not_active(f"it couldn't {name}: {reason}"))
             return TransitionCallbackReturn.ERROR
         self.get_logger().info(f"{name}: done")
         return TransitionCallbackReturn.SUCCESS
@@ -198,8 +203,8 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         with ExitStack() as made:
             self._declared.locked = True
             made.callback(self._unlock)
-            components = Components(self, self._declared.read, made, self._lose_gpu)
-            self._gate.close(not_active("it was not activated yet"))
+            components = Components(self, self._declared.read, self.cameras, made, self._lose_gpu)
+            self._refuse(not_active("it was not activated yet"))
             self._give_notice(components.notice)
             self._components, self._configured = components, made.pop_all()
 
@@ -215,7 +220,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             raise GarError(ErrorCode.NOT_ACTIVE, "the node is not configured")
         with self._activating, ExitStack() as made:
             self._refuse_while_leaving()
-            activity = Activity(self, components, self._gate, made)
+            activity = Activity(self, components, self._gates, made)
             self._declared.warn_of_qos()
             self._activity, self._active = activity, made.pop_all()
 
@@ -223,7 +228,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         """Called in the model's thread, before those who wait are answered with `error`."""
         self._failure = gpu_loss.describe(error)
         self.get_logger().fatal(self._failure)
-        self._gate.close(not_active("the GPU is lost, and the process is about to end"))
+        self._refuse(not_active("the GPU is lost, and the process is about to end"))
         self._diagnostics.look_now()
         self.gpu_loss.note(self._components)
 
@@ -246,9 +251,21 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
     def _unlock(self) -> None:
         self._declared.locked = False
 
-    def _trouble(self) -> str:
+    def _refuse(self, refusal: GarError) -> None:
+        """Answers every request with `refusal` from now on."""
+        for gate in self._gates.values():
+            gate.close(refusal)
+
+    def _trouble(self, camera: Camera) -> str:
         activity = self._activity
-        return activity.trouble() if activity is not None else ""
+        return activity.cameras[camera].trouble() if activity is not None else ""
+
+    def _health_of(self, camera: Camera) -> CameraHealth:
+        components, activity = self._components, self._activity
+        values = components.cameras[camera].health() if components is not None else {}
+        if activity is not None:
+            values |= activity.cameras[camera].health()
+        return CameraHealth(camera.name, self._trouble(camera), values)
 
 
 def main() -> int:
@@ -266,7 +283,8 @@ def main() -> int:
         node.get_logger().warning(log_trouble)
     logging.getLogger("gar_ros").addHandler(RosLogHandler(node.get_logger()))
     logging.getLogger("gar_ros").setLevel(logging.DEBUG)  # the ROS logger's level decides what is shown
-    executor = Executor(int(node.get_parameter("request.queue_size").value), partial(node.doors.failed, "executor"))
+    queue_size = int(node.get_parameter("request.queue_size").value)
+    executor = Executor(queue_size, partial(node.doors.failed, "executor"), len(node.cameras))
     executor.add_node(node)
     failed = threading.Event()
 

@@ -69,8 +69,11 @@ class Parameters:
     def _declare(self, name: str) -> None:
         descriptor, default = _descriptor(name), PARAMETERS[name].default
         default = list(default) if isinstance(default, tuple) else default
+        given = self._node._parameter_overrides.get(name)
+        # A params file's `[]` has no type, so it is no value to ROS.
+        is_empty = given is not None and given.type_ is Parameter.Type.NOT_SET and PARAMETERS[name].metadata["names"]
         try:
-            self._node.declare_parameter(name, default, descriptor)
+            self._node.declare_parameter(name, default, descriptor, ignore_override=is_empty)
         except ParameterException as error:
             self._refused[name] = str(error)
             self._node.declare_parameter(name, default, descriptor, ignore_override=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import count
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 
 class Caller(NamedTuple):
     """Who asks. door: services, the action or the node itself; each has the whole queue size for itself. client: tells
-    the door's clients apart, as well as is known."""
+    the door's clients apart, as well as is known. camera: that is asked about; each has its own doors."""
 
     door: str
     client: int
+    camera: str = ""
 
 
 UNKNOWN_CALLER = Caller("", 0)
@@ -32,7 +34,7 @@ T = TypeVar("T", bound=Entry)
 
 
 class FairQueue(Generic[T]):
-    """Callers take turns, and each caller's entries keep their order.
+    """Cameras take turns, then a camera's callers; each caller's entries keep their order.
 
     In a door that is full, a caller with fewer entries takes the newest place of the caller with the most. So one that
     floods keeps at least as many places as any other, and only those. Not thread-safe.
@@ -43,6 +45,9 @@ class FairQueue(Generic[T]):
         self._size = size
         self._waiting: dict[Caller, deque[T]] = {}
         """In the order in which they have their turns; none is empty."""
+        self._turns = count(1)
+        self._last_turn: dict[str, int] = {}
+        """Of each camera."""
 
     def __iter__(self) -> Iterator[T]:
         """All entries that aren't finished."""
@@ -54,7 +59,7 @@ class FairQueue(Generic[T]):
     def add(self, entry: T, caller: Caller) -> T | None:
         """Takes the entry in; None, or the one that must leave for it, which may be itself."""
         self._forget_finished()
-        rivals = {other: entries for other, entries in self._waiting.items() if other.door == caller.door}
+        rivals = {other: entries for other, entries in self._waiting.items() if _same_door(other, caller)}
         leaving = None
         if sum(map(len, rivals.values())) >= self._size:
             most = max(rivals, key=lambda other: len(rivals[other]))
@@ -67,13 +72,15 @@ class FairQueue(Generic[T]):
     def pop(self) -> T | None:
         """The next entry that isn't finished, None when there is none."""
         self._forget_finished()
-        for caller in self._waiting:
-            entries = self._waiting.pop(caller)
-            entry = entries.popleft()
-            if entries:
-                self._waiting[caller] = entries  # behind all others
-            return entry
-        return None
+        if not self._waiting:
+            return None
+        caller = min(self._waiting, key=lambda one: self._last_turn.get(one.camera, 0))  # the first of equal ones
+        self._last_turn[caller.camera] = next(self._turns)
+        entries = self._waiting.pop(caller)
+        entry = entries.popleft()
+        if entries:
+            self._waiting[caller] = entries  # behind all others
+        return entry
 
     def clear(self) -> None:
         """Drops all entries."""
@@ -86,3 +93,7 @@ class FairQueue(Generic[T]):
                 self._waiting[caller] = left
             else:
                 del self._waiting[caller]
+
+
+def _same_door(one: Caller, other: Caller) -> bool:
+    return (one.door, one.camera) == (other.door, other.camera)

@@ -11,7 +11,7 @@ from gar_ros.frame import Frame, askable
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframe_schedule import KeyframeSchedule
 from gar_ros.memory.keyframes import KeyframeMemory
-from gar_ros.serving.worker import Worker
+from gar_ros.serving.worker import Worker, background
 from gar_ros.settings import Settings
 
 TIMEOUT = 60.0
@@ -30,8 +30,11 @@ class Keyframer:
         worker: Worker,
         settings: Callable[[], Settings],
         tiles: int,
+        camera: str = "",
     ) -> None:
-        """settings: returns the current parameters. tiles: largest number of tiles that the model takes."""
+        """settings: returns the current parameters. tiles: largest number of tiles that the model takes. camera: whose
+        images they are."""
+        self._caller = background(camera)
         self.keyframes = keyframes
         self._frames, self._worker, self._settings, self._tiles = frames, worker, settings, tiles
         now = settings()
@@ -42,7 +45,7 @@ class Keyframer:
     def make_if_due(self) -> None:
         """Queues the newest image to become a keyframe if one is due and the model is idle. Returns at once."""
         frame = self._frames.newest(with_regions=True)
-        if frame is None or self._schedule is None or not self._worker.idle:
+        if frame is None or self._schedule is None or not self._worker.is_idle_for(self._caller):
             return
         regions = askable(frame)
         boxes = {region.id: region.box for region in regions}
@@ -61,7 +64,7 @@ class Keyframer:
             self._newest = frame
 
         try:
-            self._worker.submit(work, TIMEOUT)
+            self._worker.submit(work, TIMEOUT, self._caller)
         except GarError:  # deactivated meanwhile
             return
         self._schedule.made(frame.stamp_ns, boxes)

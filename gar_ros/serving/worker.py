@@ -18,8 +18,12 @@ from gar_ros.serving.fair_queue import Caller, FairQueue
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-NODE = Caller("node", 0)
-"""Whoever asks for work that no request asked for."""
+_BACKGROUND = "node"
+
+
+def background(camera: str = "") -> Caller:
+    """Who asks for work on a camera's images that no request asked for."""
+    return Caller(_BACKGROUND, 0, camera)
 
 
 class _End:
@@ -29,9 +33,10 @@ class _End:
 class Job(Generic[Item, T]):
     """One piece of work for the model. It yields items and finishes once, with a result or an error. Thread-safe."""
 
-    def __init__(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float) -> None:
+    def __init__(self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float, caller: Caller) -> None:
         """work: called with a check that it calls between steps; yields items, returns the result. timeout: seconds
-        from now after which the job has failed."""
+        from now after which the job has failed. caller: whose it is."""
+        self.caller = caller
         self._work = work
         self._items: SimpleQueue[Item | _End] = SimpleQueue()
         self._timeout = timeout
@@ -132,7 +137,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="gar_worker")
         self._thread.start()
 
-    def submit(self, work: Callable[[CancelCheck], T], timeout: float, caller: Caller = NODE) -> Job[Any, T]:
+    def submit(self, work: Callable[[CancelCheck], T], timeout: float, caller: Caller | None = None) -> Job[Any, T]:
         """The queued job of work that yields no items and returns the result. Otherwise see `stream`."""
 
         def without_items(raise_if_cancelled: CancelCheck) -> Generator[Any, None, T]:
@@ -142,14 +147,16 @@ class Worker:
         return self.stream(without_items, timeout, caller)
 
     def stream(
-        self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float, caller: Caller = NODE
+        self, work: Callable[[CancelCheck], Generator[Item, None, T]], timeout: float, caller: Caller | None = None
     ) -> Job[Item, T]:
-        """The queued job of `work`. timeout: seconds from now after which the job has failed. caller: whose job it is.
+        """The queued job of `work`. timeout: seconds from now after which the job has failed. caller: whose job it is;
+        None: it is background work.
 
         Raises GarError QUEUE_FULL or NOT_ACTIVE at once. A job of a caller with many may be stopped with QUEUE_FULL
         later, when one with few comes.
         """
-        job = Job(work, timeout)
+        caller = caller or background()
+        job = Job(work, timeout, caller)
         with self._changed:
             if not self._accepting:
                 raise GarError(ErrorCode.NOT_ACTIVE, "the node is not active: activate it")
@@ -163,16 +170,18 @@ class Worker:
             leaving.stop(GarError(ErrorCode.QUEUE_FULL, full))
         return job
 
-    @property
-    def idle(self) -> bool:
-        """Whether no job runs or waits, so that background work such as keyframes may be submitted."""
+    def is_idle_for(self, caller: Caller) -> bool:
+        """Whether this caller may submit background work such as a keyframe: no request runs or waits, and no other
+        work of this caller. That of other cameras may, since each takes its turn."""
         with self._changed:
-            return self._running is None and not self._waiting
+            jobs = [*self._waiting, *filter(None, [self._running])]
+            return all(job.caller.door == _BACKGROUND and job.caller != caller for job in jobs)
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether jobs wait, so that background work such as a published scene graph should end."""
-        return self.waiting > 0
+    def has_requests(self) -> bool:
+        """Whether requests wait, so that background work such as a published scene graph should end."""
+        with self._changed:
+            return any(job.caller.door != _BACKGROUND for job in self._waiting)
 
     @property
     def waiting(self) -> int:

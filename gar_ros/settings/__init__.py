@@ -31,6 +31,9 @@ from gar_ros.settings.groups import (
     TrackingSettings,
 )
 
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
+_MOST_NAMES = 16
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,6 +44,13 @@ class Settings:
     )
     model: str = parameter(
         "", "model folder made by `gar export`, ~ is expanded; empty: the shipped gar-tiny", path=True
+    )
+    cameras: tuple[str, ...] = parameter(
+        ("",),
+        "names of several cameras that one model serves, such as [front, wrist]: the topics and services of each are "
+        "below its name; one empty name: a single camera without one",
+        changes=AT_START,
+        names=True,
     )
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     request: RequestSettings = field(default_factory=RequestSettings)
@@ -130,6 +140,8 @@ def refusal(name: str, value: Any) -> str:
     """Why `value` can't be the parameter of this name: what was expected and what came; empty when it can."""
     parameter = PARAMETERS[name]
     kind, limits, choices = type(parameter.default), parameter.metadata["limits"], parameter.metadata["choices"]
+    if parameter.metadata["names"]:
+        return _refusal_of_names(name, value)
     if kind is tuple:
         gaps = parameter.metadata["gaps"]
         texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
@@ -145,4 +157,18 @@ def refusal(name: str, value: Any) -> str:
         return f"{name}: {parameter.metadata['gone'][value]}"
     if choices and value not in choices:
         return f"{name}: expected one of {', '.join(choices)}, got {value!r}"
+    return ""
+
+
+def _refusal_of_names(name: str, value: Any) -> str:
+    """As `refusal`, of a list of names."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        return f"{name}: expected a list of names, got {value!r}"
+    if tuple(value) == ("",):
+        return ""
+    odd = next((one for one in value if not _NAME.fullmatch(one)), None)
+    if odd is not None:
+        return f"{name}: expected names of at most 64 letters, digits and _ that begin with a letter, got {odd!r}"
+    if not 0 < len(set(value)) == len(value) <= _MOST_NAMES:
+        return f"{name}: expected 1 to {_MOST_NAMES} different names, got {list(value)}"
     return ""

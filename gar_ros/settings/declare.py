@@ -24,9 +24,11 @@ def parameter(
     changes: str = UNCONFIGURED,
     path: bool = False,
     gaps: bool = False,
+    names: bool = False,
 ) -> Any:
     """limits: smallest and largest value. gone: what to do instead of choices that there are no more. changes: when
-    another value is accepted. path: of a file or folder. gaps: whether texts of a list may be empty."""
+    another value is accepted. path: of a file or folder. gaps: whether texts of a list may be empty. names: a list of
+    different names as topics can have them; one empty text stands for a list of none."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -36,5 +38,6 @@ def parameter(
         "changes": changes,
         "path": path,
         "gaps": gaps,
+        "names": names,
     }
     return field(default=default, metadata=metadata)

@@ -11,7 +11,7 @@ from gar_ros.errors import ErrorCode
 from gar_ros.memory.tracks import TrackState
 from gar_ros.msg import ErrorCode as ErrorCodeMessage
 from gar_ros.msg import Track
-from gar_ros.node.endpoints import ACTIONS, SERVICES
+from gar_ros.node.endpoints import ACTIONS, DIAGNOSTICS, IMAGE, OVERLAY, SERVICES, Camera
 
 REPLIES = [endpoint.type.Response for endpoint in SERVICES] + [endpoint.type.Result for endpoint in ACTIONS]
 
@@ -31,3 +31,16 @@ def test_every_reply_begins_with_the_outcome_and_repeats_no_constants(reply: Any
     fields = list(reply.get_fields_and_field_types().items())
     assert fields[:2] == [("error_code", "uint16"), ("error_msg", "string")]
     assert constants(reply) == {}
+
+
+def test_a_camera_has_its_name_before_that_of_each_topic() -> None:
+    front = Camera("front")
+    assert [front.of(endpoint).name for endpoint in (IMAGE, OVERLAY)] == ["front/image", "~/front/overlay"]
+    assert front.of(IMAGE).type is IMAGE.type
+    assert front.of(DIAGNOSTICS) is DIAGNOSTICS, "there is one for the node"
+    assert front.door("tracking") == "tracking of camera front"
+
+
+def test_the_only_camera_needs_no_name() -> None:
+    assert Camera().of(OVERLAY) is OVERLAY
+    assert Camera().door("tracking") == "tracking"

@@ -60,6 +60,13 @@ def test_a_float_may_be_written_without_its_point(context: Context) -> None:
         ({"runtime.provider": "tensorrt-ort"}, "runtime.provider: there is no provider 'tensorrt-ort', which"),
         ({"sync.policy": "fuzzy"}, "sync.policy: expected one of exact, approximate, got 'fuzzy'"),
         ({"model": 7}, "model"),
+        ({"cameras": "front"}, "cameras"),
+        ({"cameras": ["front", "front"]}, "cameras: expected 1 to 16 different names, got ['front', 'front']"),
+        ({"cameras": [f"c{number}" for number in range(17)]}, "cameras: expected 1 to 16 different names"),
+        ({"cameras": ["left/front"]}, "cameras: expected names of at most 64 letters, digits and _"),
+        ({"cameras": ["", "front"]}, "begin with a letter, got ''"),
+        ({"cameras": ["2nd"]}, "begin with a letter, got '2nd'"),
+        ({"cameras": ["Kamera_für_vorn"]}, "cameras: expected names of"),
     ],
 )
 def test_a_bad_override_is_told_when_the_parameters_are_read(
@@ -70,6 +77,16 @@ def test_a_bad_override_is_told_when_the_parameters_are_read(
         parameters.read()
     assert caught.value.code is ErrorCode.INVALID_REQUEST
     assert complaint in caught.value.message
+
+
+def test_cameras_may_have_names_or_the_only_one_none(context: Context) -> None:
+    assert declared(context, cameras=["front", "wrist_2"])[1].read().cameras == ("front", "wrist_2")
+
+
+def test_an_empty_list_of_cameras_is_the_only_one_without_a_name(context: Context) -> None:
+    empty = Parameter("cameras", Parameter.Type.NOT_SET)  # as ROS reads `cameras: []`
+    node = TakesPresentValues("gar", context=context, parameter_overrides=[empty], start_parameter_services=False)
+    assert Parameters(node).read().cameras == ("",)
 
 
 def test_a_bad_override_can_be_corrected_without_a_restart(context: Context) -> None:

@@ -13,6 +13,7 @@ from gar_ros.serving.fair_queue import Caller, FairQueue
 
 ANN, BOB, EVE = (Caller("services", number) for number in range(3))
 GOALS = Caller("goals", 0)
+WRIST, OTHER_WRIST = (Caller("services", number, "wrist") for number in range(2))
 
 
 @dataclass(eq=False)
@@ -72,6 +73,22 @@ def test_each_door_has_all_places_for_itself() -> None:
     assert queue.add(late, GOALS) is late
 
 
+def test_cameras_take_turns_however_many_ask_about_one() -> None:
+    assert drained(filled(9, ANN, BOB, EVE, WRIST, WRIST)[0]) == "03142"
+
+
+def test_callers_of_one_camera_take_turns_within_its_turns() -> None:
+    assert drained(filled(9, ANN, ANN, BOB, WRIST, WRIST, OTHER_WRIST)[0]) == "032514"
+
+
+def test_a_camera_that_is_flooded_takes_no_place_of_another() -> None:
+    queue, _ = filled(2, EVE, EVE)
+    assert queue.add(Waiting("a"), WRIST) is None
+    assert queue.add(Waiting("b"), WRIST) is None
+    late = Waiting("c")
+    assert queue.add(late, WRIST) is late
+
+
 def test_what_is_finished_needs_no_place_and_has_no_turn() -> None:
     queue, entries = filled(2, ANN, ANN)
     entries[0].finished = True
@@ -82,7 +99,7 @@ def test_what_is_finished_needs_no_place_and_has_no_turn() -> None:
 
 
 @settings(max_examples=50, derandomize=True, deadline=None)
-@given(st.integers(1, 5), st.lists(st.sampled_from([ANN, BOB, EVE, GOALS, None]), max_size=40))
+@given(st.integers(1, 5), st.lists(st.sampled_from([ANN, BOB, EVE, GOALS, WRIST, None]), max_size=40))
 def test_nobody_is_lost_or_kept_twice(size: int, steps: list[Caller | None]) -> None:
     queue: FairQueue[Waiting] = FairQueue(size)
     told: Counter[Waiting] = Counter()
@@ -90,7 +107,7 @@ def test_nobody_is_lost_or_kept_twice(size: int, steps: list[Caller | None]) -> 
         entry = queue.pop() if caller is None else queue.add(Waiting(str(number)), caller)
         if entry is not None:
             told[entry] += 1
-        assert len(list(queue)) <= 2 * size
+        assert len(list(queue)) <= 3 * size
     while (entry := queue.pop()) is not None:
         told[entry] += 1
     assert set(told.values()) <= {1}

@@ -62,6 +62,23 @@ def test_arguments_win_over_the_parameter_file(ros_node: Node, play_launch: Play
     assert values == [False, 7, model, "cpu", True]
 
 
+def test_each_of_several_cameras_has_its_topics_and_services(ros_node: Node, play_launch: PlayLaunch) -> None:
+    launched = play_launch.launch("gar_ros", "gar.launch.py", cameras="front,wrist", image="/{camera}/image_raw")
+    wait_for_state(ros_node, play_launch, launched, "/gar", "active")
+    topics = ("/front/image_raw", "/wrist/image_raw", "/front/instances", "/wrist/instances", "/image")
+    assert [ros_node.count_subscribers(topic) for topic in topics] == [1, 1, 1, 1, 0]
+    for camera in ("front", "wrist"):
+        response = call(ros_node, ListRegions, f"/gar/{camera}/list_regions", ListRegions.Request())
+        assert response.error_code == ErrorCode.NO_FRAME
+        assert f"/{camera}/image_raw" in response.error_msg
+
+
+def test_cameras_can_t_all_read_the_same_topic(play_launch: PlayLaunch) -> None:
+    launched = play_launch.launch("gar_ros", "gar.launch.py", cameras="front,wrist", image="/camera/image_raw")
+    assert launched.wait(START_SECONDS) != 0
+    assert "image:=/camera/image_raw: expected a topic of each camera: write {camera}" in launched.log
+
+
 def start_launch(ros2: str, start_process: StartProcess, *arguments: str) -> ChildProcess:
     """The real `ros2 launch`."""
     return start_process(ros2, "launch", "gar_ros", "gar.launch.py", *arguments)

@@ -19,7 +19,7 @@ from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
 from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.api.services import query_of
-from gar_ros.node.endpoints import ASK
+from gar_ros.node.endpoints import ASK, Camera
 from gar_ros.node.qos import REQUESTS
 from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.worker import Job
@@ -38,21 +38,22 @@ class Actions:
     Goals wait for the model each in a thread of the executor.
     """
 
-    def __init__(self, node: Node, gate: Gate, lifetime: ExitStack) -> None:
+    def __init__(self, node: Node, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
         """The action exists until `lifetime` ends."""
-        self._node, self._gate = node, gate
+        self._node, self._gate, self._camera = node, gate, camera
+        endpoint = camera.of(ASK)
         self._refusing = False
         self._owed = OwedResults()
         self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
         self._clients = Callers()
         self._callers: dict[bytes, Caller] = {}
-        self._feedback = node.resolve_topic_name(f"{ASK.name}/_action/feedback")
-        goal_service = node.resolve_service_name(f"{ASK.name}/_action/send_goal")
+        self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
+        goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
         self._paced = PacedGroup(partial(node.count_clients, goal_service))
         action = TellingActionServer(
             node,
-            ASK.type,
-            ASK.name,
+            endpoint.type,
+            endpoint.name,
             execute_callback=self._execute,
             goal_callback=self._decide,
             handle_accepted_callback=self._begin,
@@ -81,7 +82,7 @@ class Actions:
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(_key(goal))
-        self._callers[_key(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()))
+        self._callers[_key(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()), self._camera.name)
         goal.execute()
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:

@@ -19,7 +19,7 @@ from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.paced import PacedGroup
-from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY
+from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY, Camera
 from gar_ros.node.qos import REQUESTS
 from gar_ros.region import Region
 from gar_ros.serving.fair_queue import Caller
@@ -34,9 +34,9 @@ class Services:
     Callbacks wait for the model, each in a thread of the executor.
     """
 
-    def __init__(self, node: Node, gate: Gate, lifetime: ExitStack) -> None:
+    def __init__(self, node: Node, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
         """The services exist until `lifetime` ends."""
-        self._gate = gate
+        self._gate, self._camera = gate, camera
         self._callers = {kind: Callers() for kind in (QueryRegions, DescribeRegions, GetSceneGraph)}
         for endpoint, fill in (
             (QUERY, self._query),
@@ -44,11 +44,10 @@ class Services:
             (GET_GRAPH, self._graph),
             (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
-            group = PacedGroup(partial(node.count_clients, node.resolve_service_name(endpoint.name)))
+            name = camera.of(endpoint).name
+            group = PacedGroup(partial(node.count_clients, node.resolve_service_name(name)))
             reply = partial(self._reply, fill, endpoint is not LIST, group)
-            service = node.create_service(
-                endpoint.type, endpoint.name, reply, qos_profile=REQUESTS, callback_group=group
-            )
+            service = node.create_service(endpoint.type, name, reply, qos_profile=REQUESTS, callback_group=group)
             lifetime.callback(node.destroy_service, service)
 
     def _reply(
@@ -100,7 +99,8 @@ class Services:
         """Who sent the request of this service that the present callback is called for."""
         # All services are one door, but each has clients of its own.
         client = self._callers[kind].client_of(REQUEST_NUMBER.get())
-        return Caller("services", client * len(self._callers) + list(self._callers).index(kind))
+        number = client * len(self._callers) + list(self._callers).index(kind)
+        return Caller("services", number, self._camera.name)
 
 
 def query_of(question: Question, caller: Caller) -> Query:

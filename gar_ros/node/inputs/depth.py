@@ -19,7 +19,7 @@ from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.clouds import check_cloud, cloud_points
 from gar_ros.messages.depth import calibration, camera_model, check_depth, depth_metres, is_raw, is_rectified
 from gar_ros.messages.headers import stamp_ns
-from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, IMAGE, POINTS, Endpoint
+from gar_ros.node.endpoints import CAMERA_INFO, DEPTH, IMAGE, POINTS, Camera, Endpoint
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.health import Stream
 from gar_ros.node.inputs.subscriptions import Subscriptions
@@ -38,9 +38,16 @@ class DepthInputs:
     """Subscribes until its lifetime ends, as parameter `depth.source` says; `memory` remembers the measurements."""
 
     def __init__(
-        self, node: GuardedNode, settings: Settings, memory: DepthMemory, frames: FrameMemory, lifetime: ExitStack
+        self,
+        node: GuardedNode,
+        settings: Settings,
+        memory: DepthMemory,
+        frames: FrameMemory,
+        lifetime: ExitStack,
+        camera: Camera,
     ) -> None:
-        """frames: their places are tried now and then, so that what is wrong shows before somebody asks.
+        """frames: their places are tried now and then, so that what is wrong shows before somebody asks. camera: whose
+        topics they are.
 
         Raises GarError INVALID_REQUEST for a QoS override that is no policy.
         """
@@ -52,20 +59,25 @@ class DepthInputs:
         self._camera_came, self._since = False, time.monotonic()
         self._frame_id = ""
         self._told: set[str] = set()
-        image, depth = node.resolve_topic_name(IMAGE.name), node.resolve_topic_name(DEPTH.name)
+        image, depth, self._info = (
+            node.resolve_topic_name(camera.of(endpoint).name) for endpoint in (IMAGE, DEPTH, CAMERA_INFO)
+        )
+        self._depth = depth
+        self._topics_door = camera.door(_TOPICS)
         self._rectified = _are_rectified(settings.depth.rectified, image, depth)
         self._names_differ = settings.depth.rectified == "auto" and self._rectified and (is_raw(image) or is_raw(depth))
         callbacks: dict[Endpoint, Callable[[Any], None]] = {}
         if settings.depth.source == "points":
-            callbacks = {POINTS: self._on_points}
+            callbacks = {camera.of(POINTS): self._on_points}
         elif settings.depth.source == "image":
             # As image_transport names it: after the base topic's remapping.
             compressed = DEPTH._replace(name=f"{depth}/{COMPRESSED}", type=CompressedImage)
             is_compressed = settings.depth.image_transport == COMPRESSED
-            callbacks = {compressed if is_compressed else DEPTH: self._on_depth, CAMERA_INFO: self._on_camera}
+            measured = compressed if is_compressed else camera.of(DEPTH)
+            callbacks = {measured: self._on_depth, camera.of(CAMERA_INFO): self._on_camera}
             self._other_transport = depth if is_compressed else compressed.name
         self._streams = {endpoint: Stream(node.resolve_topic_name(endpoint.name)) for endpoint in callbacks}
-        for name in (TROUBLE, _TOPICS):
+        for name in (camera.door(TROUBLE), self._topics_door):
             lifetime.callback(node.doors.worked, name)
         checked = {endpoint: partial(self._on_message, endpoint, callback) for endpoint, callback in callbacks.items()}
         Subscriptions(node, checked, settings.input.reliability, self._on_incompatible, lifetime)
@@ -125,8 +137,7 @@ class DepthInputs:
         size = check_depth(message)
         camera = self._camera
         if camera is None and not self._camera_came and time.monotonic() - self._since > _DISCOVERY_SECONDS:
-            depth, camera_info = map(self._node.resolve_topic_name, (DEPTH.name, CAMERA_INFO.name))
-            raise GarError(ErrorCode.INVALID_REQUEST, f"{depth} arrives, but no message on {camera_info}")
+            raise GarError(ErrorCode.INVALID_REQUEST, f"{self._depth} arrives, but no message on {self._info}")
         if camera is None:
             return  # it may still come; what is wrong with one that came is told
         camera.check_size(size)
@@ -142,9 +153,9 @@ class DepthInputs:
         """Tells what is wrong although no message says so."""
         reason = self._silence(time.monotonic())
         if reason:
-            self._node.doors.refused(_TOPICS, reason)
+            self._node.doors.refused(self._topics_door, reason)
         else:
-            self._node.doors.worked(_TOPICS)
+            self._node.doors.worked(self._topics_door)
         frame = self._frames.newest(with_regions=True) or self._frames.newest(with_regions=False)
         if frame is None:
             return

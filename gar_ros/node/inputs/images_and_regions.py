@@ -20,7 +20,7 @@ from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.detections import message_type
 from gar_ros.messages.pairing import Arrival, FramePairing, Input
-from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Endpoint
+from gar_ros.node.endpoints import IMAGE, INSTANCES, REGIONS, Camera, Endpoint
 from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.durations import Durations
 from gar_ros.node.inputs.health import Rules, Stream, too_late, why_unpaired
@@ -43,15 +43,19 @@ class Inputs:
         depth: DepthMemory,
         tracks: TrackMemory,
         lifetime: ExitStack,
+        camera: Camera,
     ) -> None:
-        """Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
+        """camera: whose topics they are. Raises GarError INVALID_REQUEST for a QoS override that is no policy."""
         self._node, self._settings = node, settings
         self._frames, self._depth, self._tracks = frames, depth, tracks
-        endpoints = {**_INPUTS, Input.REGIONS: REGIONS._replace(type=message_type(settings.input.regions_type))}
+        endpoints = {kind: camera.of(endpoint) for kind, endpoint in _INPUTS.items()}
+        of_detector = message_type(settings.input.regions_type)
+        endpoints[Input.REGIONS] = endpoints[Input.REGIONS]._replace(type=of_detector)
+        self._raw_image = node.resolve_topic_name(endpoints[Input.IMAGE].name)
+        self._compressed_image = f"{self._raw_image}/compressed"  # as image_transport names it: after remapping
         if settings.input.image_transport == "compressed":
-            # As image_transport names it: after the base topic's remapping.
-            topic = f"{node.resolve_topic_name(IMAGE.name)}/compressed"
-            endpoints[Input.IMAGE] = IMAGE._replace(name=topic, type=CompressedImage)
+            endpoints[Input.IMAGE] = IMAGE._replace(name=self._compressed_image, type=CompressedImage)
+        self._tracking_door = camera.door("tracking")
         self._kinds = {endpoint: kind for kind, endpoint in endpoints.items()}
         self._streams = {kind: Stream(node.resolve_topic_name(endpoint.name)) for kind, endpoint in endpoints.items()}
         self._pairing = FramePairing(
@@ -101,9 +105,8 @@ class Inputs:
 
     def _image_elsewhere(self) -> str:
         """Where images are published that this node isn't set to take, and how to take them; empty without any."""
-        base = self._node.resolve_topic_name(IMAGE.name)
         compressed = self._settings.input.image_transport == "compressed"
-        topic, transport = (base, "raw") if compressed else (f"{base}/compressed", "compressed")
+        topic, transport = (self._raw_image, "raw") if compressed else (self._compressed_image, "compressed")
         if not self._node.count_publishers(topic):
             return ""
         return f"{topic} is published: set parameter 'input.image_transport' to '{transport}' to use it"
@@ -171,7 +174,7 @@ class Inputs:
 
     def _remember(self, frame: Frame) -> None:
         """The image and its regions; the image alone, where they can't be tracked: their ids would be others'."""
-        door = "tracking"
+        door = self._tracking_door
         try:
             followed = self._tracks.follow(frame)
         except LEAVING:

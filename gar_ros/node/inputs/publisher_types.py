@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from gar_ros.node.endpoints import REGIONS, Endpoint
+from gar_ros.node.endpoints import IMAGE, REGIONS, Endpoint
 from gar_ros.settings.groups import REGIONS_TYPES
 
 
@@ -37,12 +37,13 @@ def why_mistyped(
 
 def _advice(endpoint: Endpoint, others: Iterable[str]) -> str:
     name = endpoint.name.removesuffix("/compressed")
+    kind = endpoint.name.rpartition("/")[2]  # what comes before is a camera's name
     known = [one for one in REGIONS_TYPES if one.replace("/", "/msg/") in others]
-    if endpoint.name == REGIONS.name and known:
+    if kind == REGIONS.name and known:
         return f"set parameter 'input.regions_type' to '{known[0]}'"
-    if endpoint.name == "image" and "sensor_msgs/msg/CompressedImage" in others:
+    if kind == IMAGE.name and "sensor_msgs/msg/CompressedImage" in others:
         return (
-            "set parameter 'input.image_transport' to 'compressed', and remap 'image' to the topic's name without "
+            f"set parameter 'input.image_transport' to 'compressed', and remap '{name}' to the topic's name without "
             "'/compressed'"
         )
     return f"remap '{name}' to a topic of that type, or correct the publisher"

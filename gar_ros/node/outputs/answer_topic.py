@@ -11,19 +11,19 @@ from rclpy.node import Node
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
 from gar_ros.messages.answers import answer_message
 from gar_ros.msg import AnswerArray
-from gar_ros.node.endpoints import ANSWERS
+from gar_ros.node.endpoints import ANSWERS, Camera
 from gar_ros.node.qos import publisher
 
 
 class AnswerTopic:
     """Remembers and publishes answers until its lifetime ends; one that comes later is only for its asker."""
 
-    def __init__(self, node: Node, kept: int, lifetime: ExitStack) -> None:
+    def __init__(self, node: Node, kept: int, lifetime: ExitStack, camera: Camera) -> None:
         """kept: number of newest answers. Raises GarError INVALID_REQUEST for a QoS override that is none."""
         self._answers = AnswerMemory(kept)
         self._publishing = threading.Lock()
         self._ended = False
-        self._publisher = publisher(node, ANSWERS, lifetime, latched=True)
+        self._publisher = publisher(node, camera.of(ANSWERS), lifetime, latched=True)
         lifetime.callback(self._end)
 
     def publish(self, answered: AnswerRecord) -> None:

@@ -21,14 +21,24 @@ ACTIVE = "active"
 
 
 @dataclass(frozen=True)
+class CameraHealth:
+    """One camera. name: empty for the only one without a name. trouble: why no images with regions come in, empty when
+    they do. values: what else there is to tell."""
+
+    name: str
+    trouble: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Health:
-    """state: of the lifecycle. failure: why the last transition failed, empty when it did not. trouble: why no images
-    with regions come in, empty when they do. values: what else there is to tell."""
+    """state: of the lifecycle. failure: why the last transition failed, empty when it did not. values: what else there
+    is to tell."""
 
     state: str
     failure: str
-    trouble: str
     values: Mapping[str, str]
+    cameras: tuple[CameraHealth, ...]
     failing: Mapping[str, str] = field(default_factory=dict)
     """Why each callback that failed when it was called last did so, by its name."""
 
@@ -37,19 +47,28 @@ class Health:
         """As in DiagnosticStatus."""
         if self.failure:
             return DiagnosticStatus.ERROR
-        troubled = self.failing or (self.state == ACTIVE and self.trouble)
-        return DiagnosticStatus.WARN if troubled else DiagnosticStatus.OK
+        return DiagnosticStatus.WARN if self.failing or self._trouble else DiagnosticStatus.OK
 
     @property
     def message(self) -> str:
         """One line for a person."""
         if self.failure:
             return self.failure
-        if self.state == ACTIVE and self.trouble:
-            return f"no images with regions: {self.trouble}"
+        if self._trouble:
+            return self._trouble
         state = "serving" if self.state == ACTIVE else self.state
         first = next((f"{name}: {reason}" for name, reason in self.failing.items()), "")
         return f"{state}, but {first}" if first else state
+
+    @property
+    def _trouble(self) -> str:
+        return "; ".join(filter(None, map(self.trouble_of, self.cameras)))
+
+    def trouble_of(self, camera: CameraHealth) -> str:
+        """What is wrong with a camera, for a person; empty when nothing is, or the node is not active."""
+        if self.state != ACTIVE or not camera.trouble:
+            return ""
+        return f"no images with regions{f' of camera {camera.name}' if camera.name else ''}: {camera.trouble}"
 
 
 class Diagnostics(PeriodicOutput):
@@ -71,11 +90,13 @@ class Diagnostics(PeriodicOutput):
 
     def _look(self) -> None:
         health = self._health()
+        unnamed = {key: value for one in health.cameras if not one.name for key, value in one.values.items()}
         median, late = self._statistics.latency()
         outcomes = self._statistics.outcomes()
         values = {
             "lifecycle state": health.state,
             **health.values,
+            **unnamed,
             **health.failing,
             "latency p50 (s)": f"{median:.3f}",
             "latency p95 (s)": f"{late:.3f}",
@@ -88,16 +109,22 @@ class Diagnostics(PeriodicOutput):
             },
             "memory of the process (MiB)": f"{resident_bytes() / 2**20:.0f}",
         }
-        status = DiagnosticStatus(
-            level=health.level,
-            name=f"{self._node.get_fully_qualified_name().lstrip('/')}: region questions",
-            message=health.message,
-            hardware_id=health.values.get("provider", ""),
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
-        message = DiagnosticArray(status=[status])
+        name, hardware = self._node.get_fully_qualified_name().lstrip("/"), health.values.get("provider", "")
+        statuses = [_status(f"{name}: region questions", health.level, health.message, hardware, values)]
+        for camera in health.cameras:
+            if camera.name:
+                trouble = health.trouble_of(camera)
+                level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
+                told = trouble or ("serving" if health.state == ACTIVE else health.state)
+                statuses.append(_status(f"{name}: camera {camera.name}", level, told, hardware, camera.values))
+        message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+
+def _status(name: str, level: bytes, message: str, hardware: str, values: Mapping[str, str]) -> DiagnosticStatus:
+    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
 
 
 def resident_bytes() -> int:

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.answers import graph_message
-from gar_ros.node.endpoints import GRAPH
+from gar_ros.node.endpoints import GRAPH, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.qos import publisher
 from gar_ros.serving.scene_graph import Grapher, GraphRequest
-from gar_ros.serving.worker import Worker
+from gar_ros.serving.worker import Worker, background
 from gar_ros.settings import Settings
 
 _QUIET = (ErrorCode.NOT_ACTIVE, ErrorCode.CANCELLED, ErrorCode.NO_FRAME, ErrorCode.STALE_FRAME)
@@ -37,15 +37,16 @@ class GraphTopic(PeriodicOutput):
         grapher: Grapher,
         space: SpaceTopics,
         lifetime: ExitStack,
+        camera: Camera,
     ) -> None:
         """settings: returns the current parameters. space: draws every graph. The topic exists until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().graph.rate, GRAPH.name)
+        super().__init__(node, settings().graph.rate, camera.of(GRAPH).name)
         self._frames, self._worker, self._grapher, self._space = frames, worker, grapher, space
-        self._settings = settings
-        self._publisher = publisher(node, GRAPH, lifetime, latched=True)
+        self._settings, self._caller = settings, background(camera.name)
+        self._publisher = publisher(node, camera.of(GRAPH), lifetime, latched=True)
         self._made: tuple[int, tuple[str, ...]] | None = None
         self._told: tuple[str, ...] = ()
 
@@ -53,17 +54,20 @@ class GraphTopic(PeriodicOutput):
         frame = self._frames.newest(with_regions=True)
         published = self._publisher.get_subscription_count() > 0
         predicates = self._predicates(published)
-        if frame is None or not predicates or not self._worker.idle or self._made == (frame.stamp_ns, predicates):
+        if frame is None or not predicates or self._made == (frame.stamp_ns, predicates):
+            return
+        if not self._worker.is_idle_for(self._caller):
             return
         interrupted = False
 
         def should_stop() -> bool:
             nonlocal interrupted
-            interrupted = interrupted or self._worker.has_waiting
+            interrupted = interrupted or self._worker.has_requests
             return interrupted
 
         try:
-            graph = self._grapher.graph(GraphRequest(predicates=() if published else predicates), should_stop)
+            request = GraphRequest(predicates=() if published else predicates, caller=self._caller)
+            graph = self._grapher.graph(request, should_stop)
         except GarError as error:
             if error.code in _QUIET:
                 return

@@ -10,7 +10,7 @@ from gar_ros.frame import Frame, askable
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.images import image_message
-from gar_ros.node.endpoints import OVERLAY
+from gar_ros.node.endpoints import OVERLAY, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
@@ -28,14 +28,15 @@ class OverlayTopic(PeriodicOutput):
         frames: FrameMemory,
         captions: Callable[[], dict[str, str]],
         lifetime: ExitStack,
+        camera: Camera,
     ) -> None:
         """settings: returns the current parameters. captions: answers by id. The topic lives until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate, OVERLAY.name)
+        super().__init__(node, settings().overlay.rate, camera.of(OVERLAY).name)
         self._frames, self._captions, self._settings = frames, captions, settings
-        self._publisher = publisher(node, OVERLAY, lifetime)
+        self._publisher = publisher(node, camera.of(OVERLAY), lifetime)
         self._drawn: tuple[Frame, dict[str, str]] | None = None
 
     def _look(self) -> None:

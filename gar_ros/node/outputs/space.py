@@ -22,7 +22,7 @@ from gar_ros.memory.scene_graph import Relation, SceneGraph
 from gar_ros.messages.clouds import coloured_cloud
 from gar_ros.messages.headers import header_message
 from gar_ros.messages.markers import Markers, Placed, captions
-from gar_ros.node.endpoints import CLOUD, MARKERS
+from gar_ros.node.endpoints import CLOUD, MARKERS, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.overlay import frame_to_show
 from gar_ros.node.outputs.periodic import PeriodicOutput
@@ -58,21 +58,24 @@ class SpaceTopics(PeriodicOutput):
         depth: DepthMemory,
         answers: Callable[[], dict[str, str]],
         lifetime: ExitStack,
+        camera: Camera,
     ) -> None:
         """settings: returns the current parameters. answers: texts by region id. The topics live until `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
-        super().__init__(node, settings().overlay.rate, MARKERS.name)
+        super().__init__(node, settings().overlay.rate, camera.of(MARKERS).name)
         self._frames, self._depth, self._answers = frames, depth, answers
         self._settings = settings
         lifetime_seconds = max(_MARKER_SECONDS, 3 / self._rate) if self._rate else _MARKER_SECONDS
         self._markers = Markers(lifetime_seconds, z_up=bool(settings().depth.target_frame))
-        self._marker_topic = publisher(node, MARKERS, lifetime)
+        self._marker_topic = publisher(node, camera.of(MARKERS), lifetime)
         self._drawings = (
             _Drawing(self._marker_topic, self._draw_markers, depth.has_places),
             _Drawing(
-                publisher(node, CLOUD, lifetime), self._draw_cloud, lambda frame: depth.surface(frame) is not None
+                publisher(node, camera.of(CLOUD), lifetime),
+                self._draw_cloud,
+                lambda frame: depth.surface(frame) is not None,
             ),
         )
         graph_rate = settings().graph.rate

@@ -9,7 +9,7 @@ from gar_ros.memory.tracks import TrackMemory, TrackState
 from gar_ros.messages.answers import track_message
 from gar_ros.messages.headers import header_message
 from gar_ros.msg import TrackArray
-from gar_ros.node.endpoints import TRACKS
+from gar_ros.node.endpoints import TRACKS, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.qos import publisher
@@ -21,11 +21,11 @@ _RATE = 2.0
 class TrackTopic(PeriodicOutput):
     """Publishes whenever a track is new, gone or in another state, or was seen again."""
 
-    def __init__(self, node: GuardedNode, tracks: TrackMemory, lifetime: ExitStack) -> None:
+    def __init__(self, node: GuardedNode, tracks: TrackMemory, lifetime: ExitStack, camera: Camera) -> None:
         """The topic exists until `lifetime` ends. Raises GarError INVALID_REQUEST for a QoS override that is none."""
-        super().__init__(node, _RATE, TRACKS.name)
+        super().__init__(node, _RATE, camera.of(TRACKS).name)
         self._tracks = tracks
-        self._publisher = publisher(node, TRACKS, lifetime, latched=True)
+        self._publisher = publisher(node, camera.of(TRACKS), lifetime, latched=True)
         self._told: list[tuple[str, int, TrackState]] = []
 
     def _look(self) -> None:

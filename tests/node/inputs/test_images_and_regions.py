@@ -20,6 +20,7 @@ from gar_ros.memory.tracks import TrackMemory
 from gar_ros.messages.headers import stamp_message
 from gar_ros.messages.images import image_message
 from gar_ros.messages.region_builder import RegionBuilder
+from gar_ros.node.endpoints import Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.inputs.images_and_regions import Inputs
 from gar_ros.settings import Settings
@@ -54,7 +55,7 @@ class Memory:
         self.frames = FrameMemory(100)
         self.tracks = TrackMemory(SameIds(), 1, 2 * SECOND, 200, 5)
         depth = DepthMemory(10, 0, lambda frame_id, stamp_ns: None)
-        self.inputs = Inputs(self.node, Settings.of(settings), self.frames, depth, self.tracks, lifetime)
+        self.inputs = Inputs(self.node, Settings.of(settings), self.frames, depth, self.tracks, lifetime, Camera())
         self._callbacks = {one.topic_name: one.callback for one in self.node.subscriptions}
 
     def image(self, number: int) -> None:
