@@ -44,6 +44,12 @@ YOLO_PACKAGES = ("yolo_bringup", "yolo_ros", "yolo_msgs")
 SEGMENTS, SEGMENTS_BY_WORDS = "yolov8m-seg.pt", "yoloe-26m-seg.pt"
 ARGUMENTS = {
     "image": ("image", "camera image (sensor_msgs/Image) for YOLO and the node", None),
+    "cameras": (
+        "",
+        "names of several cameras, such as front,wrist, each with a YOLO of its own in <namespace>/<camera>/yolo; in "
+        "image, {camera} stands for the name",
+        None,
+    ),
     "namespace": ("", "namespace of node and topics; YOLO's is <namespace>/yolo", None),
     "yolo_model": (
         "",
@@ -87,29 +93,40 @@ def include(file: Path, arguments: Mapping[str, str | LaunchConfiguration]) -> G
 
 
 def yolo(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """yolo_ros, as its own launch file starts it. Raises RuntimeError where it is not installed."""
-
-    def value(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
+    """yolo_ros for each camera, as its own launch file starts it. Raises RuntimeError where it is not installed."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     # PushRosNamespace leaves the namespace of an including launch file here.
     pushed = LaunchConfiguration("ros_namespace", default="").perform(context)
-    words = [word.strip() for word in value("classes").split(",") if word.strip()]
+    cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
+    file = yolo_launch_file()
+    detections = "yolo/tracking" if values["tracking"] == "detector" else "yolo/detections"
+    started = [entity for camera in cameras or [""] for entity in yolo_of(camera, values, pushed, file)]
+    return [SetLaunchConfiguration(DETECTIONS, detections), *started]
+
+
+def yolo_of(camera: str, values: Mapping[str, str], pushed: str, file: Path) -> list[LaunchDescriptionEntity]:
+    """The yolo_ros of one camera. camera: its name, empty for a single one. values: of ARGUMENTS. pushed: the namespace
+    around this file."""
+    words = [word.strip() for word in values["classes"].split(",") if word.strip()]
     given = {
         "model_type": "YOLOE" if words else "YOLO",
-        "model": value("yolo_model") or (SEGMENTS_BY_WORDS if words else SEGMENTS),
-        "namespace": joined(value("namespace"), "yolo"),
-        "input_image_topic": joined("/", pushed, value("namespace"), value("image")),
-        "image_reliability": value("image_reliability"),
-        "use_tracking": str(value("tracking") == "detector"),
+        "model": values["yolo_model"] or (SEGMENTS_BY_WORDS if words else SEGMENTS),
+        "namespace": joined(values["namespace"], camera, "yolo"),
+        "input_image_topic": image_topic(camera, values, pushed),
+        "image_reliability": values["image_reliability"],
+        "use_tracking": str(values["tracking"] == "detector"),
         "use_debug": "False",
         # With words it begins once it knows them: until then it would find what its model was trained to find.
         "enable": str(not words),
     }
-    detections = "yolo/tracking" if value("tracking") == "detector" else "yolo/detections"
-    started = [SetLaunchConfiguration(DETECTIONS, detections), include(yolo_launch_file(), given)]
-    services = joined("/", pushed, value("namespace"), "yolo")
-    return [*started, *(class_setting(services, words) if words else ())]
+    services = joined("/", pushed, values["namespace"], camera, "yolo")
+    return [include(file, given), *(class_setting(services, words) if words else ())]
+
+
+def image_topic(camera: str, values: Mapping[str, str], pushed: str) -> str:
+    """Where gar.launch.py lets the node find this camera's image, as a whole name."""
+    topic, whole = values["image"].replace("{camera}", camera), "{camera}" in values["image"]
+    return joined("/", pushed, values["namespace"], "" if whole else camera, topic)
 
 
 def yolo_launch_file() -> Path:

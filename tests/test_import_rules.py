@@ -34,10 +34,11 @@ ROOMS: dict[str, set[str]] = {
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
     "gar_export": {"bench", "engine", "errors", "files", "json_reader", "progress", "region", "sim"},
-    "client": {"action", "client_arguments", "client_calls", "errors", "msg", "srv"},
+    "client": {"action", "client_arguments", "client_calls", "client_options", "errors", "msg", "srv"},
     "client_arguments": {"errors", "msg"},
-    "client_asyncio": {"client", "client_waiting", "msg", "srv"},
+    "client_asyncio": {"client", "client_options", "client_waiting", "msg", "srv"},
     "client_calls": {"client_waiting", "errors", "srv"},
+    "client_options": {"msg"},
     "client_waiting": {"errors"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
@@ -59,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
         "view",
     },
 }
-CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}
+CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_options", "client_waiting"}
 KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "mcp_server", "messages", "node"}
 KNOW_RCLPY = {*CLIENT, "demo", "mcp_server", "node"}
 """Beside them `bag` imports rclpy.serialization, which needs no node."""

@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 from pydantic import BaseModel, Field
 
 from gar_ros.msg import Answer, Region, RegionGeometry, SceneGraph, Track
-from gar_ros.srv import ListRegions
+from gar_ros.srv import FindRegions, ListRegions
 
 MOST_REGIONS, MOST_FACTS, LONGEST_LABEL = 100, 500, 200
 _STATES = {Track.TENTATIVE: "tentative", Track.CONFIRMED: "confirmed", Track.COASTING: "coasting", Track.LOST: "lost"}
@@ -101,6 +101,27 @@ class Graph(BaseModel):
     left_out: int = Field(description=f"number of facts beyond the {MOST_FACTS} most probable ones")
 
 
+class FoundRegion(BaseModel):
+    """One region that fits the words."""
+
+    id: str
+    probability: float = Field(description="0 to 1, that the words describe it")
+    other_id: str = Field(description="the other object where the words name two; else empty")
+    out_of_view: bool = Field(description="the newest image doesn't show it; its stamp is that of an older one")
+    stamp: str = Field(description=STAMP)
+    place: Place | None = Field(description="null where depth is not known")
+
+
+class FoundRegions(BaseModel):
+    """The regions that fit some words, the most probable first; none when the words fit none."""
+
+    stamp: str = Field(description=STAMP)
+    frame_id: str
+    regions: list[FoundRegion]
+    asked: int = Field(description="number of candidates, or of pairs of them, that were scored")
+    skipped: int = Field(description="number of those that were not, for lack of time")
+
+
 def regions_of(response: ListRegions.Response) -> Regions:
     """Of a reply of list_regions."""
     seen = {region.id for region in response.regions}
@@ -150,6 +171,27 @@ def graph_of(graph: SceneGraph) -> Graph:
         asked=graph.asked,
         skipped=graph.skipped,
         left_out=len(graph.relations) - len(kept),
+    )
+
+
+def found_of(response: FindRegions.Response) -> FoundRegions:
+    """Of a reply of find_regions."""
+    return FoundRegions(
+        stamp=stamp_text(response.header.stamp),
+        frame_id=response.header.frame_id,
+        regions=[
+            FoundRegion(
+                id=one.id,
+                probability=rounded(one.probability),
+                other_id=one.other_id,
+                out_of_view=one.out_of_view,
+                stamp=stamp_text(one.header.stamp),
+                place=place_of(one.geometry),
+            )
+            for one in response.regions
+        ],
+        asked=response.asked,
+        skipped=response.skipped,
     )
 
 

@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from gar_ros.action import AskRegions
 from gar_ros.msg import AnswerArray, RegionArray, SceneGraph, TrackArray
-from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
+from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
 
 NODE_NAME = "gar"
 
@@ -82,7 +82,8 @@ QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or sev
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")
 LIST = Endpoint("~/list_regions", ListRegions, "the regions that can be asked about")
 GET_GRAPH = Endpoint("~/get_scene_graph", GetSceneGraph, "which relations hold between regions, with probabilities")
-SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH)
+FIND = Endpoint("~/find_regions", FindRegions, "which regions fit some words, with probabilities")
+SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH, FIND)
 
 ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
 ACTIONS = (ASK,)

@@ -18,6 +18,7 @@ from gar_ros.settings.groups import (
     DiagnosticsSettings,
     DialogueSettings,
     FeaturesSettings,
+    FindSettings,
     GraphSettings,
     InputSettings,
     KeyframeSettings,
@@ -58,6 +59,7 @@ class Settings:
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
     keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
+    find: FindSettings = field(default_factory=FindSettings)
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     input: InputSettings = field(default_factory=InputSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)

@@ -150,6 +150,18 @@ class GraphSettings:
 
 
 @dataclass(frozen=True)
+class FindSettings:
+    """Searches by words."""
+
+    threshold: float = parameter(
+        0.5, "smallest probability of a region that is found by words", "", (0.001, 1.0), changes=ANY_TIME
+    )
+    max_results: int = parameter(
+        10, "largest number of regions that are found by words", "", (1, 10000), changes=ANY_TIME
+    )
+
+
+@dataclass(frozen=True)
 class DialogueSettings:
     """Conversations."""
 

@@ -15,14 +15,15 @@ from gar_ros.mcp_server.results import (
     LONGEST_LABEL,
     MOST_FACTS,
     MOST_REGIONS,
+    found_of,
     graph_of,
     regions_of,
     reply_of,
     stamp_of,
     stamp_text,
 )
-from gar_ros.msg import Answer, Region, RegionGeometry, Relation, SceneGraph, Track
-from gar_ros.srv import ListRegions
+from gar_ros.msg import Answer, FoundRegion, Region, RegionGeometry, Relation, SceneGraph, Track
+from gar_ros.srv import FindRegions, ListRegions
 
 NAN = math.nan
 HEADER = Header(stamp=Time(sec=12, nanosec=5), frame_id="camera")
@@ -74,6 +75,15 @@ def test_a_reply_names_the_probability_of_each_choice() -> None:
 def test_an_open_answer_has_no_probabilities() -> None:
     assert reply_of(Answer(text="a mug", confidence=NAN)).model_dump()["confidence"] is None
     assert reply_of(Answer(text="a mug")).probabilities == {}
+
+
+def test_what_fits_words_has_its_probability_and_the_other_object() -> None:
+    ball = FoundRegion(header=HEADER, id="3", probability=0.75, other_id="4", out_of_view=True, geometry=PLACED)
+    found = found_of(FindRegions.Response(regions=[ball], asked=6, skipped=2))
+    (one,) = found.regions
+    assert (one.id, one.probability, one.other_id, one.out_of_view) == ("3", 0.75, "4", True)
+    assert (one.stamp, found.asked, found.skipped) == ("12.000000005", 6, 2)
+    assert one.place is not None
 
 
 def test_of_many_facts_the_most_probable_are_kept_in_the_graphs_order() -> None:

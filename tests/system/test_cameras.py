@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_a_camera_that_is_none_of_them_is_named_with_those_there_are(robot: Robo
     with robot.publishing(of_front):
         RegionClient(robot.node, "gar/front").wait_until_ready(PATIENCE)
         for name in ("gar/rear", "gar"):
-            code, message = refusal(lambda name=name: RegionClient(robot.node, name).list_regions(timeout=1.0))
+            code, message = refusal(partial(RegionClient(robot.node, name).list_regions, timeout=1.0))
             assert code is ErrorCode.NOT_ACTIVE
             assert f"nobody is called /{name}; there are /gar/front, /gar/wrist" in message
 

@@ -13,12 +13,13 @@ import pytest
 from std_msgs.msg import Header
 
 from gar_ros.client import RegionClient
+from gar_ros.errors import ErrorCode
 from gar_ros.messages.encodings import image_array
 from gar_ros.messages.images import image_message
 from tests.processes import ChildProcess, StartProcess, session_members
 from tests.system.conftest import usual_parameters
 from tests.system.detector_packages import with_messages
-from tests.system.robot import PATIENCE, Robot, picture
+from tests.system.robot import PATIENCE, Robot, picture, refusal
 
 LAUNCH = """
 from launch import LaunchDescription
@@ -130,6 +131,19 @@ def test_words_are_the_classes_in_a_namespace(robot: Robot, launch: Launch, yolo
         client.wait_until_ready(PATIENCE)
         assert masks(client) == {"11": ("mug", 3600), "12": ("red box", 3600)}
     assert "classes ['mug', 'red box'], enabled: False" in launched.log
+    assert launched.interrupt(PATIENCE) == 0
+
+
+def test_each_of_several_cameras_has_a_yolo(robot: Robot, launch: Launch, yolo: dict[str, str]) -> None:
+    launched = launch(yolo, "cameras:=front,wrist", "image:=/{camera}/image_raw")
+    front, wrist = (RegionClient(robot.node, f"/gar/{camera}") for camera in ("front", "wrist"))
+    with robot.publishing(camera("/front/image_raw")):
+        front.wait_until_ready(PATIENCE)
+        assert masks(front) == {"11": ("red", 3600), "12": ("blue", 3600)}
+        assert refusal(wrist.list_regions)[0] is ErrorCode.NO_FRAME
+    with robot.publishing(camera("/wrist/image_raw")):
+        wrist.wait_until_ready(PATIENCE)
+        assert masks(wrist) == {"11": ("red", 3600), "12": ("blue", 3600)}
     assert launched.interrupt(PATIENCE) == 0
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from PIL import Image as Picture
+from rclpy.qos import QoSProfile
 
 from tests.processes import StartProcess, session_members
 from tests.system.conftest import GarStarter
 from tests.system.mcp_agent import agent
-from tests.system.robot import PATIENCE, Robot, detected_scene, labelled_scene, wait_until
+from tests.system.robot import PATIENCE, Mailbox, Robot, detected_scene, labelled_scene, wait_until
 
 QUESTION = "What is <Prompt0>?"
 
@@ -43,7 +45,7 @@ def told(result: Any) -> str:
     return str(result.content[0].text)
 
 
-def test_an_agent_lists_asks_describes_and_relates(robot: Robot, gar: GarStarter) -> None:
+def test_an_agent_lists_finds_asks_describes_and_relates(robot: Robot, gar: GarStarter) -> None:
     async def look_around(client: Any) -> None:
         listed = (await client.call_tool("list_regions", {})).structured_content
         assert [(one["id"], one["label"]) for one in listed["regions"]] == [("left", "square"), ("right", "")]
@@ -57,6 +59,9 @@ def test_an_agent_lists_asks_describes_and_relates(robot: Robot, gar: GarStarter
         assert (reply["probabilities"], reply["complete"]) == ({}, False)
         described = await client.call_tool("describe", {"region_ids": ["right", "left"], "max_tokens": 1})
         assert [one["region_ids"] for one in described.structured_content["result"]] == [["right"], ["left"]]
+        found = (await client.call_tool("find", {"words": "the red square"})).structured_content
+        assert (found["asked"], found["skipped"]) == (2, 0)
+        assert {one["id"] for one in found["regions"]} <= {"left", "right"}
         graph = (await client.call_tool("scene_graph", {"predicates": ["inside"]})).structured_content
         assert (graph["region_ids"], graph["asked"], graph["skipped"]) == (["left", "right"], 2, 0)
 
@@ -192,6 +197,32 @@ def test_an_agent_that_is_killed_leaves_no_process_and_the_node_serves(
         os.kill(client.pid, signal.SIGKILL)
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in servers), lambda: f"{servers} ended")
         assert robot.client.query(QUESTION, ["7"], max_tokens=1).region_ids == ["7"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "stdin closed"])
+def test_the_node_stops_when_an_agent_gives_up_a_question(robot: Robot, slow_gar: GarStarter, how: str) -> None:
+    async def give_up(client: Any) -> None:
+        await client.call_tool("list_regions", {})
+        call = client.call_tool("ask", {"question": QUESTION, "region_ids": ["1"], "max_tokens": 512, "timeout": 60.0})
+        asking = asyncio.ensure_future(call)
+        await asyncio.sleep(2.0)
+        if how == "cancelled":
+            asking.cancel()
+            await asyncio.to_thread(wait_until, lambda: outcome(mailbox, "CANCELLED"), lambda: str(mailbox.message))
+
+    slow_gar(**{"request.max_tokens": 512, "diagnostics.rate": 5.0})
+    mailbox = Mailbox(robot, DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+    with robot.publishing(labelled_scene):
+        robot.client.wait_until_ready(PATIENCE)
+        with_agent(give_up)
+        wait_until(lambda: outcome(mailbox, "CANCELLED"), lambda: str(mailbox.message))
+        assert not outcome(mailbox, "requests answered"), "the answer was there before"
+
+
+def outcome(mailbox: Mailbox, code: str) -> bool:
+    """Whether diagnostics have counted a request with this outcome."""
+    values = {one.key: one.value for one in mailbox.wait().status[0].values}
+    return any(code in key and value != "0" for key, value in values.items())
 
 
 def children_of(parent: int) -> list[int]:
