@@ -29,8 +29,8 @@ BY_PIP = {"msgspec": "msgspec", "similari": "similari-trackers-rs", "tokenizers"
 BY_NAME = {"bondpy", "cv_bridge", "sensor_msgs_py", "tf2_ros"}
 # Imported for the type checker alone.
 FOR_TYPES = {"typing_extensions"}
-# Extras of pyproject.toml, which a user may add.
-EXTRAS = {"openvino"}
+# Extras of pyproject.toml, which a user may add, and what the extra mcp brings.
+EXTRAS = {"mcp", "mcp_types", "openvino", "pydantic"}
 NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime"}
 NOT_ON_ROBOTS = {"gar_export", "sim"}
 

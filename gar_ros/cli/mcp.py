@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
         what = (
-            f"gar mcp needs the Python package {error.name}, which is not installed; `pip install 'gar_ros[mcp]'` "
-            "brings what it needs besides ROS"
+            "gar mcp needs rclpy and the Python package mcp in its second version, but there is no module "
+            f"{error.name}; source ROS, or run `pip install 'mcp>=2.3,<3'` in the venv of this command"
         )
         raise GarError(ErrorCode.INVALID_REQUEST, what) from error
     serve(args.gar)
