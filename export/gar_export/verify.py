@@ -24,6 +24,7 @@ from gar_export.synthetic import QUESTION, synthetic_image
 from gar_export.tokens import prompt_builder
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.decoder import Decoder
+from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, VISION
@@ -189,8 +190,8 @@ class _Comparison:
             yield _moved_stage(found, features)
             round_vision(self.model, _BITS[self.dtypes[VISION]])
             features = self.model.encode_tiles(pixel_values, mask_values)
-            feeds = {"pixel_values": pixel_values.numpy(), "mask_values": mask_values.numpy()}
-            found = self.vision.run(feeds)["image_features"].numpy()
+            exact = TileEncoder(self.vision, self.rule, cache_bytes=0, tiles_per_run=len(pixels))
+            found = on_host(exact.encode(pixels, inside, never_cancelled))
         yield _stage("image features", found, features, self.allowed.features)
 
         tiles = features[1:] if self.rule.thumbnail else features

@@ -14,24 +14,36 @@ from torch import Tensor, nn
 
 from gar_export.graph import EXTERNAL_DATA_BYTES, OPSET
 from gar_export.model import GarModel
+from gar_ros.engine.tiling import shift_and_scale
 
 _MAX_TILES = 1024  # no real bound: the exporter wants one
 _FOLDED_BYTES = 64 << 20  # the sum of the mask kernel's channels is a constant of at most some MiB
 
 
 class _TileEncoder(nn.Module):
+    """Normalises as `tiling.normalise` does, in float32 whatever the model's type: to the last bit the same numbers."""
+
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, model: GarModel) -> None:
         super().__init__()
         self.model = model
+        shift, scale = shift_and_scale(model.config.mean, model.config.std)
+        self.register_buffer("shift", torch.from_numpy(shift))
+        self.register_buffer("scale", torch.from_numpy(scale))
 
     def forward(self, pixel_values: Tensor, mask_values: Tensor) -> Tensor:
-        return self.model.encode_tiles(pixel_values, mask_values)
+        dtype = self.model.mask_patch_embedding.weight.dtype
+        values = (pixel_values.to(torch.float32) - self.shift) / self.scale
+        return self.model.encode_tiles(values.to(dtype), mask_values.to(dtype))
 
 
 def write_vision(path: Path, model: GarModel) -> None:
     """Writes the graph: `pixel_values` [T, 3, S, S], `mask_values` [T, 1, S, S] -> `image_features` [T, g*g, H].
 
-    All of the type of the model's parameters; norms and softmax are computed in float32 whatever that is. The decoder's
+    Pixels and masks are uint8, 0..255 and 0 or 1: a quarter of the bytes of float32 on the way to a GPU. All else is of
+    the type of the model's parameters; norms and softmax are computed in float32 whatever that is. The decoder's
     parameters are not touched and may be on the meta device.
     """
     side, dtype = model.config.tile, model.mask_patch_embedding.weight.dtype
@@ -40,7 +52,7 @@ def write_vision(path: Path, model: GarModel) -> None:
         warnings.simplefilter("ignore")  # about names of axes and about internals of the exporter
         program = torch.onnx.export(
             _TileEncoder(model).eval(),
-            (torch.zeros(2, 3, side, side, dtype=dtype), torch.zeros(2, 1, side, side, dtype=dtype)),
+            tuple(torch.zeros(2, channels, side, side, dtype=torch.uint8) for channels in (3, 1)),
             dynamo=True,
             opset_version=OPSET,
             input_names=["pixel_values", "mask_values"],
@@ -57,9 +69,10 @@ def write_vision(path: Path, model: GarModel) -> None:
 
 
 def _finish(path: Path, half: bool) -> None:
-    """Rewrites the graph without its weights: stripped, and in half precision with softmax in float32."""
+    """Rewrites the graph without its weights: stripped, inputs cast, and in half precision softmax in float32."""
     model = onnx.load(path, load_external_data=False)
     _strip(model)
+    _cast_first(model.graph)
     if half:
         _softmax_in_float32(model.graph)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -73,6 +86,18 @@ def _strip(model: onnx.ModelProto) -> None:
         part.doc_string = ""
     del graph.value_info[:]
     graph.name = "gar_vision"
+
+
+def _cast_first(graph: onnx.GraphProto) -> None:
+    """Lets casts alone read the graph's inputs, as TensorRT asks for uint8: a shape is that of the cast's output."""
+    inputs = {value.name for value in graph.input}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in inputs]
+    floats = {node.input[0]: node.output[0] for node in casts}
+    others = [node for node in graph.node if node not in casts]
+    for node in others:
+        node.input[:] = [floats.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend([*casts, *others])
 
 
 def _softmax_in_float32(graph: onnx.GraphProto) -> None:

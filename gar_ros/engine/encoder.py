@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck
+from gar_ros.engine.in_threads import in_threads
 from gar_ros.engine.model_dir.manifest import TileRule
 from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, Runner, join_on_host
 from gar_ros.engine.tiling import normalise
@@ -31,16 +32,25 @@ class TileEncoder:
     """
 
     def __init__(
-        self, runner: Runner, rule: TileRule, cache_bytes: int, tiles_per_run: int, join: _Join = join_on_host
+        self,
+        runner: Runner,
+        rule: TileRule,
+        cache_bytes: int,
+        tiles_per_run: int,
+        join: _Join = join_on_host,
+        threads: int = 1,
     ) -> None:
-        """runner: the vision graph. cache_bytes: size of all cached features. tiles_per_run: number of tiles in one run
-        of the graph; with 1, features don't depend on the other tiles of the run even in their rounding. join: the
-        runtime's, which decides where features are kept (host or device)."""
+        """runner: the vision graph, which gets pixels where it takes uint8, else normalised ones. cache_bytes: size of
+        all cached features. tiles_per_run: number of tiles in one run of the graph; with 1, features don't depend on
+        the other tiles of the run even in their rounding. join: the runtime's, which decides where features are kept
+        (host or device). threads: of the host, for the keys of the cache; 0 for all cores."""
         self._runner = runner
         self._rule = rule
         self._cache_bytes = cache_bytes
         self._tiles_per_run = tiles_per_run
         self._join = join
+        self._threads = threads
+        self._takes_pixels = runner.type_of("pixel_values") == np.uint8
         self._cache: OrderedDict[_Key, Rows] = OrderedDict()
         self.encoded_tiles = 0
         """Number of tiles that went through the graph so far."""
@@ -51,7 +61,7 @@ class TileEncoder:
         pixels: (T, 3, S, S) uint8. inside: (T, S, S) bool, the union of the regions' masks. raise_if_cancelled: called
         before each run of the graph.
         """
-        keys = [_key(tile, mask) for tile, mask in zip(pixels, inside, strict=True)]
+        keys = in_threads(_key, list(zip(pixels, inside, strict=True)), self._threads)
         features = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: index for index, key in enumerate(keys) if key not in features}
         indexes = list(missing.values())
@@ -84,10 +94,8 @@ class TileEncoder:
 
     def _run(self, pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Rows:
         self.encoded_tiles += len(pixels)
-        feeds = {
-            "pixel_values": normalise(pixels, self._rule.mean, self._rule.std),
-            "mask_values": inside[:, None].astype(np.float32),
-        }
+        values = pixels if self._takes_pixels else normalise(pixels, self._rule.mean, self._rule.std)
+        feeds: dict[str, NDArray[Any] | DeviceTensor] = {"pixel_values": values, "mask_values": inside[:, None]}
         return self._join([self._runner.run(feeds)["image_features"]])
 
     def _keep(self, key: _Key, features: Rows) -> None:
@@ -98,7 +106,8 @@ class TileEncoder:
             self._cache.popitem(last=False)
 
 
-def _key(pixels: NDArray[np.uint8], inside: NDArray[np.bool_]) -> _Key:
+def _key(tile: tuple[NDArray[np.uint8], NDArray[np.bool_]]) -> _Key:
+    pixels, inside = tile
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
     digest.update(np.packbits(inside).data)
     return digest.digest()

@@ -62,11 +62,16 @@ class GarEngine:
     """One model that is loaded. Not thread-safe: `parse` may be called from any thread, all else by one."""
 
     def __init__(
-        self, model: ModelDir, runtime: Runtime, tile_cache_bytes: int = _TILE_CACHE_BYTES, max_memory: int = 0
+        self,
+        model: ModelDir,
+        runtime: Runtime,
+        tile_cache_bytes: int = _TILE_CACHE_BYTES,
+        max_memory: int = 0,
+        threads: int = 0,
     ) -> None:
         """model: the exported folder; see also `open`. runtime: what runs its graphs. tile_cache_bytes: size of the
-        cache of tile features. max_memory: bytes that a request may take, 0 for what is available. Raises GarError
-        BAD_MODEL for a file that can't be used."""
+        cache of tile features. max_memory: bytes that a request may take, 0 for what is available. threads: that cut
+        images into tiles, 0 for all cores. Raises GarError BAD_MODEL for a file that can't be used."""
         self.manifest: Manifest = model.manifest
         self.provider: str = runtime.provider
         sizes, tokens = model.manifest.sizes, model.manifest.tokens
@@ -74,7 +79,7 @@ class GarEngine:
         per_run = 1 if on_cpu else min(_DEVICE_BATCH, most_tiles(model.manifest))
         self._memory, self._tiles_per_run = MemoryLimit(max_memory, on_cpu), per_run
         self.encoder = TileEncoder(
-            runtime.load(model.graph(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join
+            runtime.load(model.graph(VISION)), model.manifest.tiles, tile_cache_bytes, per_run, runtime.join, threads
         )
         self.replayer: Runner = runtime.load(model.graph(REPLAY))
         self.language = Language(
@@ -87,7 +92,7 @@ class GarEngine:
             join=runtime.join,
         )
         self.prompts, self.decoder, self.join = self.language.prompts, self.language.decoder, self.language.join
-        self._runtime = runtime
+        self._runtime, self._threads = runtime, threads
         self.on_full(self.encoder.forget_most)
 
     @classmethod
@@ -108,7 +113,7 @@ class GarEngine:
         """
         start = time.perf_counter()
         model = ModelDir.open(model_dir)
-        load = partial(cls, model, max_memory=max_memory)
+        load = partial(cls, model, max_memory=max_memory, threads=threads)
         engine = with_runtime(model, provider, threads, allow_fallback, engines, load)
         _log.info("loaded %s from '%s' in %.1f s", model.manifest.name, model.path, time.perf_counter() - start)
         return engine
@@ -184,7 +189,7 @@ class GarEngine:
             tiles = grid[0] * grid[1] + rule.thumbnail
             check_context(tiles, 1, sizes)
             self._memory.check(self.manifest, tiles, len(regions), self._tiles_per_run)
-            pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail)
+            pixels = tile_pixels(image, grid, sizes.tile, rule.thumbnail, self._threads)
             inside = prompted([region.mask for region in regions], grid, sizes.tile, rule.thumbnail)
         with stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)
@@ -227,7 +232,8 @@ class GarEngine:
         side, grid = self.manifest.sizes.tile, (1, 1)
         seconds: Timings = {}
         with stage(seconds, "tile"):
-            pixels = np.concatenate([tile_pixels(image, grid, side, thumbnail=False) for image, _ in frames])
+            tiles = [tile_pixels(image, grid, side, False, self._threads) for image, _ in frames]
+            pixels = np.concatenate(tiles)
             inside = np.concatenate([prompted([region.mask], grid, side, thumbnail=False) for _, region in frames])
         with stage(seconds, "vision"):
             features = self.encoder.encode(pixels, inside, raise_if_cancelled)

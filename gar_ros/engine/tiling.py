@@ -7,12 +7,12 @@ The rule for the tile grid is Perception-LM's (transformers, image_processing_pe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.resize import bicubic, nearest
+from gar_ros.engine.resize import Kind, bicubic, nearest
 
 Grid = tuple[int, int]
 """(tiles_w, tiles_h)."""
@@ -60,22 +60,34 @@ def _shorter_side(width: int, height: int, canvas_w: int, canvas_h: int) -> int:
     return math.floor(scale * width / aspect) if aspect > 1 else math.floor(scale * height * aspect)
 
 
-def tile_pixels(image: NDArray[np.uint8], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.uint8]:
-    """Tiles (T, 3, tile, tile) uint8 of an RGB image (H, W, 3) uint8: the thumbnail, then the grid row by row."""
-    tiles_w, tiles_h = grid
-    tiles = _split(bicubic(image, tiles_w * tile, tiles_h * tile), grid)
-    if not thumbnail:
-        return tiles
-    whole = tiles if grid == (1, 1) else _split(bicubic(image, tile, tile), (1, 1))
-    return np.concatenate([whole, tiles])
+def tile_pixels(
+    image: NDArray[np.uint8], grid: Grid, tile: int, thumbnail: bool = True, threads: int = 1
+) -> NDArray[np.uint8]:
+    """Tiles (T, 3, tile, tile) uint8 of an RGB image (H, W, 3) uint8: the thumbnail, then the grid row by row.
+
+    threads: 0 for all cores.
+    """
+
+    def planes(tiles_w: int, tiles_h: int) -> NDArray[np.uint8]:
+        return bicubic(image, tiles_w * tile, tiles_h * tile, threads)
+
+    return _tiles(planes, grid, thumbnail)
 
 
-def _split(planes: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:
-    """Tiles (tiles_h * tiles_w, C, tile, tile), row by row, of planes (C, tiles_h * tile, tiles_w * tile)."""
+def _tiles(resized: Callable[[int, int], NDArray[Kind]], grid: Grid, thumbnail: bool) -> NDArray[Kind]:
+    """Tiles (T, C, tile, tile): the thumbnail, then the grid row by row.
+
+    resized: planes (C, tiles_h * tile, tiles_w * tile) of the whole image for a grid (tiles_w, tiles_h).
+    """
     tiles_w, tiles_h = grid
-    channels, height, width = planes.shape
-    cut = planes.reshape(channels, tiles_h, height // tiles_h, tiles_w, width // tiles_w)
-    return np.ascontiguousarray(cut.transpose(1, 3, 0, 2, 4).reshape(-1, channels, height // tiles_h, width // tiles_w))
+    planes = resized(tiles_w, tiles_h)
+    channels, tile = len(planes), planes.shape[1] // tiles_h
+    tiles = np.empty((tiles_w * tiles_h + thumbnail, channels, tile, tile), planes.dtype)
+    cut = tiles[int(thumbnail) :].reshape(tiles_h, tiles_w, channels, tile, tile)
+    cut[:] = planes.reshape(channels, tiles_h, tile, tiles_w, tile).transpose(1, 3, 0, 2, 4)
+    if thumbnail:
+        tiles[0] = planes if grid == (1, 1) else resized(1, 1)
+    return tiles
 
 
 def mask_ids(
@@ -94,11 +106,7 @@ def mask_ids(
     canvas = np.full(masks[0].shape, none, np.uint8)
     for mask, number in reversed(list(zip(masks, prompt_numbers, strict=True))):
         canvas[mask] = number
-    tiles_w, tiles_h = grid
-    tiles = _split(nearest(canvas, tiles_w * tile, tiles_h * tile)[None], grid)[:, 0]
-    if not thumbnail:
-        return tiles
-    return np.concatenate([nearest(canvas, tile, tile)[None], tiles])
+    return _nearest_tiles(canvas, grid, tile, thumbnail)
 
 
 def prompted(masks: Sequence[NDArray[np.bool_]], grid: Grid, tile: int, thumbnail: bool = True) -> NDArray[np.bool_]:
@@ -106,15 +114,33 @@ def prompted(masks: Sequence[NDArray[np.bool_]], grid: Grid, tile: int, thumbnai
 
     masks: one or more, (H, W) bool.
     """
-    outside = len(masks)
-    return mask_ids(masks, range(outside), grid, tile, thumbnail, none=outside) != outside
+    union = masks[0].copy()
+    for mask in masks[1:]:
+        union |= mask
+    return _nearest_tiles(union, grid, tile, thumbnail)
+
+
+def _nearest_tiles(canvas: NDArray[Kind], grid: Grid, tile: int, thumbnail: bool) -> NDArray[Kind]:
+    """Tiles (T, tile, tile) of a canvas (H, W), as `_tiles`."""
+
+    def planes(tiles_w: int, tiles_h: int) -> NDArray[Kind]:
+        return nearest(canvas, tiles_w * tile, tiles_h * tile)[None]
+
+    return _tiles(planes, grid, thumbnail)[:, 0]
 
 
 def normalise(
     pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32]:
     """Model input (T, 3, tile, tile) float32 from uint8 pixels. mean, std: of channels scaled to 0..1."""
-    shift = np.asarray(mean, np.float32).reshape(3, 1, 1) * np.float32(255)
-    scale = np.asarray(std, np.float32).reshape(3, 1, 1) * np.float32(255)
+    shift, scale = shift_and_scale(mean, std)
     values: NDArray[np.float32] = (pixels.astype(np.float32) - shift) / scale
     return values
+
+
+def shift_and_scale(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What `normalise` subtracts from pixels 0..255 and then divides by, each (3, 1, 1)."""
+    shift, scale = (np.asarray(values, np.float32).reshape(3, 1, 1) * np.float32(255) for values in (mean, std))
+    return shift, scale

@@ -40,6 +40,10 @@ class WritingRunner:
     def run(self, feeds: Mapping[str, Any]) -> dict[str, HostTensor]:
         raise AssertionError("expected a run in place")
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(np.float32)
+
     def run_in_place(self, feeds: Mapping[str, Any], written: Mapping[str, str]) -> dict[str, HostTensor]:
         """See InPlaceRunner."""
         self.read.append(feeds["key_positions"])

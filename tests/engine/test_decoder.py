@@ -57,6 +57,10 @@ class SumDecoder:
             "present.0.value": HostTensor(present[:, None]),
         }
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(np.float32)
+
 
 def by_hand(ids: Sequence[int]) -> NDArray[np.float64]:
     """Log probabilities of the token after `ids`."""

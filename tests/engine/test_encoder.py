@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 
 from gar_ros.engine.encoder import TileEncoder
 from gar_ros.engine.model_dir.manifest import TileRule
@@ -20,15 +21,22 @@ FEATURE_BYTES = 4
 
 
 class SumVision:
-    """One token of width 1 a tile: the sum of its pixels plus 1000 times that of its mask."""
+    """One token of width 1 a tile: the sum of its pixels plus 1000 times that of its mask.
 
-    def __init__(self) -> None:
+    kind: the type of the graph's inputs.
+    """
+
+    def __init__(self, kind: DTypeLike = np.float32) -> None:
+        self.kind = np.dtype(kind)
         self.batches: list[int] = []
+
+    def type_of(self, name: str) -> np.dtype:
+        return self.kind
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, HostTensor]:
         pixels, inside = feeds["pixel_values"], feeds["mask_values"]
         self.batches.append(len(pixels))
-        assert pixels.dtype == inside.dtype == np.float32
+        assert pixels.dtype == self.kind
         assert inside.shape == (len(pixels), 1, 2, 2)
         sums = pixels.sum((1, 2, 3)) + 1000 * inside.sum((1, 2, 3))
         return {"image_features": HostTensor(sums.reshape(-1, 1, 1).astype(np.float32))}
@@ -61,6 +69,14 @@ def encoder(vision: SumVision) -> TileEncoder:
 def encode(encoder: TileEncoder, values: tuple[int, ...], counts: tuple[int, ...]) -> list[float]:
     features = on_host(encoder.encode(tiles(*values), masks(*counts), never_cancelled))
     return [float(value) for value in features[:, 0, 0]]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(np.uint8, [6 * 12, 1000]), (np.float32, [5 * 12, 1000 - 12])])
+def test_graphs_of_pixels_get_pixels_and_others_get_them_normalised(kind: DTypeLike, expected: list[float]) -> None:
+    """Mean 1 and spread 1 in grey levels."""
+    rule = TileRule("perception_lm", 4, True, (1 / 255,) * 3, (1 / 255,) * 3)
+    encoder = TileEncoder(SumVision(kind), rule, cache_bytes=0, tiles_per_run=1)
+    assert encode(encoder, (6, 0), (0, 1)) == pytest.approx(expected)
 
 
 def test_features_come_in_the_tiles_order(encoder: TileEncoder) -> None:

@@ -34,6 +34,10 @@ class AppendingRunner:
         present = np.concatenate([old, new[:, None] * np.ones((*old.shape[:-2], 1, 1), np.float32)], axis=-2)
         return {f"present.0.{kind}": HostTensor(present) for kind in ("key", "value")}
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(np.float32)
+
 
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CacheForm:

@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from gar_ros.engine.tiling import mask_ids, normalise, tile_grid, tile_pixels
+from gar_ros.engine.tiling import mask_ids, normalise, prompted, tile_grid, tile_pixels
 from tests.engine.golden import CASES, TILE
 from tests.fixtures_golden import FindCase, FindGolden
 
@@ -55,6 +55,21 @@ def test_earlier_masks_cover_later_ones() -> None:
     left, both = np.array([[True, False]]), np.array([[True, True]])
     np.testing.assert_array_equal(mask_ids([left, both], [0, 1], (1, 1), 2, thumbnail=False), [[[0, 1], [0, 1]]])
     np.testing.assert_array_equal(mask_ids([both, left], [0, 1], (1, 1), 2, thumbnail=False), [[[0, 0], [0, 0]]])
+
+
+def test_the_union_of_any_number_of_masks_is_prompted() -> None:
+    masks = [np.arange(600).reshape(1, 600) == number for number in range(300)]
+    tiles = prompted(masks, (2, 1), 300)
+    assert tiles.shape == (3, 300, 300)
+    assert (tiles[1].all(), tiles[2].any()) == (True, False)
+    np.testing.assert_array_equal(tiles[0], np.broadcast_to(np.arange(300) < 150, (300, 300)))
+
+
+@pytest.mark.parametrize(("grid", "thumbnail"), [((3, 2), True), ((3, 2), False), ((1, 1), True)])
+def test_what_is_prompted_is_what_has_a_number(grid: tuple[int, int], thumbnail: bool) -> None:
+    masks = list(np.random.default_rng(0).random((3, 41, 67)) < 0.2)
+    numbers = mask_ids(masks, [0, 1, 2], grid, 16, thumbnail)
+    np.testing.assert_array_equal(prompted(masks, grid, 16, thumbnail), numbers != 5)
 
 
 def test_tiles_are_row_major_after_the_thumbnail() -> None:

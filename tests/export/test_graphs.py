@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from gar_export.replay_graph import write_replay
 from gar_export.split_decoder_graph import SplitDecoderWriter
 from gar_export.vision_graph import write_vision
 from gar_ros.engine.model_dir.manifest import DECODER, REPLAY, VISION
+from gar_ros.engine.tiling import normalise
 
 NAMES = ("small_1b", "small_8b")
 FEATURES, REPLAY_TOLERANCE, LOGITS = 2e-5, 1e-5, 3e-3
@@ -74,10 +77,11 @@ def test_vision_equals_torch_for_any_number_of_tiles(models: dict[str, GarModel]
     onnx.checker.check_model(path, full_check=True)
     generator = torch.Generator().manual_seed(0)
     for tiles in (1, 3):
-        pixels = torch.rand(tiles, 3, 448, 448, generator=generator) * 2 - 1
-        mask = (torch.rand(tiles, 1, 448, 448, generator=generator) > 0.5).float()
+        pixels = torch.randint(0, 256, (tiles, 3, 448, 448), dtype=torch.uint8, generator=generator)
+        mask = torch.randint(0, 2, (tiles, 1, 448, 448), dtype=torch.uint8, generator=generator)
         found = run(path, {"pixel_values": pixels.numpy(), "mask_values": mask.numpy()})["image_features"]
-        expected = model.encode_tiles(pixels, mask).numpy()
+        values = normalise(pixels.numpy(), model.config.mean, model.config.std)
+        expected = model.encode_tiles(torch.from_numpy(values), mask.float()).numpy()
         assert found.shape == (tiles, 256, HIDDEN)
         assert np.abs(found - expected).max() <= FEATURES
 
@@ -162,7 +166,7 @@ def test_large_graphs_keep_their_weights_beside(
 ) -> None:
     """The outputs are those of the graphs in one file."""
     model = models["small_1b"]
-    pixels, mask = np.full((1, 3, 448, 448), 0.5, np.float32), np.ones((1, 1, 448, 448), np.float32)
+    pixels, mask = np.full((1, 3, 448, 448), 200, np.uint8), np.ones((1, 1, 448, 448), np.uint8)
     feeds = {
         VISION: {"pixel_values": pixels, "mask_values": mask},
         DECODER: decoder_feeds(np.full((1, 3, HIDDEN), 0.1, np.float32), [2]),
@@ -215,9 +219,34 @@ def test_tensor_names(exported_1b: Path, name: str, inputs: list[str], outputs: 
     assert [value.name for value in graph.output] == outputs
 
 
+@pytest.mark.parametrize("mean", [(0.5, 0.5, 0.5), (0.485, 0.456, 0.406)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_vision_normalises_as_the_host_does(
+    models: dict[str, GarModel], mean: tuple[float, float, float], dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """All 256 levels of each channel, to the last bit of what the convolution gets."""
+    model = copy.deepcopy(models["small_1b"]).to(dtype)
+    model.config = replace(model.config, mean=mean, std=(0.229, 0.224, 0.225))
+    write_vision(tmp_path / VISION, model)
+    graph = onnx.load(tmp_path / VISION)
+    (cast,) = [node for node in graph.graph.node if "pixel_values" in node.input]
+    assert (cast.op_type, cast.attribute[0].i) == ("Cast", onnx.TensorProto.FLOAT)
+    kernel = next(one.name for one in graph.graph.initializer if one.name.endswith("patch_embed.proj.weight"))
+    (convolution,) = [node for node in graph.graph.node if kernel in node.input]
+    graph.graph.output[0].CopyFrom(onnx.ValueInfoProto(name=convolution.input[0]))
+    onnx.save(graph, tmp_path / "cut.onnx")
+
+    levels = np.resize(np.arange(256, dtype=np.uint8), (1, 3, 448, 448))
+    found = run(tmp_path / "cut.onnx", {"pixel_values": levels, "mask_values": levels[:, :1]})[convolution.input[0]]
+    expected = normalise(levels, mean, model.config.std).astype(found.dtype)
+    assert found.dtype == (np.float16 if dtype == torch.float16 else np.float32)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_the_mask_kernel_is_one_constant_channel(exported_1b: Path, models: dict[str, GarModel]) -> None:
     graph = onnx.load(exported_1b / VISION).graph
-    (convolution,) = [node for node in graph.node if node.op_type == "Conv" and "mask_values" in node.input]
+    (cast,) = [node for node in graph.node if "mask_values" in node.input]
+    (convolution,) = [node for node in graph.node if node.op_type == "Conv" and cast.output[0] in node.input]
     constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in graph.initializer}
     expected = models["small_1b"].mask_patch_embedding.weight.sum(1, keepdim=True).numpy()
     np.testing.assert_allclose(constants[convolution.input[1]], expected, atol=1e-7)

@@ -11,7 +11,8 @@ import pytest
 
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.errors import ErrorCode, GarError, GpuLostError
-from gar_ros.serving.worker import Job, Worker
+from gar_ros.serving.fair_queue import Caller
+from gar_ros.serving.worker import Job, Worker, background
 
 LONG = 60.0  # seconds; no test waits that long
 
@@ -181,6 +182,33 @@ def counting(stop_at: int, then: Callable[[CancelCheck], str]) -> Callable[[Canc
         return then(raise_if_cancelled)
 
     return work
+
+
+FRONT, WRIST = background("front"), background("wrist")
+
+
+def test_background_work_of_one_camera_leaves_another_one_its_turn(worker: Worker) -> None:
+    assert worker.is_idle_for(FRONT)
+    busy = Busy()
+    job = worker.submit(busy, LONG, FRONT)
+    assert busy.started.wait(LONG)
+    assert not worker.is_idle_for(FRONT), "one at a time"
+    assert worker.is_idle_for(WRIST)
+    assert not worker.has_requests
+    busy.let_go.set()
+    job.result()
+
+
+def test_no_background_work_begins_while_a_request_runs_and_it_ends_while_one_waits(worker: Worker) -> None:
+    busy = Busy()
+    running = worker.submit(busy, LONG, Caller("services", 1, "front"))
+    assert busy.started.wait(LONG)
+    assert not worker.is_idle_for(WRIST)
+    assert not worker.has_requests, "that one has its turn already"
+    waiting = worker.submit(lambda check: "next", LONG, Caller("services", 1, "wrist"))
+    assert worker.has_requests
+    busy.let_go.set()
+    assert [running.result(), waiting.result()] == ["done", "next"]
 
 
 def test_items_reach_the_thread_that_waits_and_then_comes_the_result(worker: Worker) -> None:

@@ -136,6 +136,10 @@ class OpenVinoRunner:
         except Exception as error:  # RuntimeError, but TypeError and ValueError from its bindings
             raise session_error(self._graph.name, error, "OpenVINO") from error
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(self._types[name])
+
     def _run(self, feeds: Feeds) -> dict[str, DeviceTensor]:
         if feeds.keys() != self._types.keys():
             odd = sorted(feeds.keys() ^ self._types.keys())[0]
@@ -170,6 +174,10 @@ class PairedRunner:
         if on_host(feeds["inputs_embeds"]).shape[1] >= LONG_INPUT:
             return self._long.run(feeds)
         return self._standby.run(self._graph, feeds)
+
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return self._long.type_of(name)
 
 
 class OpenVinoRuntime:

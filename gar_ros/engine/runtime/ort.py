@@ -29,6 +29,7 @@ _HOST_TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8,
 }
 _ERRORS_ONLY = 3
 _FLOAT_ACTIVATIONS = ("session.qdq_matmulnbits_accuracy_level", "1")
@@ -63,6 +64,10 @@ class OrtRunner:
         """See Runner. Raises GarError INTERNAL_ERROR with ONNX Runtime's reason; the session stays usable but for a
         GpuLostError."""
         return self.run_in_place(feeds, {})
+
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(self._types[name])
 
     def run_in_place(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]

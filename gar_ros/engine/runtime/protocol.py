@@ -43,6 +43,9 @@ class Runner(Protocol):
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> Mapping[str, DeviceTensor]:
         """All outputs by name; inputs are never modified. Host arrays are cast to the graph's input types."""
 
+    def type_of(self, name: str) -> np.dtype:
+        """The type of the graph's input of this name."""
+
 
 @runtime_checkable
 class InPlaceRunner(Runner, Protocol):

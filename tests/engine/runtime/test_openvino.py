@@ -75,6 +75,10 @@ class Recorder:
         self.fed.append(feeds)
         return {"present": self.output}
 
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return np.dtype(np.float32)
+
     def load(self, _: Path) -> Recorder:
         return self
 

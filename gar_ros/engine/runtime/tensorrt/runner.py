@@ -21,7 +21,7 @@ from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
 
-_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64}
+_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64, "UINT8": np.uint8}
 """TensorRT's names of the types that the exported graphs take and give."""
 
 
@@ -54,6 +54,10 @@ class TensorRtRunner:
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceArray]:
         """See Runner. Raises GarError INVALID_REQUEST for shapes that the engine was not built for."""
         return self.run_in_place(feeds, {})
+
+    def type_of(self, name: str) -> np.dtype:
+        """See Runner."""
+        return self._types[name]
 
     def run_in_place(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]

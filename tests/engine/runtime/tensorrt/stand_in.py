@@ -277,6 +277,7 @@ class StandInTensorRt:
     class DataType(Enum):
         FLOAT = 0
         HALF = 1
+        UINT8 = 5
         INT64 = 8
 
     class NetworkDefinitionCreationFlag(IntEnum):
@@ -318,6 +319,7 @@ class StandInTensorRt:
 NUMPY = {
     StandInTensorRt.DataType.FLOAT: np.float32,
     StandInTensorRt.DataType.HALF: np.float16,
+    StandInTensorRt.DataType.UINT8: np.uint8,
     StandInTensorRt.DataType.INT64: np.int64,
 }
 
@@ -434,7 +436,7 @@ class Engine:
         self.profiles = json.loads(shapes)
         self.session = ort.InferenceSession(model)
         kinds = StandInTensorRt.DataType
-        types = {"float": kinds.FLOAT, "float16": kinds.HALF, "int64": kinds.INT64}
+        types = {"float": kinds.FLOAT, "float16": kinds.HALF, "int64": kinds.INT64, "uint8": kinds.UINT8}
         values = [*self.session.get_inputs(), *self.session.get_outputs()]
         self.types = {value.name: types[value.type[len("tensor(") : -1]] for value in values}
         self.inputs = [value.name for value in self.session.get_inputs()]

@@ -49,6 +49,13 @@ def test_copies_of_the_hosts_memory_are_of_pinned_memory(device: Device, cuda: S
     assert (sum(cuda.copies.values()), cuda.calls["pageable"]) == (2, 0)
 
 
+def test_masks_go_up_as_uint8_through_pinned_memory(device: Device, cuda: StandInCuda) -> None:
+    mask = VALUES % 2 == 0
+    array = device.upload(mask, np.uint8)
+    assert (array.nbytes, cuda.calls["pageable"]) == (mask.size, 0)
+    np.testing.assert_array_equal(array.numpy(), mask.astype(np.uint8))
+
+
 def test_uploads_wait_only_when_all_buffers_are_under_way(device: Device, cuda: StandInCuda) -> None:
     arrays = [device.upload(VALUES + number) for number in range(BUFFERS)]
     assert cuda.calls["wait"] == 0
