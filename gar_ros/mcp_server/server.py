@@ -12,6 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError, reason_of
@@ -37,7 +38,7 @@ def serve(gar: str) -> None:
             raise GarError(ErrorCode.INVALID_REQUEST, message) from error
         asyncio.run(_serve(node, client, gar))
     finally:
-        rclpy.try_shutdown()  # ends calls that wait in threads
+        try_shutdown()  # ends calls that wait in threads
 
 
 async def _serve(node: Node, client: AsyncRegionClient, gar: str) -> None:

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from PIL import Image as Picture
@@ -101,7 +102,7 @@ def test_the_overlay_is_a_picture(robot: Robot, gar: GarStarter) -> None:
     assert picture.mime_type == "image/png"
     drawn = Picture.open(BytesIO(base64.b64decode(picture.data)))
     assert drawn.size == (160, 120)
-    red, _, blue = drawn.getpixel((35, 64))
+    red, _, blue = np.asarray(drawn)[64, 35].tolist()
     assert red > blue, "the red square at the left"
 
 
