@@ -48,8 +48,8 @@ class Settings:
     )
     cameras: tuple[str, ...] = parameter(
         ("",),
-        "names of several cameras that one model serves, such as [front, wrist]: the topics and services of each are "
-        "below its name; one empty name: a single camera without one",
+        "names of several cameras that one model serves, for example [front, wrist]: each name is the namespace of its "
+        "camera's topics and services; one empty name: a single camera without a name",
         changes=AT_START,
         names=True,
     )

@@ -30,6 +30,11 @@ from tests.system.robot import PATIENCE, Mailbox, Robot, detected_scene, labelle
 QUESTION = "What is <Prompt0>?"
 
 
+@pytest.fixture
+def minutes() -> None:
+    """Of tests that are not `make test`'s: see tests/parts.py."""
+
+
 def with_agent(use: Callable[[Any], Awaitable[Any]], gar: str = "/gar") -> Any:
     """What `use` returns, which is given a client that is connected."""
 
@@ -106,6 +111,7 @@ def test_the_overlay_is_a_picture(robot: Robot, gar: GarStarter) -> None:
     assert red > blue, "the red square at the left"
 
 
+@pytest.mark.usefixtures("minutes")
 @pytest.mark.parametrize("name", ["/nobody", "/gar/front"])
 def test_a_node_that_is_not_there_is_an_error(robot: Robot, gar: GarStarter, name: str) -> None:
     async def ask_all(client: Any) -> None:
@@ -172,6 +178,7 @@ def test_a_closed_stdin_ends_the_process_and_stdout_is_the_protocols_alone(robot
     assert session_members(server.pid) == []
 
 
+@pytest.mark.usefixtures("minutes")
 def test_an_interrupted_server_ends(robot: Robot) -> None:
     server = start_raw()
     assert server.stdin is not None and server.stdout is not None
@@ -183,6 +190,7 @@ def test_an_interrupted_server_ends(robot: Robot) -> None:
     assert session_members(server.pid) == []
 
 
+@pytest.mark.usefixtures("minutes")
 def test_an_agent_that_is_killed_leaves_no_process_and_the_node_serves(
     robot: Robot, slow_gar: GarStarter, start_process: StartProcess
 ) -> None:
@@ -199,6 +207,7 @@ def test_an_agent_that_is_killed_leaves_no_process_and_the_node_serves(
         assert robot.client.query(QUESTION, ["7"], max_tokens=1).region_ids == ["7"]
 
 
+@pytest.mark.usefixtures("minutes")
 @pytest.mark.parametrize("how", ["cancelled", "stdin closed"])
 def test_the_node_stops_when_an_agent_gives_up_a_question(robot: Robot, slow_gar: GarStarter, how: str) -> None:
     async def give_up(client: Any) -> None:
@@ -231,6 +240,7 @@ def children_of(parent: int) -> list[int]:
     return [int(pid) for pid in listed.stdout.split()]
 
 
+@pytest.mark.usefixtures("minutes")
 @pytest.mark.parametrize("name", ["no name", "/gar/"])
 def test_what_is_no_name_is_refused_at_once(robot: Robot, name: str) -> None:
     server = start_raw("--gar", name)
