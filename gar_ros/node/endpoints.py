@@ -52,7 +52,9 @@ IMAGE = Endpoint(
 )
 REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, with that image's stamp")
 INSTANCES = Endpoint(
-    "instances", Image, "the same as a label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
+    "instances",
+    Image,
+    "the same as a label image (mono8, mono16, 8UC1, 16UC1, 32SC1, 32UC1): one region per value above 0",
 )
 DEPTH = Endpoint("depth", Image, "depth registered to the image (32FC1 in metres or 16UC1 in millimetres)")
 CAMERA_INFO = Endpoint("camera_info", CameraInfo, "the camera of image and depth")

@@ -217,6 +217,21 @@ class InputSettings:
         "pixels that carry the region's id in the label image of the same stamp",
         choices=("own", "instances"),
     )
+    label_packing: str = parameter(
+        "none",
+        "what a pixel of a label image holds; none: the region's id; class_instance: `class << instance_bits | "
+        "instance`, where instances are counted anew in each image and so are no ids",
+        choices=("none", "class_instance"),
+    )
+    instance_bits: int = parameter(
+        16, "number of lowest bits of a packed label that are the instance; instance 0 is background", "bits", (1, 31)
+    )
+    class_names: tuple[str, ...] = parameter(
+        ("",),
+        "labels of the classes of a packed label image, from class 0 on; where one is empty or missing, the label is "
+        "the number",
+        gaps=True,
+    )
     reliability: str = parameter(
         "auto",
         "reliability of the node's subscriptions; auto: reliable where all publishers are, else best_effort",

@@ -19,7 +19,8 @@ from tests.engine.runtime.tensorrt.conftest import (
     open_engine,
     trt,  # noqa: F401, a fixture
 )
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 from tests.export.static_folder import needs_opset_24
 
 UP, DOWN = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"
