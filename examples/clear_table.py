@@ -51,7 +51,7 @@ def main() -> int:
     order = pick_order(graph.region_ids, graph.relations)
     for number, region in enumerate(order, 1):
         print(f"{number}. pick region {region}")
-    wrong = [] if options.seed is None else held_down(graph, order, options.seed)
+    wrong = [] if options.seed is None else held_down(graph, order, options.seed, options.carry)
     for one, other in wrong:
         print(f"wrong: region {one} still lies on or in region {other} when that is picked")
     if options.seed is not None and not wrong:
@@ -59,9 +59,9 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def held_down(graph: SceneGraph, order: list[str], seed: int) -> list[tuple[str, str]]:
+def held_down(graph: SceneGraph, order: list[str], seed: int, carry: bool) -> list[tuple[str, str]]:
     """Pairs (lies on or in, picked too early) of the simulated scene at the graph's stamp."""
-    objects = Timeline(seed).at(stamp_ns(graph.header.stamp)).objects
+    objects = Timeline(seed, carry).at(stamp_ns(graph.header.stamp)).objects
     seen = {region: objects[object_index(region)] for region in order}
     return [
         (later, sooner)
@@ -76,6 +76,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--wait", type=float, default=60.0, help="seconds within which it must serve")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for the scene graph")
     parser.add_argument("--seed", type=int, help="of the simulated tabletop, to check the order")
+    parser.add_argument("--carry", action="store_true", help="the tabletop has an object that is carried about")
     return parser.parse_args(remove_ros_args(sys.argv)[1:])
 
 

@@ -13,7 +13,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
 from rclpy.node import Node
 
-from gar_ros.action import AskRegions
+from gar_ros.action import AskRegions, WatchRegions
 from gar_ros.client_arguments import (
     InvalidArgumentError,
     checked_callable,
@@ -23,7 +23,8 @@ from gar_ros.client_arguments import (
     filled,
 )
 from gar_ros.client_calls import GRACE, Calls
-from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, Limits, QuestionOptions
+from gar_ros.client_hearing import HeardLooks, HeardText, OnLook
+from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, Limits, QuestionOptions, WatchOptions
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Answer, Question, SceneGraph
 from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
@@ -32,6 +33,7 @@ __all__ = [
     "GRACE",
     "GRAPH_GRACE",
     "TIMEOUT",
+    "WATCH_TIMEOUT",
     "DescribeOptions",
     "FindOptions",
     "GraphOptions",
@@ -39,6 +41,7 @@ __all__ = [
     "Limits",
     "QuestionOptions",
     "RegionClient",
+    "WatchOptions",
 ]
 
 if TYPE_CHECKING:  # Python 3.10 has no Unpack of its own
@@ -49,6 +52,9 @@ NEW_DIALOGUE = "new"
 
 TIMEOUT = 30.0
 """Seconds for a question that names no timeout."""
+
+WATCH_TIMEOUT = 300.0
+"""Seconds for a watch that names no timeout."""
 
 LIST_TIMEOUT = 5.0
 """Seconds for a list of regions, which needs no model."""
@@ -79,6 +85,7 @@ class RegionClient:
         self._graph = self._calls.client(GetSceneGraph, "get_scene_graph", group)
         self._find = self._calls.client(FindRegions, "find_regions", group)
         self._ask = self._calls.action_client(AskRegions, "ask_regions", group)
+        self._watch = self._calls.action_client(WatchRegions, "watch_regions", group)
         self._list = self._calls.probe(group)
 
     def query(self, text: str, region_ids: Sequence[str] = (), **options: Unpack[QuestionOptions]) -> Answer:
@@ -105,27 +112,52 @@ class RegionClient:
         question = _question(text, region_ids, options)
         checked_callable("on_token", on_token)
         checked_event("cancel", cancel)
-        heard = _Text(on_token)
-
-        def look(stop: Callable[[], None]) -> None:
-            if heard.error is not None or (cancel is not None and cancel.is_set()):
-                stop()
-            if heard.error is not None:
-                raise heard.error
-
+        heard = HeardText(on_token, cancel)
         result = self._calls.run_goal(
             self._ask,
+            "ask_regions",
             AskRegions.Goal(question=question),
             lambda message: heard.grow(message.feedback.text),
-            look,
+            heard.look,
             lambda: _lost_by_restart(question.dialogue, heard.began),
             question.timeout,
         )
         answer: Answer = _checked(result).answer
         if not question.choices:
             heard.grow(answer.text)
-        if heard.error is not None:
-            raise heard.error
+        heard.close()
+        return answer
+
+    def watch(
+        self,
+        text: str,
+        region_ids: Sequence[str] = (),
+        on_look: OnLook | None = None,
+        cancel: threading.Event | None = None,
+        **options: Unpack[WatchOptions],
+    ) -> Answer:
+        """The answer that was waited for, about the image with which it began to hold: `header.stamp` is the moment.
+
+        on_look: called with the feedback of every look, in the thread that spins the node. If it raises, the watch ends
+        and this call raises the same. cancel: setting it ends the watch, and this call with CANCELLED. Raises GarError
+        TIMED_OUT when it did not hold in time, UNKNOWN_REGION when a region is lost for good.
+        """
+        arguments = {"text": _named("text", text), "region_ids": region_ids, **_with_timeout(options, WATCH_TIMEOUT)}
+        goal = filled(WatchRegions.Goal(), arguments)
+        checked_callable("on_look", on_look)
+        checked_event("cancel", cancel)
+        heard = HeardLooks(on_look, cancel)
+        result = self._calls.run_goal(
+            self._watch,
+            "watch_regions",
+            goal,
+            lambda message: heard.take(message.feedback),
+            heard.look,
+            lambda: _lost_by_restart("", heard.began),
+            goal.timeout,
+        )
+        heard.close()
+        answer: Answer = _checked(result).answer
         return answer
 
     def describe(self, region_ids: Sequence[str] = (), **options: Unpack[DescribeOptions]) -> list[Answer]:
@@ -185,45 +217,23 @@ class RegionClient:
         return _checked(self._calls.reply(client, request, timeout, lambda: _lost_by_restart(dialogue, False)))
 
 
-class _Text:
-    """A text that grows. DDS may drop feedback and deliver it after the result; no part is passed on twice."""
-
-    def __init__(self, on_token: Callable[[str], None] | None) -> None:
-        """on_token: called with each new part until it raises."""
-        self._on_token = on_token
-        self._text = ""
-        self._lock = threading.Lock()
-        self.error: BaseException | None = None
-        """What `on_token` raised; not in the executor's thread, which serves others too."""
-
-    @property
-    def began(self) -> bool:
-        """Whether some text was passed on."""
-        return bool(self._text)
-
-    def grow(self, text: str) -> None:
-        """Takes the whole text so far; a shorter one came late and has nothing new."""
-        with self._lock:
-            if self._on_token is not None and self.error is None and len(text) > len(self._text):
-                added, self._text = text[len(self._text) :], text
-                try:
-                    self._on_token(added)
-                except BaseException as error:  # noqa: BLE001 raised again by `stream`
-                    self.error = error
-
-
 def _question(text: str, region_ids: Sequence[str], options: QuestionOptions) -> Question:
     """The message of one question, for the service and for the action."""
-    if text is None:
-        raise TypeError("text: expected a str, got None")
-    return filled(Question(), {"text": text, "region_ids": region_ids, **_with_timeout(options)})
+    return filled(Question(), {"text": _named("text", text), "region_ids": region_ids, **_with_timeout(options)})
 
 
-def _with_timeout(options: Any) -> dict[str, Any]:
+def _named(name: str, value: str) -> str:
+    """The argument, which must be there."""
+    if value is None:
+        raise TypeError(f"{name}: expected a str, got None")
+    return value
+
+
+def _with_timeout(options: Any, default: float = TIMEOUT) -> dict[str, Any]:
     """The options, with a timeout: without one the client couldn't know how long to wait."""
     timeout = options.get("timeout")
     given = timeout is not None and checked_seconds("timeout", timeout) > 0.0
-    return {**options, "timeout": timeout if given else TIMEOUT}
+    return {**options, "timeout": timeout if given else default}
 
 
 def _lost_by_restart(dialogue: str, began: bool) -> GarError | None:

@@ -16,8 +16,9 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+from gar_ros.action import WatchRegions
 from gar_ros.client import LIST_TIMEOUT, RegionClient
-from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, QuestionOptions
+from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, QuestionOptions, WatchOptions
 from gar_ros.client_waiting import executor_of, leave
 from gar_ros.msg import Answer, SceneGraph
 from gar_ros.srv import FindRegions, ListRegions
@@ -86,25 +87,37 @@ class AsyncRegionClient:
         """Returns when the node serves and has a fresh image with regions."""
         await self._in_thread(self._client.wait_until_ready, timeout)
 
-    async def stream(
+    def stream(
         self, text: str, region_ids: Sequence[str] = (), **options: Unpack[QuestionOptions]
     ) -> AsyncIterator[str | Answer]:
         """Yields the text that each token adds, then the Answer. Leaving the loop early cancels the work."""
+        return self._parts(partial(self._client.stream, text, region_ids, **options))
+
+    def watch(
+        self, text: str, region_ids: Sequence[str] = (), **options: Unpack[WatchOptions]
+    ) -> AsyncIterator[WatchRegions.Feedback | Answer]:
+        """Yields the feedback of every look, then the Answer that was waited for. Leaving the loop early ends the
+        watch. Each watch takes one of the client's MOST_CALLS."""
+        return self._parts(partial(self._client.watch, text, region_ids, **options))
+
+    async def _parts(self, call: Callable[..., Answer]) -> AsyncIterator[Any]:
+        """Yields what `call` passes on, then what it returns. call: takes a function to be told and a cancel event."""
         loop, cancel = asyncio.get_running_loop(), threading.Event()
-        parts: asyncio.Queue[str | Answer | None] = asyncio.Queue()
+        parts: asyncio.Queue[Any] = asyncio.Queue()
+        end = object()
 
-        def on_token(added: str) -> None:
-            loop.call_soon_threadsafe(parts.put_nowait, added)
+        def tell(part: Any) -> None:
+            loop.call_soon_threadsafe(parts.put_nowait, part)
 
-        def ask() -> Answer:
+        def run() -> Answer:
             try:
-                return self._client.stream(text, region_ids, on_token, cancel, **options)
+                return call(tell, cancel)
             finally:
-                loop.call_soon_threadsafe(parts.put_nowait, None)
+                loop.call_soon_threadsafe(parts.put_nowait, end)
 
-        work = self._in_thread(ask)
+        work = self._in_thread(run)
         try:
-            while (part := await parts.get()) is not None:
+            while (part := await parts.get()) is not end:
                 yield part
             yield await work
         finally:

@@ -104,14 +104,17 @@ class Calls:
     def run_goal(
         self,
         client: ActionClient,
+        name: str,
         goal: Any,
         on_feedback: Callable[[Any], None],
         look: Callable[[Callable[[], None]], None],
         lost_by_restart: LostByRestart,
         timeout: float,
     ) -> Any:
-        """The result of a goal. look: called again and again, with what cancels the goal. Raises as `reply` does."""
-        name = "ask_regions"
+        """The result of a goal. name: of the action. look: called again and again, with what cancels the goal.
+
+        Raises as `reply` does.
+        """
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
             servers = self._reach(client.server_is_ready, f"no action {name}", timeout)
@@ -120,7 +123,7 @@ class Calls:
             while True:
                 attempt = _Attempt(client, goal, on_feedback)
                 try:
-                    begun = self._finish(attempt, servers, look, lost_by_restart, deadline, proof)
+                    begun = self._finish(attempt, name, servers, look, lost_by_restart, deadline, proof)
                 except BaseException:
                     attempt.forget()
                     raise
@@ -132,6 +135,7 @@ class Calls:
     def _finish(
         self,
         attempt: _Attempt,
+        name: str,
         servers: Servers,
         look: Callable[[Callable[[], None]], None],
         lost_by_restart: LostByRestart,
@@ -146,10 +150,10 @@ class Calls:
             if self._waiting.until_done(attempt.future, deadline, LOOK_SECONDS):
                 continue
             look(attempt.cancel)
-            self._raise_if_over(deadline, "ask_regions", proof)
+            self._raise_if_over(deadline, name, proof)
             if time.monotonic() > next_look:
                 next_look = time.monotonic() + _SERVERS_SECONDS
-                if new := self._begun_since(servers, lost_by_restart, "ask_regions", deadline):
+                if new := self._begun_since(servers, lost_by_restart, name, deadline):
                     return new
 
     def _reach(self, is_ready: Callable[[], bool], missing: str, timeout: float) -> Servers:

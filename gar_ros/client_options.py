@@ -62,3 +62,20 @@ class FindOptions(Limits, total=False):
     remembered: bool
     least_probability: float
     max_results: int
+
+
+class WatchOptions(TypedDict, total=False):
+    """Keyword arguments of `watch`; WatchRegions.action tells each in full.
+
+    words: regions found by words, whose prompts follow those of region_ids. choices: left out: yes and no. expected:
+    the choice waited for, the first by default. least_probability: of that choice. hold: seconds for which every look
+    must find it. rate: most looks a second. timeout: seconds until the watch ends; left out or 0: WATCH_TIMEOUT.
+    """
+
+    words: Sequence[str]
+    choices: Sequence[str]
+    expected: str
+    least_probability: float
+    hold: float
+    rate: float
+    timeout: float

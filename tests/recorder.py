@@ -12,17 +12,17 @@ import rclpy
 from rclpy.action.server import ActionServer, ServerGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 
-from gar_ros.action import AskRegions
+from gar_ros.action import AskRegions, WatchRegions
 from gar_ros.errors import ErrorCode
 from gar_ros.msg import Answer
-from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY
+from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY, WATCH
 from gar_ros.node.qos import REQUESTS
 
 
 class Recorder:
     """A node named gar that keeps the requests it receives and replies to each with `reply`.
 
-    Goals get `feedback`, texts so far, and the result's `text`.
+    Goals get `feedback`, texts so far, and the result's `text`; a watch gets a look for each of these texts.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,17 @@ class Recorder:
         self._node = rclpy.create_node("gar")
         for endpoint in (QUERY, DESCRIBE, GET_GRAPH, FIND):
             self._node.create_service(endpoint.type, endpoint.name, self._serve, qos_profile=REQUESTS)
-        self._action = ActionServer(
-            self._node,
-            ASK.type,
-            ASK.name,
-            self._execute,
-            goal_service_qos_profile=REQUESTS,
-            result_service_qos_profile=REQUESTS,
-        )
+        self._actions = [
+            ActionServer(
+                self._node,
+                endpoint.type,
+                endpoint.name,
+                execute,
+                goal_service_qos_profile=REQUESTS,
+                result_service_qos_profile=REQUESTS,
+            )
+            for endpoint, execute in ((ASK, self._execute), (WATCH, self._watch))
+        ]
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._executor.spin)
@@ -49,7 +52,8 @@ class Recorder:
     def close(self) -> None:
         self._executor.shutdown()
         self._thread.join()
-        self._action.destroy()
+        for action in self._actions:
+            action.destroy()
         self._node.destroy_node()
 
     def _serve(self, request: Any, response: Any) -> Any:
@@ -62,6 +66,12 @@ class Recorder:
             goal.publish_feedback(AskRegions.Feedback(text=text))
         goal.succeed()
         return self._serve(goal.request, AskRegions.Result(answer=Answer(text=self.text)))
+
+    def _watch(self, goal: ServerGoalHandle) -> Any:
+        for looks, _ in enumerate(self.feedback, 1):
+            goal.publish_feedback(WatchRegions.Feedback(looks=looks))
+        goal.succeed()
+        return self._serve(goal.request, WatchRegions.Result(answer=Answer(text=self.text)))
 
 
 @contextmanager

@@ -5,18 +5,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 
-from gar_ros.action import AskRegions
-from gar_ros.client import TIMEOUT, DescribeOptions, FindOptions, GraphOptions, QuestionOptions, RegionClient
+from gar_ros.action import AskRegions, WatchRegions
+from gar_ros.client import (
+    TIMEOUT,
+    WATCH_TIMEOUT,
+    DescribeOptions,
+    FindOptions,
+    GraphOptions,
+    QuestionOptions,
+    RegionClient,
+    WatchOptions,
+)
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Question, Region
-from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY, Endpoint
+from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY, WATCH, Endpoint
 from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, QueryRegions
 from tests.recorder import Recorder, recording
 
@@ -41,6 +51,16 @@ FIND_ONE: FindOptions = {
     "max_results": 6,
     "stamp": Time(sec=7),
     "max_age": 4,
+    "timeout": 9,
+}
+
+WATCH_ONE: WatchOptions = {
+    "words": ("the bowl",),
+    "choices": ("yes", "no"),
+    "expected": "no",
+    "least_probability": 1,
+    "hold": 2,
+    "rate": 3,
     "timeout": 9,
 }
 
@@ -79,6 +99,7 @@ def test_whole_numbers_are_sent_in_every_request(ros_node: Node, gar: Recorder) 
     client.describe(["5"], **DESCRIBE_ALL)
     client.scene_graph(["5"], ["inside"], **GRAPH)
     client.find("red mug", ["5"], **FIND_ONE)
+    client.watch("<Prompt0>?", ["5"], **WATCH_ONE)
     assert gar.received == [
         DescribeRegions.Request(region_ids=["5"], max_tokens=5, max_age=4.0, timeout=9.0),
         GetSceneGraph.Request(
@@ -100,6 +121,17 @@ def test_whole_numbers_are_sent_in_every_request(ros_node: Node, gar: Recorder) 
             max_age=4.0,
             timeout=9.0,
         ),
+        WatchRegions.Goal(
+            text="<Prompt0>?",
+            region_ids=["5"],
+            words=["the bowl"],
+            choices=["yes", "no"],
+            expected="no",
+            least_probability=1.0,
+            hold=2.0,
+            rate=3.0,
+            timeout=9.0,
+        ),
     ]
 
 
@@ -109,11 +141,13 @@ def test_what_is_left_out_is_the_nodes_default_but_for_the_timeout(ros_node: Nod
     client.describe()
     client.scene_graph()
     client.find("red mug")
+    client.watch("What?")
     assert gar.received == [
         QueryRegions.Request(question=Question(text="What?", timeout=TIMEOUT)),
         DescribeRegions.Request(timeout=TIMEOUT),
         GetSceneGraph.Request(timeout=TIMEOUT),
         FindRegions.Request(words="red mug", timeout=TIMEOUT),
+        WatchRegions.Goal(text="What?", timeout=WATCH_TIMEOUT),
     ]
 
 
@@ -124,16 +158,17 @@ def test_what_is_left_out_is_the_nodes_default_but_for_the_timeout(ros_node: Nod
         (DescribeRegions.Request, {"region_ids"}, DescribeOptions),
         (GetSceneGraph.Request, {"region_ids", "predicates"}, GraphOptions),
         (FindRegions.Request, {"words", "region_ids"}, FindOptions),
+        (WatchRegions.Goal, {"text", "region_ids"}, WatchOptions),
     ],
 )
 def test_every_field_of_a_request_is_an_argument(message: Any, given: set[str], options: Any) -> None:
     assert set(message.get_fields_and_field_types()) == given | set(options.__annotations__)
 
 
-@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find"])
+@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find", "watch"])
 def test_a_misspelt_argument_is_named_before_anything_is_sent(ros_node: Node, call: str) -> None:
     ask: Callable[..., object] = getattr(RegionClient(ros_node), call)
-    with pytest.raises(TypeError, match=r"expected keyword arguments out of .*max_age, timeout; got max_aeg"):
+    with pytest.raises(TypeError, match=r"expected keyword arguments out of .*timeout; got max_aeg"):
         ask("What?", max_aeg=2.0)
 
 
@@ -160,7 +195,7 @@ def test_the_text_of_a_closed_question_is_not_passed_on(ros_node: Node, gar: Rec
     assert parts == []
 
 
-@pytest.mark.parametrize("endpoint", [QUERY, ASK, DESCRIBE, GET_GRAPH, FIND])
+@pytest.mark.parametrize("endpoint", [QUERY, ASK, DESCRIBE, GET_GRAPH, FIND, WATCH])
 def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Recorder, endpoint: Endpoint) -> None:
     client = RegionClient(ros_node)
     calls: dict[Endpoint, Callable[..., object]] = {
@@ -169,19 +204,20 @@ def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Reco
         DESCRIBE: client.describe,
         GET_GRAPH: client.scene_graph,
         FIND: client.find,
+        WATCH: client.watch,
     }
     gar.reply = ErrorCode.QUEUE_FULL
     with pytest.raises(GarError, match="queue_full") as caught:
-        calls[endpoint](*("What?",) if endpoint in (QUERY, ASK, FIND) else ())
+        calls[endpoint](*("What?",) if endpoint in (QUERY, ASK, FIND, WATCH) else ())
     assert caught.value.code is ErrorCode.QUEUE_FULL
 
 
-@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find"])
+@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find", "watch"])
 def test_an_error_code_of_another_version_is_told_as_such(ros_node: Node, gar: Recorder, call: str) -> None:
     gar.reply = 999
     ask: Callable[..., object] = getattr(RegionClient(ros_node), call)
     with pytest.raises(GarError, match="error code 999, which this client doesn't know") as caught:
-        ask(*("What?",) if call in ("query", "stream", "find") else ())
+        ask(*("What?",) if call in ("query", "stream", "find", "watch") else ())
     assert caught.value.code is ErrorCode.INTERNAL_ERROR
 
 
@@ -200,3 +236,22 @@ def test_what_on_token_raises_ends_the_stream_and_nothing_else(ros_node: Node, g
 def test_a_timeout_of_0_is_the_usual_one(ros_node: Node, gar: Recorder) -> None:
     RegionClient(ros_node).query("What?", timeout=0)
     assert gar.received == [QueryRegions.Request(question=Question(text="What?", timeout=TIMEOUT))]
+
+
+def test_every_look_is_passed_on_before_the_answer(ros_node: Node, gar: Recorder) -> None:
+    gar.feedback, gar.text = ["", "", ""], "yes"
+    looks: list[int] = []
+    answer = RegionClient(ros_node).watch("Red?", on_look=lambda look: looks.append(look.looks))
+    assert answer.text == "yes"
+    assert looks == sorted(set(looks)), "none twice; DDS may drop some"
+
+
+def test_what_on_look_raises_ends_the_watch(ros_node: Node, gar: Recorder) -> None:
+    gar.feedback = [""]
+
+    def fail(_: WatchRegions.Feedback) -> None:
+        raise ZeroDivisionError
+
+    with suppress(ZeroDivisionError):  # unless DDS dropped the only look
+        RegionClient(ros_node).watch("Red?", on_look=fail)
+    RegionClient(ros_node).watch("Red?")

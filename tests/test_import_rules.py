@@ -34,10 +34,14 @@ ROOMS: dict[str, set[str]] = {
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
     "gar_export": {"bench", "engine", "errors", "files", "json_reader", "progress", "region", "sim"},
-    "client": {"action", "client_arguments", "client_calls", "client_options", "errors", "msg", "srv"},
+    "client": {
+        *("action", "errors", "msg", "srv"),
+        *("client_arguments", "client_calls", "client_hearing", "client_options"),
+    },
     "client_arguments": {"errors", "msg"},
-    "client_asyncio": {"client", "client_options", "client_waiting", "msg", "srv"},
+    "client_asyncio": {"action", "client", "client_options", "client_waiting", "msg", "srv"},
     "client_calls": {"client_waiting", "errors", "srv"},
+    "client_hearing": {"action"},
     "client_options": {"msg"},
     "client_waiting": {"errors"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
@@ -60,7 +64,8 @@ ROOMS: dict[str, set[str]] = {
         "view",
     },
 }
-CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_options", "client_waiting"}
+OF_CLIENT = ("arguments", "asyncio", "calls", "hearing", "options", "waiting")
+CLIENT = {"client", *(f"client_{part}" for part in OF_CLIENT)}
 KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "mcp_server", "messages", "node"}
 KNOW_RCLPY = {*CLIENT, "demo", "mcp_server", "node"}
 """Beside them `bag` imports rclpy.serialization, which needs no node."""

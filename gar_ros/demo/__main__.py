@@ -80,13 +80,13 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
 
 def _run(children: Children, options: argparse.Namespace, stop: threading.Event) -> int:
     """Starts the three, waits for the planner, and in GUI mode for Ctrl-C."""
-    seed = {} if options.seed is None else {"seed": options.seed}
+    scene: dict[str, str | int | float] = {"carry": True} | ({} if options.seed is None else {"seed": options.seed})
     model = {} if options.model is None else {"model": str(options.model.resolve())}
     tasks = {"questions": options.questions, "required": options.required, "width": table_width()}
     tasks |= {"pictures": str(options.out.resolve()), "film": str(options.film.resolve()) if options.film else ""}
-    camera = children.start("camera", "gar_ros.demo.tabletop_camera", ros_arguments(seed))
+    camera = children.start("camera", "gar_ros.demo.tabletop_camera", ros_arguments(scene))
     gar = children.start("gar", "gar_ros.node.gar_node", [*ros_arguments(model), "-r", "image:=image_raw"])
-    planner = children.start("planner", "gar_ros.demo.planner", ros_arguments({**seed, **tasks}))
+    planner = children.start("planner", "gar_ros.demo.planner", ros_arguments({**scene, **tasks}))
     deadline = time.monotonic() + options.timeout
     while planner.code is None:
         if stop.wait(POLL_SECONDS):

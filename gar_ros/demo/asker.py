@@ -35,7 +35,7 @@ _OVERLAY_SECONDS = 10.0
 _IMAGES_KEPT = 30  # three seconds at the camera's rate
 _DESCRIPTION_TOKENS = 24
 _ALL_PAIRS = 1000
-_GRAPH_SECONDS = 60.0
+_GRAPH_SECONDS = _WATCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ class Asker:
     Each call is about the image of a given stamp, whatever came since: only so is the truth exact. All raise GarError.
     """
 
-    def __init__(self, node: Node, seed: int, pictures: bool) -> None:
-        """seed: of the camera's scene. pictures: whether `overlay` and `save_pictures` will be called."""
+    def __init__(self, node: Node, seed: int, carry: bool, pictures: bool) -> None:
+        """seed, carry: of the camera's scene. pictures: whether `overlay` and `save_pictures` will be called."""
         self._node = node
         self._client = RegionClient(node)
-        self._timeline = Timeline(seed)
+        self.timeline = Timeline(seed, carry)
         self._camera: CameraInfo | None = None
         self._overlay: Image | None = None
         self._images: deque[Image] = deque(maxlen=_IMAGES_KEPT)
@@ -86,7 +86,7 @@ class Asker:
             raise GarError(ErrorCode.NO_FRAME, f"no message on {self._node.resolve_topic_name('camera_info')}")
         at, size = stamp_ns(listed.header.stamp), (self._camera.width, self._camera.height)
         regions = [region_of(region, size, at) for region in listed.regions]
-        return Look(listed.header.stamp, regions, scene_truth(self._timeline.at(at), label_image(regions, size)))
+        return Look(listed.header.stamp, regions, scene_truth(self.timeline.at(at), label_image(regions, size)))
 
     def ask(self, question: Question, look: Look) -> Answer:
         """The answer to one question."""
@@ -110,6 +110,10 @@ class Asker:
     def find(self, words: str, look: Look) -> FindRegions.Response:
         """The regions that fit the words."""
         return self._client.find(words, stamp=look.stamp)
+
+    def watch(self, text: str, ids: Sequence[str], expected: str) -> Answer:
+        """The answer that was waited for, about the image with which it came true."""
+        return self._client.watch(text, ids, expected=expected, timeout=_WATCH_SECONDS)
 
     def overlay(self) -> NDArray[np.uint8]:
         """The overlay (H, W, 3) RGB of an image taken after this call."""

@@ -43,7 +43,7 @@ def while_it_runs(domain: int, seed: int | None) -> list[str]:
     call = f'ros2 service call /gar/query_regions gar_ros/srv/QueryRegions "{request}"'
     steps += [here + call, "  in a shell that knows this package too (colcon build)"]
     if example is not None:
-        seeded = ["--seed", str(DEMO_SEED if seed is None else seed)]
+        seeded = ["--seed", str(DEMO_SEED if seed is None else seed), "--carry"]
         steps += [
             here + command(Path(sys.executable), example, *seeded),
             "  a planner of 80 lines that clears the table",

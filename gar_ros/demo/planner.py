@@ -21,6 +21,7 @@ from rclpy.node import Node
 from rclpy.utilities import try_shutdown
 
 from gar_ros.demo.asker import Asker, Look
+from gar_ros.demo.events import event_row, lateness
 from gar_ros.demo.film import Film
 from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, order_row
 from gar_ros.demo.processes import INTERRUPTED
@@ -29,7 +30,9 @@ from gar_ros.demo.report import Report, say
 from gar_ros.demo.searches import draw_searches, search_row
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.errors import GarError
+from gar_ros.messages.headers import stamp_ns
 from gar_ros.msg import Answer
+from gar_ros.sim.question_draft import YES_NO
 from gar_ros.sim.questions import Question
 from gar_ros.sim.timeline import DEMO_SEED
 
@@ -44,7 +47,7 @@ FILMED = (3, 2)
 
 EXPLANATION = "Numbers are region ids, in place of the questions' <Prompt0>, <Prompt1>, ..; truth is the simulator's."
 
-Value = TypeVar("Value", int, float, str)
+Value = TypeVar("Value", bool, int, float, str)
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Score:
 
 
 class DemoPlanner(Node):
-    """Asks what a planner needs to know, in six chapters."""
+    """Asks what a planner needs to know, chapter by chapter."""
 
     def __init__(self) -> None:
         super().__init__("demo_planner")
@@ -66,11 +69,12 @@ class DemoPlanner(Node):
         self._questions = self._parameter("questions", 24, "how many to ask in the first two chapters")
         self._required = self._parameter("required", 0.0, "fraction of them that must be answered right, 0..1")
         self._wait = self._parameter("wait", 60.0, "seconds within which the GAR node must serve")
+        carry = self._parameter("carry", False, "whether the camera's scene has an object that is carried")
         width = self._parameter("width", 90, "of what is printed, characters")
         self._pictures = self._parameter("pictures", "", "folder for overlay.png, camera.png and masks; empty: none")
         self._film_file = self._parameter("film", "", "GIF file for a moving picture; empty: none")
         self._film = Film() if self._film_file else None
-        self._asker = Asker(self, seed, pictures=bool(self._pictures or self._film_file))
+        self._asker = Asker(self, seed, carry, pictures=bool(self._pictures or self._film_file))
         self._report = Report(width, self._film, self._asker.overlay)
         self._rng = np.random.default_rng(seed)
         self._score = Score()
@@ -86,6 +90,7 @@ class DemoPlanner(Node):
         self._description()
         self._found_by_words()
         self._graph_and_order()
+        self._event()
         if self._pictures:
             with self._counted():
                 self._asker.save_pictures(Path(self._pictures))
@@ -184,6 +189,22 @@ class DemoPlanner(Node):
             self._score.verdicts["facts of the scene graph"] = tally(verdicts, (RIGHT, WRONG, MISSED))
             self._report.open("6. The order in which to pick everything up", answer=26)
             self._report.row(self._kept("pick order", order_row(look.ids, graph.relations, look.truth)))
+
+    def _event(self) -> None:
+        """Chapter 7: the planner knows what its arm carries where, and is told when that has come true."""
+        carrying = self._asker.timeline.carrying
+        if carrying is None:
+            return
+        self._report.open("7. A watch: told of an event by itself", answer=18)
+        with self._counted():
+            text = "Is <Prompt0> inside <Prompt1>?"
+            look = self._asker.look()
+            question = Question("inside", text, (carrying.item, carrying.bowl), YES_NO, "")
+            ids = look.ids_of(question)
+            expected = "no" if self._asker.ask(question, look).text == "yes" else "yes"
+            answer = self._asker.watch(text, ids, expected)
+            late = lateness(self._asker.timeline, stamp_ns(answer.header.stamp), expected == "yes")
+            self._report.row(self._kept("event", event_row(text, ids, expected, answer.confidence, late)))
 
     def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
         """Asks one of the questions, judges and prints the answer. Raises GarError."""

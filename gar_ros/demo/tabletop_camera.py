@@ -24,6 +24,7 @@ from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 
 FRAME = "camera_optical_frame"
+_CARRY = "whether an object is taken out of its bowl and put back again and again, where one lies in a bowl"
 
 
 class TabletopCamera(Node):
@@ -46,7 +47,8 @@ class TabletopCamera(Node):
         samples = self._integer("samples", 0, "of the antialiasing; 4 halve the speed of software rendering", 0, 16)
         rate = self._number("rate", 10.0, "images a second", 0.1, 120.0)
         reliable = self.declare_parameter("reliable", True, ParameterDescriptor(description="QoS; false: best effort"))
-        self._timeline = Timeline(seed)
+        carry = self.declare_parameter("carry", False, ParameterDescriptor(description=_CARRY, read_only=True))
+        self._timeline = Timeline(seed, bool(carry.value))
         cv2.setRNGSeed(seed)
         self._renderer = TabletopRenderer(width, height, samples)
         reliability = ReliabilityPolicy.RELIABLE if reliable.value else ReliabilityPolicy.BEST_EFFORT

@@ -57,7 +57,7 @@ class EncodedMemory:
 
         raise_if_cancelled: called between steps, raises GarError to stop. Raises GarError as `GarEngine.encode` does.
         """
-        key = (frame.frame_id, frame.stamp_ns, frame.number, max_tiles, *map(fingerprint, regions))
+        key = _key(frame, regions, max_tiles)
         if key not in self._kept:
             # Evict before encoding: the capacity also bounds the memory that is taken meanwhile.
             while len(self._kept) >= self._capacity:
@@ -100,6 +100,18 @@ class EncodedMemory:
         return encode
 
     @property
+    def prompts_all(self) -> bool:
+        """Whether all regions of an image are prompted together, see `keyframes`."""
+        return self._keyframes is not None
+
+    def kept(self, frame: Frame, regions: Sequence[Region], max_tiles: int) -> EncodedFrame | None:
+        """What `get` would return without encoding anything; None where it would have to. Doesn't count as a use."""
+        found = self._kept.get(_key(frame, regions, max_tiles))
+        if found is None and self._keyframes is not None:
+            found = self._keyframes.find(frame, regions, max_tiles)
+        return found
+
+    @property
     def nbytes(self) -> int:
         """Size in bytes of what the frames hold and no keyframe does."""
         of_keyframes = self._keyframes.images() if self._keyframes is not None else set()
@@ -134,3 +146,7 @@ class EncodedMemory:
             self._keyframes.add(frame, all_regions, max_tiles, raise_if_cancelled)
             found = self._keyframes.find(frame, regions, max_tiles)
         return found
+
+
+def _key(frame: Frame, regions: Sequence[Region], max_tiles: int) -> _Key:
+    return (frame.frame_id, frame.stamp_ns, frame.number, max_tiles, *map(fingerprint, regions))

@@ -15,6 +15,7 @@ from gar_ros.memory.detector_ids import DetectorIds
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.frames import FrameMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
+from gar_ros.memory.passing_frames import PassingFrames
 from gar_ros.memory.tracks import Tracker, TrackMemory
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.endpoints import ANSWERS, Camera
@@ -34,6 +35,9 @@ from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
+from gar_ros.serving.watch_search import WatchSearch
+from gar_ros.serving.watcher import CHECKS_PER_SECOND as WATCH_CHECKS_PER_SECOND
+from gar_ros.serving.watcher import Watcher
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
@@ -88,11 +92,17 @@ class CameraParts:
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
         self.finder = Finder(engine, choice, encoded, self.depth, self.worker, settings)
+        passing = PassingFrames(engine, encoded)
+        search_for = WatchSearch(engine, passing, settings)
+        self.watcher = Watcher(
+            engine, choice, self.tracks, passing, self.depth, self.worker, settings, search_for, camera.name
+        )
+        between = self.watcher.give_turn
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime, camera),
             OverlayTopic(node, settings, self.frames, self.answers.captions, lifetime, camera),
             space,
-            GraphTopic(node, settings, self.frames, self.worker, self.grapher, space, lifetime, camera),
+            GraphTopic(node, settings, self.frames, self.worker, self.grapher, space, lifetime, camera, between),
         )
 
     def _keyframer(self, engine: GarEngine, settings: Callable[[], Settings]) -> Keyframer | None:
@@ -110,6 +120,7 @@ class CameraParts:
             "frames kept": str(len(self.frames.stamps(with_regions=False))),
             "tracks kept": str(self.tracks.usage.tracks),
             "track ids known": str(self.tracks.usage.ids),
+            "watches": str(len(self.watcher)),
         }
         if self.keyframer is not None:
             usage = self.keyframer.keyframes.usage
@@ -128,11 +139,14 @@ class CameraActivity:
         self._depth = DepthInputs(node, settings, parts.depth, parts.frames, lifetime, camera)
         if parts.keyframer is not None:
             every(node, 1 / CHECKS_PER_SECOND, parts.keyframer.make_if_due, lifetime)
+        parts.watcher.accept()
+        every(node, 1 / WATCH_CHECKS_PER_SECOND, parts.watcher.look_if_due, lifetime)
         for output in parts.outputs:
             output.start(lifetime)
         # Its defects mustn't cost the reply.
         on_answer = node.doors.guard(camera.of(ANSWERS).name, parts.answers.publish)
-        gate.open(Served(parts.server, parts.grapher, parts.finder, parts.tracks.tracks, on_answer), lifetime)
+        served = Served(parts.server, parts.grapher, parts.finder, parts.watcher, parts.tracks.tracks, on_answer)
+        gate.open(served, lifetime)
 
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""

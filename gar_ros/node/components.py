@@ -46,9 +46,12 @@ class Components:
         poses = make_poses(node, now.depth.target_frame, lifetime)
         self.bond = make_bond(now.bond.heartbeat_period)
 
+        self.cameras: dict[Camera, CameraParts] = {}
+
         def lost(error: GpuLostError) -> None:
             gpu_is_lost.set()
             on_lost(error)
+            self._end_watches(error)
 
         self.worker = Worker(now.request.queue_size, *node.doors.of("worker of the model"), lost)
         lifetime.callback(self.worker.close, GarError(ErrorCode.CANCELLED, "the node was cleaned up"))
@@ -60,14 +63,20 @@ class Components:
 
     def cancel(self) -> None:
         """Answers all requests that wait with CANCELLED, at once, and takes no more."""
-        self.worker.pause(GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down"))
+        error = GarError(ErrorCode.CANCELLED, "the node was deactivated or shut down")
+        self.worker.pause(error)
+        self._end_watches(error)
+
+    def _end_watches(self, error: GarError) -> None:
+        for parts in self.cameras.values():
+            parts.watcher.pause(error)
 
     def health(self) -> dict[str, str]:
         """What diagnostics tell of what all cameras share."""
         values = {
             "model": self.model_name,
             "provider": self.provider,
-            "requests waiting": str(self.worker.waiting),
+            "requests waiting": str(self.worker.requests_waiting),
             "encoded memory (MiB)": f"{self.budget.used / 2**20:.1f} of {self.budget.limit >> 20}",
         }
         return values | ({"about the model": self.notice} if self.notice else {})

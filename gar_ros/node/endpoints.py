@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from gar_ros.action import AskRegions
+from gar_ros.action import AskRegions, WatchRegions
 from gar_ros.msg import AnswerArray, RegionArray, SceneGraph, TrackArray
 from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
 
@@ -86,4 +86,5 @@ FIND = Endpoint("~/find_regions", FindRegions, "which regions fit some words, wi
 SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH, FIND)
 
 ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
-ACTIONS = (ASK,)
+WATCH = Endpoint("~/watch_regions", WatchRegions, "tells when a closed question gets the answer that is waited for")
+ACTIONS = (ASK, WATCH)

@@ -26,6 +26,7 @@ from gar_ros.node import gpu_loss
 from gar_ros.node.api.actions import Actions
 from gar_ros.node.api.gate import Gate, not_active
 from gar_ros.node.api.services import Services
+from gar_ros.node.api.watches import Watches
 from gar_ros.node.components import Activity, Components
 from gar_ros.node.endpoints import NODE_NAME, Camera
 from gar_ros.node.executor import Executor
@@ -71,7 +72,11 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
             camera: Gate(statistics, partial(self._trouble, camera), self.get_logger(), self._namesakes.trouble)
             for camera in self.cameras
         }
-        self._actions = [Actions(self, gate, self._lifetime, camera) for camera, gate in self._gates.items()]
+        self._actions = [
+            kind(self, gate, self._lifetime, camera)
+            for camera, gate in self._gates.items()
+            for kind in (Actions, Watches)
+        ]
         for camera, gate in self._gates.items():
             Services(self, gate, self._lifetime, camera)
         self._refuse_impossible_transitions()

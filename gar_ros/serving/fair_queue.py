@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+NODE, WATCHES = "node", "watches"
+"""Doors of background work, which no request waits for."""
+
 
 class Caller(NamedTuple):
     """Who asks. door: services, the action or the node itself; each has the whole queue size for itself. client: tells
@@ -16,6 +19,11 @@ class Caller(NamedTuple):
     door: str
     client: int
     camera: str = ""
+
+    @property
+    def is_background(self) -> bool:
+        """Whether its work waits for all requests."""
+        return self.door in (NODE, WATCHES)
 
 
 UNKNOWN_CALLER = Caller("", 0)
@@ -34,7 +42,8 @@ T = TypeVar("T", bound=Entry)
 
 
 class FairQueue(Generic[T]):
-    """Cameras take turns, then a camera's callers; each caller's entries keep their order.
+    """Requests come before background work; of each, cameras take turns, then a camera's callers; each caller's entries
+    keep their order.
 
     In a door that is full, a caller with fewer entries takes the newest place of the caller with the most. So one that
     floods keeps at least as many places as any other, and only those. Not thread-safe.
@@ -74,7 +83,8 @@ class FairQueue(Generic[T]):
         self._forget_finished()
         if not self._waiting:
             return None
-        caller = min(self._waiting, key=lambda one: self._last_turn.get(one.camera, 0))  # the first of equal ones
+        # The first of equal ones.
+        caller = min(self._waiting, key=lambda one: (one.is_background, self._last_turn.get(one.camera, 0)))
         self._last_turn[caller.camera] = next(self._turns)
         entries = self._waiting.pop(caller)
         entry = entries.popleft()

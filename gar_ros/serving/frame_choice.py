@@ -108,6 +108,19 @@ class FrameChoice:
             return replace(chosen, age_ns=now - chosen.frame.stamp_ns)
         return self.choose(chosen.request)
 
+    def newest(self) -> Frame:
+        """The newest image with regions, never a keyframe in its place. Raises GarError NO_FRAME, STALE_FRAME."""
+        frame = self._frames.newest(with_regions=True)
+        if frame is None:
+            raise GarError(ErrorCode.NO_FRAME, "no image with regions has arrived yet")
+        max_age = self._settings().request.max_age
+        self._check_age(frame, max_age, "the newest image with regions", self._now_ns())
+        return frame
+
+    def hold(self, frame: Frame) -> None:
+        """Keeps an image that was answered about, so that its stamp can be asked about again."""
+        self._frames.hold(frame)
+
     def age_ns(self, stamp_ns: int) -> int:
         """The time from an image's stamp to now, nanoseconds."""
         return self._now_ns() - stamp_ns

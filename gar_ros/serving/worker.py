@@ -13,17 +13,20 @@ from typing import Any, Generic, TypeVar
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.steps import Steps
 from gar_ros.errors import ErrorCode, GarError, GpuLostError, reason_of
-from gar_ros.serving.fair_queue import Caller, FairQueue
+from gar_ros.serving.fair_queue import NODE, WATCHES, Caller, FairQueue
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-_BACKGROUND = "node"
-
 
 def background(camera: str = "") -> Caller:
     """Who asks for work on a camera's images that no request asked for."""
-    return Caller(_BACKGROUND, 0, camera)
+    return Caller(NODE, 0, camera)
+
+
+def watching(camera: str = "") -> Caller:
+    """Who asks for the looks of all watches on a camera's images."""
+    return Caller(WATCHES, 0, camera)
 
 
 class _End:
@@ -172,22 +175,27 @@ class Worker:
 
     def is_idle_for(self, caller: Caller) -> bool:
         """Whether this caller may submit background work such as a keyframe: no request runs or waits, and no other
-        work of this caller. That of other cameras may, since each takes its turn."""
+        work of this caller. That of others may, since each takes its turn."""
         with self._changed:
             jobs = [*self._waiting, *filter(None, [self._running])]
-            return all(job.caller.door == _BACKGROUND and job.caller != caller for job in jobs)
+            return all(job.caller.is_background and job.caller != caller for job in jobs)
 
     @property
     def has_requests(self) -> bool:
         """Whether requests wait, so that background work such as a published scene graph should end."""
-        with self._changed:
-            return any(job.caller.door != _BACKGROUND for job in self._waiting)
+        return self.requests_waiting > 0
 
     @property
-    def waiting(self) -> int:
-        """Number of jobs that wait."""
+    def requests_waiting(self) -> int:
+        """Number of requests that wait."""
         with self._changed:
-            return len(list(self._waiting))
+            return sum(not job.caller.is_background for job in self._waiting)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything waits, so that background work which can go on later, such as watches, should make way."""
+        with self._changed:
+            return bool(self._waiting)
 
     def accept(self) -> None:
         """Accepts jobs from now on."""

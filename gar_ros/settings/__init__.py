@@ -30,6 +30,7 @@ from gar_ros.settings.groups import (
     RuntimeSettings,
     SyncSettings,
     TrackingSettings,
+    WatchSettings,
 )
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -60,6 +61,7 @@ class Settings:
     keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
     find: FindSettings = field(default_factory=FindSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     input: InputSettings = field(default_factory=InputSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)

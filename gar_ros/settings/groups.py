@@ -162,6 +162,32 @@ class FindSettings:
 
 
 @dataclass(frozen=True)
+class WatchSettings:
+    """Watches, which wait for an answer to come true."""
+
+    rate: float = parameter(
+        4.0,
+        "most looks a second of a watch that sets no rate itself; requests for the model come first",
+        "Hz",
+        (0.01, 60.0),
+        changes=ANY_TIME,
+    )
+    least_probability: float = parameter(
+        0.7, "probability of the expected choice from which on it holds", "", (0.001, 1.0), changes=ANY_TIME
+    )
+    timeout: float = parameter(
+        300.0, "time limit of a watch that sets none itself", "s", (0.1, 3600.0), changes=ANY_TIME
+    )
+    most: int = parameter(
+        100,
+        "largest number of watches of a camera at a time; further ones are refused",
+        "",
+        (1, 1000),
+        changes=ANY_TIME,
+    )
+
+
+@dataclass(frozen=True)
 class DialogueSettings:
     """Conversations."""
 

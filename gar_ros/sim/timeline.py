@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from gar_ros.sim.carrying import Carrying
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.motion import STEP, SlowMotion
 from gar_ros.sim.scene import Scene
@@ -18,13 +19,16 @@ _STEP_NS = round(STEP * 1e9)
 class Timeline:
     """The scenes of one seed, the same in every process. Making it takes about a second."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, carry: bool = False) -> None:
+        """carry: whether an object is taken out of its bowl and put back again and again, where there is one."""
         start = random_scene(seed, OBJECTS)
         motion = SlowMotion(start, seed)
         self._scenes = [start, *(motion.advance(STEP) for _ in range(round(LENGTH / STEP)))]
+        self.carrying = Carrying.of(self._scenes) if carry else None
 
     def at(self, stamp_ns: int) -> Scene:
         """The scene at a stamp, nanoseconds since any epoch. It changes every `motion.STEP` seconds."""
         last = len(self._scenes) - 1
         phase = stamp_ns // _STEP_NS % (2 * last)
-        return self._scenes[min(phase, 2 * last - phase)]
+        scene = self._scenes[min(phase, 2 * last - phase)]
+        return self.carrying.at(scene, stamp_ns // _STEP_NS * _STEP_NS) if self.carrying else scene

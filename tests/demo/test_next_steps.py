@@ -52,5 +52,5 @@ def test_the_service_call_has_the_fields_of_the_service() -> None:
 def test_commands_for_the_running_demo_join_it() -> None:
     commands = while_it_runs(12, None)[::2]
     assert all(one.startswith("ROS_DOMAIN_ID=12 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ") for one in commands)
-    assert commands[-1].endswith(f"clear_table.py --seed {DEMO_SEED}")
-    assert while_it_runs(12, 7)[-2].endswith("--seed 7")
+    assert commands[-1].endswith(f"clear_table.py --seed {DEMO_SEED} --carry")
+    assert while_it_runs(12, 7)[-2].endswith("--seed 7 --carry")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gar_ros.serving.fair_queue import Caller, FairQueue
 
+KEYFRAMES, LOOKS = Caller("node", 0), Caller("watches", 0)
 ANN, BOB, EVE = (Caller("services", number) for number in range(3))
 GOALS = Caller("goals", 0)
 WRIST, OTHER_WRIST = (Caller("services", number, "wrist") for number in range(2))
@@ -37,6 +38,11 @@ def drained(queue: FairQueue[Waiting]) -> str:
     while (entry := queue.pop()) is not None:
         names += entry.name
     return names
+
+
+def test_requests_come_before_background_work_whenever_they_came() -> None:
+    queue, _ = filled(4, LOOKS, KEYFRAMES, ANN, WRIST)
+    assert drained(queue) == "2301"
 
 
 def test_entries_of_one_caller_keep_their_order() -> None:

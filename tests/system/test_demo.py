@@ -73,7 +73,7 @@ def test_the_demo_asks_prints_draws_films_and_leaves_nothing_behind(
     assert child.wait(TIMEOUT) == 0, child.log
     assert not session_members(child.pid)
     assert len(answers(child)) == 16
-    assert [title[0] for title in chapters(child)] == ["1", "2", "3", "4", "5", "6"]
+    assert [title[0] for title in chapters(child)] == ["1", "2", "3", "4", "5", "6", "7"]
     for line in (
         r"So these can be picked",
         r"Describe \d+\. .* a ",
@@ -83,6 +83,7 @@ def test_the_demo_asks_prints_draws_films_and_leaves_nothing_behind(
     ):
         assert re.search(rf"^\[planner\] (right|wrong) +{line}", child.log, re.MULTILINE), line
     assert re.search(r"Score: \d+ of 16 questions right \(50% required\), 0 calls failed", child.log)
+    assert "  event: right" in child.log
     told = [line for line in child.log.splitlines() if line.startswith("[planner]") and "RTPS" not in line]  # not DDS's
     assert max(map(len, told)) <= 100 and "\x1b" not in "".join(told)
     picture = cv2.imread(str(out / "overlay.png"))

@@ -113,6 +113,11 @@ def _find(client: RegionClient, seen: Seen) -> list[Answer]:
     return []
 
 
+def _watch(client: RegionClient, seen: Seen) -> list[Answer]:
+    """One that the first look ends; while requests take all of the model's time there is none."""
+    return [client.watch("Is <Prompt0> red?", seen.some(1), least_probability=1e-30, timeout=PATIENCE)]
+
+
 def _stream(client: RegionClient, seen: Seen) -> list[Answer]:
     return [client.stream("What is <Prompt0>?", seen.some(1), max_tokens=24, max_age=MAX_AGE, timeout=PATIENCE)]
 
@@ -179,6 +184,7 @@ GOOD = (
     Case("scene graph", _graph, _FLICKER, 3),
     Case("find by words", _find, _FLICKER | {ErrorCode.STALE_FRAME}, 2),
     Case("action", _stream, _FLICKER, 1),
+    Case("watch", _watch, _FLICKER | {ErrorCode.STALE_FRAME, ErrorCode.TIMED_OUT}, 1),
     Case("action, cancelled", _cancel, _FLICKER | {ErrorCode.CANCELLED}, 1),
 )
 
@@ -211,6 +217,9 @@ BAD = (
     Case("video of two regions", _query("<Prompt0>?", 2, keyframes=3), _codes(INVALID), 2, model=False),
     Case("predicate without words", lambda c, s: _none(c.scene_graph((), [" "])), _codes(INVALID), model=False),
     Case("no words to find", lambda c, s: _none(c.find(" ")), _codes(INVALID), model=False),
+    Case(
+        "watch for no choice", lambda c, s: [c.watch("?", s.some(1), expected="maybe")], _codes(INVALID), 1, model=False
+    ),
     Case("no time", _hurried, _FLICKER | {ErrorCode.TIMED_OUT}, 1),
 )
 

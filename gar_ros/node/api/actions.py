@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from functools import partial
 
@@ -16,20 +15,12 @@ from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.answers import answer_message
 from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
-from gar_ros.node.api.owed_results import OwedResults, TellingActionServer
+from gar_ros.node.api.goals import CANCELLED, DESERTED, OwedResults, TellingActionServer, end_unmet, key_of
 from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK, Camera
-from gar_ros.node.qos import REQUESTS
 from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.worker import Job
-
-_CANCELLED = "the goal was cancelled"
-_DESERTED = "nobody listens to the goal any more"
-RESULT_SECONDS = 10
-"""How long a result can be fetched; rclpy keeps every goal with its images until then and lists it in `status`."""
-_TRANSITION_SECONDS = 2.0
-"""rclpy marks a goal as cancelled after the callback that accepts it."""
 
 
 class Actions:
@@ -60,11 +51,6 @@ class Actions:
             cancel_callback=self._cancel,
             callback_group=self._paced,
             owed=self._owed,
-            goal_service_qos_profile=REQUESTS,
-            result_service_qos_profile=REQUESTS,
-            cancel_service_qos_profile=REQUESTS,
-            feedback_pub_qos_profile=REQUESTS,
-            result_timeout=RESULT_SECONDS,
         )
         lifetime.callback(action.destroy)
 
@@ -81,14 +67,14 @@ class Actions:
         return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
 
     def _begin(self, goal: ServerGoalHandle) -> None:
-        self._owed.accepted(_key(goal))
-        self._callers[_key(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()), self._camera.name)
+        self._owed.accepted(key_of(goal))
+        self._callers[key_of(goal)] = Caller("goals", self._clients.client_of(REQUEST_NUMBER.get()), self._camera.name)
         goal.execute()
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        job = self._jobs.get(_key(goal))
+        job = self._jobs.get(key_of(goal))
         if job is not None:
-            job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
+            job.stop(GarError(ErrorCode.CANCELLED, CANCELLED))
         return CancelResponse.ACCEPT
 
     def _execute(self, goal: ServerGoalHandle) -> AskRegions.Result:
@@ -100,18 +86,18 @@ class Actions:
                 goal.succeed()
             else:
                 self._paced.refused()
-                _end(goal, error)
+                end_unmet(goal, error)
         finally:
-            self._jobs.pop(_key(goal), None)
-            self._callers.pop(_key(goal), None)
-            self._owed.ended(_key(goal))
+            self._jobs.pop(key_of(goal), None)
+            self._callers.pop(key_of(goal), None)
+            self._owed.ended(key_of(goal))
         return result
 
     def _answer(self, goal: ServerGoalHandle, served: Served, result: AskRegions.Result) -> None:
-        job = served.server.begin(query_of(goal.request.question, self._callers[_key(goal)]))
-        self._jobs[_key(goal)] = job
+        job = served.server.begin(query_of(goal.request.question, self._callers[key_of(goal)]))
+        self._jobs[key_of(goal)] = job
         if goal.is_cancel_requested:  # it came before there was a job
-            job.stop(GarError(ErrorCode.CANCELLED, _CANCELLED))
+            job.stop(GarError(ErrorCode.CANCELLED, CANCELLED))
         self._pass_on(goal, job)
         record = job.result()
         served.on_answer(record)
@@ -124,22 +110,7 @@ class Actions:
             text += added
             listeners = self._node.count_subscribers(self._feedback)
             if listened and listeners == 0:
-                job.stop(GarError(ErrorCode.CANCELLED, _DESERTED))
+                job.stop(GarError(ErrorCode.CANCELLED, DESERTED))
             listened = listened or listeners > 0
             if goal.is_active:
                 goal.publish_feedback(AskRegions.Feedback(text=text, added=added, generated_tokens=tokens))
-
-
-def _end(goal: ServerGoalHandle, error: GarError) -> None:
-    if error.message == _CANCELLED:
-        deadline = time.monotonic() + _TRANSITION_SECONDS
-        while not goal.is_cancel_requested and time.monotonic() < deadline:
-            time.sleep(0.002)
-    if goal.is_cancel_requested:
-        goal.canceled()
-    else:
-        goal.abort()
-
-
-def _key(goal: ServerGoalHandle) -> bytes:
-    return bytes(goal.goal_id.uuid)

@@ -19,6 +19,7 @@ from gar_ros.serving.find import Finder
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
 from gar_ros.serving.statistics import RequestStatistics
+from gar_ros.serving.watcher import Watcher
 
 _NAMESAKES_CODES = {
     ErrorCode.NOT_ACTIVE,
@@ -36,6 +37,7 @@ class Served:
     server: Server
     grapher: Grapher
     finder: Finder
+    watcher: Watcher
     tracks: Callable[[], list[tuple[Track, TrackState]]]
     """The regions that are remembered."""
     on_answer: Callable[[AnswerRecord], None]
@@ -74,9 +76,17 @@ class Gate:
 
         counted: the reply is one of the statistics'.
         """
-        arrival, error = time.monotonic(), None
+        arrival = time.monotonic()
+        error = self.finish(lambda: fill(self._enter(), response), response)
+        if counted:
+            self._statistics.add(ErrorCode(response.error_code), time.monotonic() - arrival)
+        return error
+
+    def finish(self, fill: Callable[[], None], response: Any) -> GarError | None:
+        """As `reply`, for what was begun before and is finished even while the gate is closed; it is not counted."""
+        error = None
         try:
-            fill(self._enter(), response)
+            fill()
         except GarError as raised:
             error = self._explained(raised)
         except LEAVING:
@@ -86,8 +96,6 @@ class Gate:
             error = GarError(ErrorCode.INTERNAL_ERROR, f"{reason_of(raised)}; see the node's log")
         if error is not None:
             response.error_code, response.error_msg = int(error.code), error.message
-        if counted:
-            self._statistics.add(ErrorCode(response.error_code), time.monotonic() - arrival)
         return error
 
     def _enter(self) -> Served:

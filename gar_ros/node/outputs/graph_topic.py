@@ -38,13 +38,17 @@ class GraphTopic(PeriodicOutput):
         space: SpaceTopics,
         lifetime: ExitStack,
         camera: Camera,
+        between: Callable[[], None],
     ) -> None:
-        """settings: returns the current parameters. space: draws every graph. The topic exists until `lifetime` ends.
+        """settings: returns the current parameters. space: draws every graph. between: called in the model's thread
+        between a graph's questions, for what is more urgent and takes one of its own. The topic exists until
+        `lifetime` ends.
 
         Raises GarError INVALID_REQUEST for a QoS override that is none.
         """
         super().__init__(node, settings().graph.rate, camera.of(GRAPH).name)
         self._frames, self._worker, self._grapher, self._space = frames, worker, grapher, space
+        self._between = between
         self._settings, self._caller = settings, background(camera.name)
         self._publisher = publisher(node, camera.of(GRAPH), lifetime, latched=True)
         self._made: tuple[int, tuple[str, ...]] | None = None
@@ -63,6 +67,8 @@ class GraphTopic(PeriodicOutput):
         def should_stop() -> bool:
             nonlocal interrupted
             interrupted = interrupted or self._worker.has_requests
+            if not interrupted:
+                self._between()
             return interrupted
 
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which goals of an action have not been told their result yet."""
+"""What actions have in common: goals that have not been told their result yet, and how goals end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rclpy.action.server import ActionServer
+from rclpy.action.server import ActionServer, ServerGoalHandle
 
+from gar_ros.errors import GarError
 from gar_ros.node.api.callers import REQUEST_NUMBER
+from gar_ros.node.qos import REQUESTS
 
 ASKING_SECONDS = 2.0
 """How long a client may take to ask for the result of a goal that has ended; it usually asks when the goal begins."""
@@ -69,13 +71,27 @@ class OwedResults:
             self._asked &= self._goals.keys()
 
 
+RESULT_SECONDS = 10
+"""How long a result can be fetched; rclpy keeps every goal with its images until then and lists it in `status`."""
+_TRANSITION_SECONDS = 2.0
+"""rclpy marks a goal as cancelled after the callback that accepts it."""
+
+
 class TellingActionServer(ActionServer):
     """An action server that knows which results it still owes."""
 
     def __init__(self, *arguments: Any, owed: OwedResults, **named: Any) -> None:
         """As rclpy's. owed: told who asks for results; `accepted` and `ended` are left to the callbacks."""
         self._owed = owed
-        super().__init__(*arguments, **named)
+        super().__init__(
+            *arguments,
+            goal_service_qos_profile=REQUESTS,
+            result_service_qos_profile=REQUESTS,
+            cancel_service_qos_profile=REQUESTS,
+            feedback_pub_qos_profile=REQUESTS,
+            result_timeout=RESULT_SECONDS,
+            **named,
+        )
 
     async def execute(self, taken_data: Any) -> None:
         """See rclpy.waitable.Waitable."""
@@ -87,3 +103,24 @@ class TellingActionServer(ActionServer):
             if "result" in taken_data:
                 _, request = taken_data["result"]
                 self._owed.asked(bytes(request.goal_id.uuid))
+
+
+CANCELLED = "the goal was cancelled"
+DESERTED = "nobody listens to the goal any more"
+
+
+def end_unmet(goal: ServerGoalHandle, error: GarError) -> None:
+    """Ends a goal that has no answer: as cancelled where that was asked for, else as aborted."""
+    if error.message == CANCELLED:
+        deadline = time.monotonic() + _TRANSITION_SECONDS
+        while not goal.is_cancel_requested and time.monotonic() < deadline:
+            time.sleep(0.002)
+    if goal.is_cancel_requested:
+        goal.canceled()
+    else:
+        goal.abort()
+
+
+def key_of(goal: ServerGoalHandle) -> bytes:
+    """The goal's id."""
+    return bytes(goal.goal_id.uuid)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from gar_ros.node.api import owed_results
-from gar_ros.node.api.owed_results import OwedResults
+from gar_ros.node.api import goals
+from gar_ros.node.api.goals import OwedResults
 
 
 @pytest.fixture
@@ -48,5 +48,5 @@ def test_nobody_is_waited_for_who_never_asks(owed: OwedResults, monkeypatch: pyt
     owed.accepted(b"one")
     owed.ended(b"one")
     assert owed
-    monkeypatch.setattr(owed_results, "ASKING_SECONDS", 0.0)
+    monkeypatch.setattr(goals, "ASKING_SECONDS", 0.0)
     assert not owed

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The action of watches: its goals occupy no thread, however long they go on, and each gets exactly one result."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import NamedTuple
+
+from rclpy.action.server import CancelResponse, GoalEvent, GoalResponse, ServerGoalHandle
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from gar_ros.action import WatchRegions
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.messages.answers import answer_message
+from gar_ros.messages.headers import stamp_message
+from gar_ros.node.api.gate import Gate, Served
+from gar_ros.node.api.goals import CANCELLED, DESERTED, OwedResults, TellingActionServer, end_unmet, key_of
+from gar_ros.node.api.paced import PacedGroup
+from gar_ros.node.endpoints import WATCH, Camera
+from gar_ros.node.guard import GuardedNode
+from gar_ros.node.timers import every
+from gar_ros.serving.watch import End, Look, Watch, WatchRequest
+
+_LISTENERS_SECONDS = 1.0
+"""Between two looks at whether somebody still listens."""
+
+
+class _Begun(NamedTuple):
+    """A watch that goes on. listened: whether somebody has listened to feedback since it began."""
+
+    served: Served
+    watch: Watch
+    listened: bool = False
+
+
+class Watches:
+    """Accepts goals until `refuse_goals`, with a refusal as result while the gate is closed.
+
+    rclpy (7.1) runs a callback that awaits something again and again meanwhile, so a goal's callback is only called
+    when its watch has ended.
+    """
+
+    def __init__(self, node: GuardedNode, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
+        """The action exists until `lifetime` ends."""
+        self._node, self._gate = node, gate
+        endpoint = camera.of(WATCH)
+        self._refusing = False
+        self._owed = OwedResults()
+        self._lock = threading.Lock()
+        self._begun: dict[bytes, _Begun] = {}
+        self._ends: dict[bytes, tuple[Served | None, End]] = {}
+        self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
+        goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
+        self._paced = PacedGroup(partial(node.count_clients, goal_service))
+        self._action = TellingActionServer(
+            node,
+            endpoint.type,
+            endpoint.name,
+            execute_callback=self._finish,
+            goal_callback=self._decide,
+            handle_accepted_callback=self._begin,
+            cancel_callback=self._cancel,
+            callback_group=self._paced,
+            owed=self._owed,
+        )
+        lifetime.callback(self._action.destroy)
+        every(node, _LISTENERS_SECONDS, self._look_for_listeners, lifetime)
+        self._tell = node.doors.guard(f"feedback of {endpoint.name}", self._publish)
+
+    def refuse_goals(self) -> None:
+        """Accepts no goal from now on."""
+        self._refusing = True
+
+    @property
+    def owes_results(self) -> bool:
+        """Whether a goal still goes on, or its client hasn't asked for the result yet but soon will."""
+        return bool(self._owed)
+
+    def _decide(self, goal: WatchRegions.Goal) -> GoalResponse:
+        return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
+
+    def _begin(self, goal: ServerGoalHandle) -> None:
+        self._owed.accepted(key_of(goal))
+        with suppress(rclpy_implementation.RCLError):  # raised where it was cancelled already
+            goal._update_state(GoalEvent.EXECUTE)  # rclpy's own way calls the callback at once
+        error = self._gate.reply(partial(self._watch, goal), WatchRegions.Result(), counted=False)
+        if error is not None:
+            self._end(goal, None, error)
+
+    def _watch(self, goal: ServerGoalHandle, served: Served, _: WatchRegions.Result) -> None:
+        request = request_of(goal.request)
+        with self._lock:  # the watch may end before `begin` returns
+            watch = served.watcher.begin(request, partial(self._tell, goal), partial(self._end, goal, served))
+            self._begun[key_of(goal)] = _Begun(served, watch)
+        if goal.is_cancel_requested:  # it came before there was a watch
+            self._cancel(goal)
+
+    def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
+        with self._lock:
+            begun = self._begun.get(key_of(goal))
+        if begun is not None:
+            begun.served.watcher.stop(begun.watch, GarError(ErrorCode.CANCELLED, CANCELLED))
+        return CancelResponse.ACCEPT
+
+    def _end(self, goal: ServerGoalHandle, served: Served | None, end: End) -> None:
+        """Has the executor call `_finish`. served: None for a goal that was refused."""
+        self._ends[key_of(goal)] = served, end
+        self._action.notify_execute(goal, None)
+
+    def _finish(self, goal: ServerGoalHandle) -> WatchRegions.Result:
+        """The result. What went wrong becomes error_code and error_msg of an aborted or cancelled goal."""
+        result = WatchRegions.Result()
+        served, end = self._ends.pop(key_of(goal))
+        with self._lock:
+            self._begun.pop(key_of(goal), None)
+        try:
+            error = self._gate.finish(partial(self._fill, served, end, result), result)
+            if error is None:
+                goal.succeed()
+            else:
+                self._paced.refused()
+                end_unmet(goal, error)
+        finally:
+            self._owed.ended(key_of(goal))
+        return result
+
+    def _fill(self, served: Served | None, end: End, result: WatchRegions.Result) -> None:
+        if isinstance(end, GarError):
+            raise GarError(end.code, end.message)  # a new one, since many goals may end with the same
+        if served is not None:
+            served.on_answer(end)
+        result.answer = answer_message(end)
+
+    def _publish(self, goal: ServerGoalHandle, look: Look) -> None:
+        if goal.is_active:
+            goal.publish_feedback(feedback_of(look))
+
+    def _look_for_listeners(self) -> None:
+        """Gives up the watches that have been listened to when all who listened are gone."""
+        if not self._begun:
+            return
+        listeners = self._node.count_subscribers(self._feedback)
+        with self._lock:
+            begun = list(self._begun.items())
+            if listeners:
+                self._begun.update((key, one._replace(listened=True)) for key, one in begun)
+        for _, one in begun:
+            if one.listened and not listeners:
+                one.served.watcher.stop(one.watch, GarError(ErrorCode.CANCELLED, DESERTED))
+
+
+def request_of(goal: WatchRegions.Goal) -> WatchRequest:
+    """The request of a goal."""
+    return WatchRequest(
+        region_ids=tuple(goal.region_ids),
+        timeout=goal.timeout,
+        question=goal.text,
+        choices=tuple(goal.choices),
+        words=tuple(goal.words),
+        expected=goal.expected,
+        least_probability=goal.least_probability,
+        hold=goal.hold,
+        rate=goal.rate,
+    )
+
+
+def feedback_of(look: Look) -> WatchRegions.Feedback:
+    """The feedback of one look."""
+    return WatchRegions.Feedback(
+        stamp=stamp_message(look.stamp_ns),
+        region_ids=list(look.region_ids),
+        probabilities=[float(p) for p in look.probabilities],
+        holds=look.holds,
+        since=stamp_message(look.since_ns),
+        looks=look.looks,
+    )
