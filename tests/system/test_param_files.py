@@ -29,6 +29,8 @@ AS_BY_DEFAULT = {"autostart", "input.regions_type", "depth.target_frame", "bond.
 GIVEN: dict[str, Any] = {
     "runtime.provider": "cpu",
     "runtime.threads": 1,
+    "cameras": [""],
+    "input.class_names": ["", "mug", "yes", "2"],
     "graph.predicates": ["inside", "yes", "2"],
     "markers.predicates": ["inside", "no"],
 }

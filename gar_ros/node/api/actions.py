@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from rclpy.action.server import CancelResponse, GoalResponse, ServerGoalHandle
+from rclpy.action.server import CancelResponse, ServerGoalHandle
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
@@ -15,15 +15,14 @@ from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.answers import answer_message
 from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
-from gar_ros.node.api.goals import CANCELLED, DESERTED, OwedResults, TellingActionServer, end_unmet, key_of
-from gar_ros.node.api.paced import PacedGroup
+from gar_ros.node.api.goals import CANCELLED, DESERTED, Goals, end_unmet, key_of
 from gar_ros.node.api.services import query_of
 from gar_ros.node.endpoints import ASK, Camera
 from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.worker import Job
 
 
-class Actions:
+class Actions(Goals):
     """Accepts goals until `refuse_goals`, with a refusal as result while the gate is closed.
 
     Goals wait for the model each in a thread of the executor.
@@ -31,40 +30,11 @@ class Actions:
 
     def __init__(self, node: Node, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
         """The action exists until `lifetime` ends."""
-        self._node, self._gate, self._camera = node, gate, camera
-        endpoint = camera.of(ASK)
-        self._refusing = False
-        self._owed = OwedResults()
+        self._camera = camera
         self._jobs: dict[bytes, Job[str, AnswerRecord]] = {}
         self._clients = Callers()
         self._callers: dict[bytes, Caller] = {}
-        self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
-        goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
-        self._paced = PacedGroup(partial(node.count_clients, goal_service))
-        action = TellingActionServer(
-            node,
-            endpoint.type,
-            endpoint.name,
-            execute_callback=self._execute,
-            goal_callback=self._decide,
-            handle_accepted_callback=self._begin,
-            cancel_callback=self._cancel,
-            callback_group=self._paced,
-            owed=self._owed,
-        )
-        lifetime.callback(action.destroy)
-
-    def refuse_goals(self) -> None:
-        """Accepts no goal from now on."""
-        self._refusing = True
-
-    @property
-    def owes_results(self) -> bool:
-        """Whether a goal still goes on, or its client hasn't asked for the result yet but soon will."""
-        return bool(self._owed)
-
-    def _decide(self, goal: AskRegions.Goal) -> GoalResponse:
-        return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
+        super().__init__(node, gate, camera.of(ASK), lifetime)
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(key_of(goal))

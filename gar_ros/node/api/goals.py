@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
-from rclpy.action.server import ActionServer, ServerGoalHandle
+from rclpy.action.server import ActionServer, CancelResponse, GoalResponse, ServerGoalHandle
+from rclpy.node import Node
 
 from gar_ros.errors import GarError
 from gar_ros.node.api.callers import REQUEST_NUMBER
+from gar_ros.node.api.gate import Gate
+from gar_ros.node.api.paced import PacedGroup
+from gar_ros.node.endpoints import Endpoint
 from gar_ros.node.qos import REQUESTS
 
 ASKING_SECONDS = 2.0
@@ -103,6 +109,55 @@ class TellingActionServer(ActionServer):
             if "result" in taken_data:
                 _, request = taken_data["result"]
                 self._owed.asked(bytes(request.goal_id.uuid))
+
+
+class Goals(ABC):
+    """The goals of one action: accepts them until `refuse_goals`."""
+
+    def __init__(self, node: Node, gate: Gate, endpoint: Endpoint, lifetime: ExitStack) -> None:
+        """The action exists until `lifetime` ends."""
+        self._node, self._gate = node, gate
+        self._refusing = False
+        self._owed = OwedResults()
+        self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
+        goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
+        self._paced = PacedGroup(partial(node.count_clients, goal_service))
+        self._action = TellingActionServer(
+            node,
+            endpoint.type,
+            endpoint.name,
+            execute_callback=self._execute,
+            goal_callback=self._decide,
+            handle_accepted_callback=self._begin,
+            cancel_callback=self._cancel,
+            callback_group=self._paced,
+            owed=self._owed,
+        )
+        lifetime.callback(self._action.destroy)
+
+    def refuse_goals(self) -> None:
+        """Accepts no goal from now on."""
+        self._refusing = True
+
+    @property
+    def owes_results(self) -> bool:
+        """Whether a goal still goes on, or its client hasn't asked for the result yet but soon will."""
+        return bool(self._owed)
+
+    def _decide(self, goal: Any) -> GoalResponse:
+        return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
+
+    @abstractmethod
+    def _begin(self, goal: ServerGoalHandle) -> None:
+        """Called when the goal was accepted."""
+
+    @abstractmethod
+    def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
+        """Called when a client wants the goal to end."""
+
+    @abstractmethod
+    def _execute(self, goal: ServerGoalHandle) -> Any:
+        """The goal's result."""
 
 
 CANCELLED = "the goal was cancelled"

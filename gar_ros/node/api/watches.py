@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import NamedTuple
 
-from rclpy.action.server import CancelResponse, GoalEvent, GoalResponse, ServerGoalHandle
+from rclpy.action.server import CancelResponse, GoalEvent, ServerGoalHandle
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from gar_ros.action import WatchRegions
@@ -16,8 +16,7 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.answers import answer_message
 from gar_ros.messages.headers import stamp_message
 from gar_ros.node.api.gate import Gate, Served
-from gar_ros.node.api.goals import CANCELLED, DESERTED, OwedResults, TellingActionServer, end_unmet, key_of
-from gar_ros.node.api.paced import PacedGroup
+from gar_ros.node.api.goals import CANCELLED, DESERTED, Goals, end_unmet, key_of
 from gar_ros.node.endpoints import WATCH, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.timers import every
@@ -35,7 +34,7 @@ class _Begun(NamedTuple):
     listened: bool = False
 
 
-class Watches:
+class Watches(Goals):
     """Accepts goals until `refuse_goals`, with a refusal as result while the gate is closed.
 
     rclpy (7.1) runs a callback that awaits something again and again meanwhile, so a goal's callback is only called
@@ -44,42 +43,13 @@ class Watches:
 
     def __init__(self, node: GuardedNode, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
         """The action exists until `lifetime` ends."""
-        self._node, self._gate = node, gate
         endpoint = camera.of(WATCH)
-        self._refusing = False
-        self._owed = OwedResults()
         self._lock = threading.Lock()
         self._begun: dict[bytes, _Begun] = {}
         self._ends: dict[bytes, tuple[Served | None, End]] = {}
-        self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
-        goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
-        self._paced = PacedGroup(partial(node.count_clients, goal_service))
-        self._action = TellingActionServer(
-            node,
-            endpoint.type,
-            endpoint.name,
-            execute_callback=self._finish,
-            goal_callback=self._decide,
-            handle_accepted_callback=self._begin,
-            cancel_callback=self._cancel,
-            callback_group=self._paced,
-            owed=self._owed,
-        )
-        lifetime.callback(self._action.destroy)
+        super().__init__(node, gate, endpoint, lifetime)
         every(node, _LISTENERS_SECONDS, self._look_for_listeners, lifetime)
         self._tell = node.doors.guard(f"feedback of {endpoint.name}", self._publish)
-
-    def refuse_goals(self) -> None:
-        """Accepts no goal from now on."""
-        self._refusing = True
-
-    @property
-    def owes_results(self) -> bool:
-        """Whether a goal still goes on, or its client hasn't asked for the result yet but soon will."""
-        return bool(self._owed)
-
-    def _decide(self, goal: WatchRegions.Goal) -> GoalResponse:
-        return GoalResponse.REJECT if self._refusing else GoalResponse.ACCEPT
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(key_of(goal))
@@ -105,11 +75,11 @@ class Watches:
         return CancelResponse.ACCEPT
 
     def _end(self, goal: ServerGoalHandle, served: Served | None, end: End) -> None:
-        """Has the executor call `_finish`. served: None for a goal that was refused."""
+        """Has the executor call `_execute`. served: None for a goal that was refused."""
         self._ends[key_of(goal)] = served, end
         self._action.notify_execute(goal, None)
 
-    def _finish(self, goal: ServerGoalHandle) -> WatchRegions.Result:
+    def _execute(self, goal: ServerGoalHandle) -> WatchRegions.Result:
         """The result. What went wrong becomes error_code and error_msg of an aborted or cancelled goal."""
         result = WatchRegions.Result()
         served, end = self._ends.pop(key_of(goal))
