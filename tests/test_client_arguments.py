@@ -282,8 +282,10 @@ def test_anything_arrives_or_is_refused_by_name(name: str, value: Any) -> None:
     except (TypeError, ValueError) as error:
         reason = str(error)
     else:
-        sent_bytes = serialize_message(message)  # compared as bytes: a float32 is a rounded float
-        assert serialize_message(deserialize_message(sent_bytes, Question)) == sent_bytes
+        arrived = deserialize_message(serialize_message(message), Question)
+        again = deserialize_message(serialize_message(arrived), Question)
+        # A float32 is a rounded float, so what was sent is not compared; as text, since bytes between fields may be any.
+        assert repr(again) == repr(arrived)
         return
     assert reason.startswith(name)
 
