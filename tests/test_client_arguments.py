@@ -284,7 +284,7 @@ def test_anything_arrives_or_is_refused_by_name(name: str, value: Any) -> None:
     else:
         arrived = deserialize_message(serialize_message(message), Question)
         again = deserialize_message(serialize_message(arrived), Question)
-        # A float32 is a rounded float, so what was sent is not compared; as text, since bytes between fields may be any.
+        # Not with what was sent: a float32 is a rounded float. As text: bytes between fields may be any.
         assert repr(again) == repr(arrived)
         return
     assert reason.startswith(name)
