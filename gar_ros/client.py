@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -23,15 +23,17 @@ from gar_ros.client_arguments import (
     filled,
 )
 from gar_ros.client_calls import GRACE, Calls
+from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, Limits, QuestionOptions
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.msg import Answer, Question, Region, SceneGraph
-from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
+from gar_ros.msg import Answer, Question, SceneGraph
+from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
 
 __all__ = [
     "GRACE",
     "GRAPH_GRACE",
     "TIMEOUT",
     "DescribeOptions",
+    "FindOptions",
     "GraphOptions",
     "InvalidArgumentError",
     "Limits",
@@ -55,47 +57,6 @@ GRAPH_GRACE = 30.0
 """Seconds beyond its own timeout that a scene graph may take, since it can wait for the request before it."""
 
 
-class Limits(TypedDict, total=False):
-    """Keyword arguments that all questions take. Left out, None and 0 all mean the node's default.
-
-    stamp: of the image; None: the newest image. max_age: seconds; an older image is refused. timeout: seconds from
-    the request's arrival at the node to its answer; left out or 0: TIMEOUT.
-    """
-
-    stamp: Time | None
-    max_age: float
-    timeout: float
-
-
-class DescribeOptions(Limits, total=False):
-    """Keyword arguments of `describe`. max_tokens: of each description."""
-
-    max_tokens: int
-
-
-class QuestionOptions(Limits, total=False):
-    """Keyword arguments of `query` and `stream`; Question.msg tells each in full.
-
-    regions: regions that the caller adds, whose prompts follow those of region_ids. choices: makes it a closed
-    question. ago: seconds before the newest image. keyframes: 2 or more ask about the only region through so many kept
-    images. dialogue: "new", or that of an earlier answer to continue its conversation. max_tokens: of free text.
-    """
-
-    regions: Sequence[Region]
-    choices: Sequence[str]
-    ago: float
-    keyframes: int
-    dialogue: str
-    max_tokens: int
-
-
-class GraphOptions(Limits, total=False):
-    """Keyword arguments of `scene_graph`. threshold: least probability. max_pairs: most ordered pairs of regions."""
-
-    threshold: float
-    max_pairs: int
-
-
 class RegionClient:
     """Calls the services of a `gar` node and waits for their replies.
 
@@ -116,6 +77,7 @@ class RegionClient:
         self._query = self._calls.client(QueryRegions, "query_regions", group)
         self._describe = self._calls.client(DescribeRegions, "describe_regions", group)
         self._graph = self._calls.client(GetSceneGraph, "get_scene_graph", group)
+        self._find = self._calls.client(FindRegions, "find_regions", group)
         self._ask = self._calls.action_client(AskRegions, "ask_regions", group)
         self._list = self._calls.probe(group)
 
@@ -181,6 +143,17 @@ class RegionClient:
         arguments = {"region_ids": region_ids, "predicates": predicates, **_with_timeout(options)}
         request = filled(GetSceneGraph.Request(), arguments)
         return self._call(self._graph, request, request.timeout + GRAPH_GRACE).graph
+
+    def find(self, words: str, region_ids: Sequence[str] = (), **options: Unpack[FindOptions]) -> FindRegions.Response:
+        """The regions that fit the words, such as "the red mug" or "the ball inside the bowl", most probable first.
+
+        region_ids: the candidates; all regions of the image when none is named. `regions` is empty when the words fit
+        none. When `complete` is false, the timeout left no time for `skipped` of the candidates or pairs.
+        """
+        if words is None:
+            raise TypeError("words: expected a str, got None")
+        request = filled(FindRegions.Request(), {"words": words, "region_ids": region_ids, **_with_timeout(options)})
+        return self._call(self._find, request, request.timeout)
 
     def list_regions(
         self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = LIST_TIMEOUT

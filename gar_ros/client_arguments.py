@@ -77,7 +77,8 @@ def checked_text(name: str, value: Any) -> str:
         raise TypeError(f"{name}: expected a str, got {_shown(value)}{hint}")
     text = str.__str__(value)
     if len(text) > MAX_CHARACTERS:
-        code = ErrorCode.QUESTION_TOO_LONG if name.startswith(("text", "choices")) else ErrorCode.INVALID_REQUEST
+        of_question = name.startswith(("text", "choices", "words"))
+        code = ErrorCode.QUESTION_TOO_LONG if of_question else ErrorCode.INVALID_REQUEST
         raise InvalidArgumentError(code, f"{name}: expected at most {MAX_CHARACTERS} characters, got {len(text)}")
     if "\0" in text:
         raise _invalid(name, f"expected a text without NUL characters, which would end it there; got {text[:40]!r}")
@@ -92,6 +93,8 @@ def _argument(name: str, kind: str, value: Any) -> Any:
     """An argument for a field of this type: every number is a limit, so it is finite and not negative."""
     if kind == "string":
         return checked_text(name, value)
+    if kind == "boolean":
+        return checked_flag(name, value)
     if kind == "float":
         return _limit(name, value)
     if kind == "builtin_interfaces/Time":

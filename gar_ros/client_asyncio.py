@@ -16,10 +16,11 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-from gar_ros.client import LIST_TIMEOUT, DescribeOptions, GraphOptions, QuestionOptions, RegionClient
+from gar_ros.client import LIST_TIMEOUT, RegionClient
+from gar_ros.client_options import DescribeOptions, FindOptions, GraphOptions, QuestionOptions
 from gar_ros.client_waiting import executor_of, leave
 from gar_ros.msg import Answer, SceneGraph
-from gar_ros.srv import ListRegions
+from gar_ros.srv import FindRegions, ListRegions
 
 if TYPE_CHECKING:  # Python 3.10 has no Unpack of its own
     from typing_extensions import Unpack
@@ -68,6 +69,12 @@ class AsyncRegionClient:
     ) -> SceneGraph:
         """The relations that hold between regions."""
         return await self._in_thread(self._client.scene_graph, region_ids, predicates, **options)
+
+    async def find(
+        self, words: str, region_ids: Sequence[str] = (), **options: Unpack[FindOptions]
+    ) -> FindRegions.Response:
+        """The regions that fit the words, most probable first."""
+        return await self._in_thread(self._client.find, words, region_ids, **options)
 
     async def list_regions(
         self, *, stamp: Time | None = None, with_masks: bool = False, timeout: float = LIST_TIMEOUT

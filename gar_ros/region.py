@@ -56,7 +56,13 @@ class Region:
 
     @classmethod
     def from_part(
-        cls, id: str, part: NDArray[np.bool_], box: Box, image_size: tuple[int, int], stamp_ns: int
+        cls,
+        id: str,
+        part: NDArray[np.bool_],
+        box: Box,
+        image_size: tuple[int, int],
+        stamp_ns: int,
+        label: str = "",
     ) -> Region:
         """The region of `part` (h, w), the mask within the tight bounds `box` of the region; nothing is checked.
 
@@ -66,7 +72,7 @@ class Region:
         mask = np.zeros(image_size[::-1], bool)
         mask[y0:y1, x0:x1] = part
         mask.setflags(write=False)
-        return cls(id, mask, box, stamp_ns=stamp_ns)
+        return cls(id, mask, box, label, stamp_ns=stamp_ns)
 
     @classmethod
     def from_box(

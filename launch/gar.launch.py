@@ -30,13 +30,16 @@ RESPAWN_DELAY = 2.0  # seconds
 PARAMETERS = {
     "model": ("model", "model folder", None),
     "provider": ("runtime.provider", "what runs the model: auto, cpu, openvino, cuda or tensorrt", None),
+    "regions_type": ("input.regions_type", "message type of regions, such as yolo_msgs/DetectionArray", None),
+    "label_packing": ("input.label_packing", "what instances holds: none (the region's id) or class_instance", None),
+    "tracking": ("tracking.method", "how regions are followed: detector (by ids) or similari (by boxes)", None),
     "autostart": ("autostart", "configure and activate the node at start", BOOLEANS),
     "use_sim_time": ("use_sim_time", "time of a simulator or a bag, from /clock", BOOLEANS),
 }
 """Launch arguments that set a parameter: its name, what it is, and its choices."""
 TOPICS = {
     "image": "camera image (sensor_msgs/Image)",
-    "regions": "regions on the image (gar_ros/RegionArray)",
+    "regions": "regions on the image (gar_ros/RegionArray, or regions_type)",
     "instances": "or regions as an instance-label image (sensor_msgs/Image mono8, mono16 or 32SC1)",
     "depth": "depth registered to the image (sensor_msgs/Image 32FC1 or 16UC1)",
     "camera_info": "camera of image and depth (sensor_msgs/CameraInfo)",

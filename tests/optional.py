@@ -28,6 +28,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
     "pycocotools": ("bench", "system/test_photographs.py"),
     "rosbags": ("bag", "system/test_replayed_bag.py"),
     "onnx": ("engine/runtime/test_runtime.py",),
+    "mcp": ("mcp_server", "system/test_mcp.py"),
     "openvino": ("engine/runtime/test_openvino.py",),
     "tensorrt_rtx": (
         "engine/runtime/tensorrt/test_plans.py",

@@ -15,7 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from gar_ros.action import AskRegions
 from gar_ros.errors import ErrorCode
 from gar_ros.msg import Answer
-from gar_ros.node.endpoints import ASK, DESCRIBE, GET_GRAPH, QUERY
+from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY
 from gar_ros.node.qos import REQUESTS
 
 
@@ -31,7 +31,7 @@ class Recorder:
         self.feedback: Sequence[str] = ()
         self.text = ""
         self._node = rclpy.create_node("gar")
-        for endpoint in (QUERY, DESCRIBE, GET_GRAPH):
+        for endpoint in (QUERY, DESCRIBE, GET_GRAPH, FIND):
             self._node.create_service(endpoint.type, endpoint.name, self._serve, qos_profile=REQUESTS)
         self._action = ActionServer(
             self._node,

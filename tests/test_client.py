@@ -12,12 +12,12 @@ from builtin_interfaces.msg import Time
 from rclpy.node import Node
 
 from gar_ros.action import AskRegions
-from gar_ros.client import TIMEOUT, DescribeOptions, GraphOptions, QuestionOptions, RegionClient
+from gar_ros.client import TIMEOUT, DescribeOptions, FindOptions, GraphOptions, QuestionOptions, RegionClient
 from gar_ros.client_asyncio import AsyncRegionClient
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Question, Region
-from gar_ros.node.endpoints import ASK, DESCRIBE, GET_GRAPH, QUERY, Endpoint
-from gar_ros.srv import DescribeRegions, GetSceneGraph, QueryRegions
+from gar_ros.node.endpoints import ASK, DESCRIBE, FIND, GET_GRAPH, QUERY, Endpoint
+from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, QueryRegions
 from tests.recorder import Recorder, recording
 
 # Every keyword argument; numbers as a caller types them: whole ones are ints.
@@ -34,6 +34,15 @@ QUESTION: QuestionOptions = {
 }
 DESCRIBE_ALL: DescribeOptions = {"stamp": None, "max_tokens": 5, "max_age": 4, "timeout": 9}
 GRAPH: GraphOptions = {"threshold": 1, "max_pairs": 6, "stamp": Time(sec=7), "max_age": 4, "timeout": 9}
+
+FIND_ONE: FindOptions = {
+    "remembered": True,
+    "least_probability": 1,
+    "max_results": 6,
+    "stamp": Time(sec=7),
+    "max_age": 4,
+    "timeout": 9,
+}
 
 
 @pytest.fixture
@@ -69,6 +78,7 @@ def test_whole_numbers_are_sent_in_every_request(ros_node: Node, gar: Recorder) 
     client = RegionClient(ros_node)
     client.describe(["5"], **DESCRIBE_ALL)
     client.scene_graph(["5"], ["inside"], **GRAPH)
+    client.find("red mug", ["5"], **FIND_ONE)
     assert gar.received == [
         DescribeRegions.Request(region_ids=["5"], max_tokens=5, max_age=4.0, timeout=9.0),
         GetSceneGraph.Request(
@@ -76,6 +86,16 @@ def test_whole_numbers_are_sent_in_every_request(ros_node: Node, gar: Recorder) 
             predicates=["inside"],
             threshold=1.0,
             max_pairs=6,
+            stamp=Time(sec=7),
+            max_age=4.0,
+            timeout=9.0,
+        ),
+        FindRegions.Request(
+            words="red mug",
+            region_ids=["5"],
+            remembered=True,
+            least_probability=1.0,
+            max_results=6,
             stamp=Time(sec=7),
             max_age=4.0,
             timeout=9.0,
@@ -88,10 +108,12 @@ def test_what_is_left_out_is_the_nodes_default_but_for_the_timeout(ros_node: Nod
     client.query("What?")
     client.describe()
     client.scene_graph()
+    client.find("red mug")
     assert gar.received == [
         QueryRegions.Request(question=Question(text="What?", timeout=TIMEOUT)),
         DescribeRegions.Request(timeout=TIMEOUT),
         GetSceneGraph.Request(timeout=TIMEOUT),
+        FindRegions.Request(words="red mug", timeout=TIMEOUT),
     ]
 
 
@@ -101,20 +123,21 @@ def test_what_is_left_out_is_the_nodes_default_but_for_the_timeout(ros_node: Nod
         (Question, {"text", "region_ids"}, QuestionOptions),
         (DescribeRegions.Request, {"region_ids"}, DescribeOptions),
         (GetSceneGraph.Request, {"region_ids", "predicates"}, GraphOptions),
+        (FindRegions.Request, {"words", "region_ids"}, FindOptions),
     ],
 )
 def test_every_field_of_a_request_is_an_argument(message: Any, given: set[str], options: Any) -> None:
     assert set(message.get_fields_and_field_types()) == given | set(options.__annotations__)
 
 
-@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph"])
+@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find"])
 def test_a_misspelt_argument_is_named_before_anything_is_sent(ros_node: Node, call: str) -> None:
     ask: Callable[..., object] = getattr(RegionClient(ros_node), call)
     with pytest.raises(TypeError, match=r"expected keyword arguments out of .*max_age, timeout; got max_aeg"):
         ask("What?", max_aeg=2.0)
 
 
-@pytest.mark.parametrize("call", ["query", "describe", "scene_graph", "list_regions"])
+@pytest.mark.parametrize("call", ["query", "describe", "scene_graph", "find", "list_regions"])
 def test_the_asyncio_client_takes_the_same_arguments(call: str) -> None:
     ours, theirs = (inspect.signature(getattr(client, call)) for client in (RegionClient, AsyncRegionClient))
     assert ours == theirs
@@ -137,7 +160,7 @@ def test_the_text_of_a_closed_question_is_not_passed_on(ros_node: Node, gar: Rec
     assert parts == []
 
 
-@pytest.mark.parametrize("endpoint", [QUERY, ASK, DESCRIBE, GET_GRAPH])
+@pytest.mark.parametrize("endpoint", [QUERY, ASK, DESCRIBE, GET_GRAPH, FIND])
 def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Recorder, endpoint: Endpoint) -> None:
     client = RegionClient(ros_node)
     calls: dict[Endpoint, Callable[..., object]] = {
@@ -145,19 +168,20 @@ def test_every_refusal_is_raised_with_code_and_message(ros_node: Node, gar: Reco
         ASK: client.stream,
         DESCRIBE: client.describe,
         GET_GRAPH: client.scene_graph,
+        FIND: client.find,
     }
     gar.reply = ErrorCode.QUEUE_FULL
     with pytest.raises(GarError, match="queue_full") as caught:
-        calls[endpoint](*("What?",) if endpoint in (QUERY, ASK) else ())
+        calls[endpoint](*("What?",) if endpoint in (QUERY, ASK, FIND) else ())
     assert caught.value.code is ErrorCode.QUEUE_FULL
 
 
-@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph"])
+@pytest.mark.parametrize("call", ["query", "stream", "describe", "scene_graph", "find"])
 def test_an_error_code_of_another_version_is_told_as_such(ros_node: Node, gar: Recorder, call: str) -> None:
     gar.reply = 999
     ask: Callable[..., object] = getattr(RegionClient(ros_node), call)
     with pytest.raises(GarError, match="error code 999, which this client doesn't know") as caught:
-        ask(*("What?",) if call in ("query", "stream") else ())
+        ask(*("What?",) if call in ("query", "stream", "find") else ())
     assert caught.value.code is ErrorCode.INTERNAL_ERROR
 
 

@@ -25,7 +25,7 @@ from gar_ros.client import RegionClient
 from gar_ros.client_arguments import InvalidArgumentError, filled
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Question, Region
-from gar_ros.srv import GetSceneGraph
+from gar_ros.srv import FindRegions, GetSceneGraph
 
 
 class Colour(str, Enum):
@@ -131,6 +131,22 @@ def test_a_number_out_of_range_has_no_valid_value(name: str, value: Any) -> None
 @pytest.mark.parametrize("value", ["inside", math.nan, -1, object()])
 def test_the_arguments_of_a_scene_graph_are_checked_too(name: str, value: Any) -> None:
     refused(name, value, GetSceneGraph.Request())
+
+
+@pytest.mark.parametrize("name", ["words", "remembered", "least_probability", "max_results", "region_ids"])
+@pytest.mark.parametrize("value", [math.nan, -1, object(), "a\0b", {"red"}])
+def test_the_arguments_of_a_search_are_checked_too(name: str, value: Any) -> None:
+    refused(name, value, FindRegions.Request())
+
+
+def test_words_that_are_far_too_many_are_named_as_such() -> None:
+    error = refused("words", "x" * 200_000, FindRegions.Request())
+    assert isinstance(error, GarError) and error.code is ErrorCode.QUESTION_TOO_LONG
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True)])
+def test_a_flag_is_sent_as_it_is(value: Any) -> None:
+    assert sent("remembered", value, FindRegions.Request()) is True
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[[RegionClient], object]] = {
     "stream": lambda client: client.stream("What?"),
     "describe": lambda client: client.describe(),
     "scene_graph": lambda client: client.scene_graph(),
+    "find": lambda client: client.find("red mug"),
     "list_regions": lambda client: client.list_regions(),
     "wait_until_ready": lambda client: client.wait_until_ready(30.0),
 }

@@ -34,20 +34,35 @@ ROOMS: dict[str, set[str]] = {
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
     "gar_export": {"bench", "engine", "errors", "files", "json_reader", "progress", "region", "sim"},
-    "client": {"action", "client_arguments", "client_calls", "errors", "msg", "srv"},
+    "client": {"action", "client_arguments", "client_calls", "client_options", "errors", "msg", "srv"},
     "client_arguments": {"errors", "msg"},
-    "client_asyncio": {"client", "client_waiting", "msg", "srv"},
+    "client_asyncio": {"client", "client_options", "client_waiting", "msg", "srv"},
     "client_calls": {"client_waiting", "errors", "srv"},
+    "client_options": {"msg"},
     "client_waiting": {"errors"},
     "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
     "bench": {*VALUES, "doctor", "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
-    "cli": {*VALUES, "bag", "bench", "doctor", "engine", "gar_export", "memory", "pictures", "progress", "sim", "view"},
+    "mcp_server": {"client_asyncio", "errors", "messages", "msg", "srv"},
+    "cli": {
+        *VALUES,
+        "bag",
+        "bench",
+        "doctor",
+        "engine",
+        "gar_export",
+        "mcp_server",
+        "memory",
+        "pictures",
+        "progress",
+        "sim",
+        "view",
+    },
 }
-CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_waiting"}
-KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "messages", "node"}
-KNOW_RCLPY = {*CLIENT, "demo", "node"}
+CLIENT = {"client", "client_arguments", "client_asyncio", "client_calls", "client_options", "client_waiting"}
+KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "mcp_server", "messages", "node"}
+KNOW_RCLPY = {*CLIENT, "demo", "mcp_server", "node"}
 """Beside them `bag` imports rclpy.serialization, which needs no node."""
 KNOW_TORCH = {"gar_export"}
 ROS = {
@@ -60,6 +75,7 @@ ROS = {
     "launch",
     "launch_ros",
 }
+MCP = {"mcp", "mcp_types", "pydantic"}
 TORCH = {"torch", "torchvision", "transformers", "timm", "onnx", "onnxscript", "safetensors"}
 
 
@@ -153,13 +169,21 @@ def test_only_export_imports_torch(imports: list[Import]) -> None:
     assert any(used.top == "torch" for used in torch)
 
 
+def test_only_the_mcp_server_imports_mcp(imports: list[Import]) -> None:
+    """An extra that few install."""
+    used = [used for used in imports if used.top in MCP]
+    assert [use for use in used if use.room != "mcp_server"] == []
+    assert {use.top for use in used} == MCP
+    assert [use for use in imports if use.imported_room == "mcp_server" != use.room and use.at_load] == []
+
+
 def test_export_is_imported_lazily(imports: list[Import]) -> None:
     used = [used for used in imports if used.imported_room == "gar_export" and used.room != "gar_export"]
     assert [use for use in used if use.at_load] == []
 
 
 def test_the_node_runs_where_torch_is_absent(checkout: Path) -> None:
-    absent = sorted(TORCH | {"mujoco", "pycocotools", "pytest"})
+    absent = sorted(TORCH | MCP | {"mujoco", "pycocotools", "pytest"})
     program = (
         f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
         "import gar_ros.node.gar_node, gar_ros.cli.main, gar_ros.client\n"

@@ -29,8 +29,8 @@ BY_PIP = {"msgspec": "msgspec", "similari": "similari-trackers-rs", "tokenizers"
 BY_NAME = {"bondpy", "cv_bridge", "sensor_msgs_py", "tf2_ros"}
 # Imported for the type checker alone.
 FOR_TYPES = {"typing_extensions"}
-# Extras of pyproject.toml, which a user may add.
-EXTRAS = {"openvino"}
+# Extras of pyproject.toml, which a user may add, and what the extra mcp brings.
+EXTRAS = {"mcp", "mcp_types", "openvino", "pydantic"}
 NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime"}
 NOT_ON_ROBOTS = {"gar_export", "sim"}
 
@@ -47,8 +47,9 @@ def texts(package: ET.Element, *tags: str) -> set[str]:
 @pytest.fixture
 def imported(checkout: Path) -> set[str]:
     """Packages beyond Python's and this one that a robot imports."""
-    launch = ast.parse((checkout / "launch/gar.launch.py").read_text())
-    names = {module.partition(".")[0] for node in ast.walk(launch) for module in imported_modules(node)}
+    launch_files = [ast.parse(file.read_text()) for file in checkout.glob("launch/*.launch.py")]
+    nodes = [node for launch in launch_files for node in ast.walk(launch)]
+    names = {module.partition(".")[0] for node in nodes for module in imported_modules(node)}
     names |= {used.top for used in imports_of(checkout) if used.room not in NOT_ON_ROBOTS}
     return names - set(sys.stdlib_module_names) - {"gar_ros", "gar_export"} - FOR_TYPES - EXTRAS | BY_NAME
 

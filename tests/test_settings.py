@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.settings import PARAMETERS, Settings, nearest
+from gar_ros.settings import PARAMETERS, Settings, nearest, refusal
 
 
 def test_what_is_not_given_has_its_default() -> None:
@@ -45,6 +45,15 @@ def test_another_name_is_no_parameter() -> None:
 )
 def test_the_nearest_name_is_the_one_that_was_meant(given: str, meant: str) -> None:
     assert nearest(given, PARAMETERS) == meant
+
+
+@pytest.mark.parametrize("name", ["graph.predicates", "input.class_names"])
+def test_a_list_is_of_texts_and_only_some_lists_have_gaps(name: str) -> None:
+    gaps = name == "input.class_names"
+    assert refusal(name, ["a", "b"]) == ""
+    assert bool(refusal(name, ["a", "", "c"])) != gaps
+    for wrong in ([], "a", ["a", 1], None):
+        assert refusal(name, wrong).startswith(f"{name}: expected texts")
 
 
 PATHS = [name for name, parameter in PARAMETERS.items() if parameter.metadata["path"]]

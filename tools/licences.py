@@ -15,8 +15,8 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 PERMISSIVE = {
-    "0BSD", "any-OSI", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT", "MIT-CMU", "MPL-2.0",
-    "PSF-2.0", "Zlib",
+    "0BSD", "any-OSI", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT", "MIT-0", "MIT-CMU",
+    "MPL-2.0", "PSF-2.0", "Zlib",
 }  # fmt: skip
 """SPDX ids; BSD where a project doesn't say which; any-OSI where it lets its users choose."""
 SPELLINGS = {
@@ -31,7 +31,7 @@ SPELLINGS = {
     "zlib License": "Zlib",
 }
 """SPDX id by what projects write instead."""
-OPTIONAL = ("openvino",)
+OPTIONAL = ("mcp", "openvino")
 """Packages that a user may add to the node: the extras of pyproject.toml."""
 NOT_LOADED = re.compile(
     r"catkin-pkg|cmake|docutils|empy|lark-parser|setuptools|wheel"
@@ -42,11 +42,24 @@ NOT_LOADED = re.compile(
 
 def run_time_packages() -> list[str]:
     """Names of those that are installed here; the locks' markers leave some out."""
-    locked: dict[str, None] = dict.fromkeys(OPTIONAL)
+    locked = dict.fromkeys(name for optional in OPTIONAL for name in _with_requirements(optional))
     for layer in ("runtime", "ros"):
         lines = (REQUIREMENTS / f"{layer}.lock").read_text().splitlines()
         locked |= dict.fromkeys(re.split(r"[=<>; ]", line)[0] for line in lines if line and line[0] != "#")
     return sorted(name for name in locked if not NOT_LOADED.fullmatch(name) and _installed(name) is not None)
+
+
+def _with_requirements(name: str) -> set[str]:
+    """A package and what is installed of all that it requires."""
+    wanted, found = [name], {name}
+    while wanted:
+        package = _installed(wanted.pop())
+        for line in (package.requires or ()) if package is not None else ():
+            required = re.split(r"[^\w.-]", line)[0].lower().replace("_", "-")
+            if "extra ==" not in line and required not in found:
+                found.add(required)
+                wanted.append(required)
+    return found
 
 
 def licences(name: str) -> set[str]:

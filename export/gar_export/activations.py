@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The largest absolute activation of each tensor of a model's graphs, while it is asked: does float16 hold them?
 
-The graphs get outputs that tell it. What is float32 in every export (sums of squares, masks, softmax, RoPE's angles) is
-left out.
+The graphs get outputs that tell it. What is float32 in every export (sums of squares, masks, softmax, RoPE's angles,
+what comes after the logits) is left out.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _TILES = 4
 _LARGEST = ".largest"
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _MASK_OR_MEAN = ("Where", "ReduceMean")  # of squares; what is added to either stays in float32, too
+_AFTER_LOGITS = "ReduceMax"
 _AT_MOST_ONE = ("Cos", "Sin", "Softmax", "Sigmoid", "Erf", "Sqrt")
 _COPIES = (
     "Cast",
@@ -211,6 +212,7 @@ def _activations(model: onnx.ModelProto, name: str) -> Iterator[Activation]:
     types = _types(model)
     near: dict[str, str] = {}
     kept: set[str] = set()  # values that are float32 in every export
+    tail: set[str] = set()
     for node in graph.node:
         own = [word for word in node.input if word in constants and "." in word and not word.startswith("const.")]
         before = [near[word] for word in node.input if near.get(word)]
@@ -219,6 +221,9 @@ def _activations(model: onnx.ModelProto, name: str) -> Iterator[Activation]:
         near.update(dict.fromkeys(node.output, label))
         square = node.op_type == "Mul" and len(set(node.input)) == 1
         added = node.op_type == "Add" and not kept.isdisjoint(node.input)
+        if node.op_type == _AFTER_LOGITS or not tail.isdisjoint(node.input):
+            tail.update(node.output)
+            continue
         if angles or square or added or node.op_type in _MASK_OR_MEAN:
             kept.update(node.output)
         if node.op_type in (*_COPIES, *_AT_MOST_ONE) or set(node.input) <= constants:

@@ -20,10 +20,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from gar_export.checkpoint import EMBEDDING, HEAD, Weights
 from gar_export.config import GarConfig
+from gar_export.decoder_tail import write_tail
 from gar_export.gpu_weights import dequantised
 from gar_export.graph import BFLOAT16, EXTERNAL_DATA_BYTES, MICROSOFT, OPSET, GraphBuilder, element_type
 from gar_export.quantise import quantise
 from gar_export.table import StoredTable
+from gar_ros.engine.model_dir.manifest import Tail
 
 _PREFIX = "mllm.model.language_model."
 
@@ -40,19 +42,22 @@ def write_decoder(
     bits: int | None = None,
     table: StoredTable | None = None,
     writer: type[DecoderWriter] | None = None,
+    tail: Tail = "logits",
 ) -> None:
     """Writes the graph; `dtype` is that of weights, embeddings and cache, logits are always float32.
 
     BFLOAT16: embeddings are float32 and the cache is float16. bits: of the weight matrices, 8 or 4 in a float32 graph,
-    4 in a float16 one. table: the embedding table where it is stored already, in the graph's folder; a large graph with
-    a tied head refers to it, which saves its size a second time. writer: of another form of
-    the KV cache, which says what its inputs and outputs are.
+    4 in a float16 one. table: the embedding table where it is stored already, in the graph's folder; a large graph
+    refers to it, which saves its size a second time. writer: of another form of the KV cache, which says what its
+    inputs and outputs are. tail: "tokens" for graphs without float32 weights only.
 
     `inputs_embeds` [B, S, H], `position_ids` int64 [B, S] (a row sees keys up to its position), `logits_idx` int64 [n]
     (rows of S that get logits), `past_key_values.{i}.key/value` [B, KH, P, D] -> `logits` [B, n, V],
     `present.{i}.key/value` [B, KH, P+S, D]. inv_freq: float32 [D/2], the scaled RoPE frequencies.
+    With the tail "tokens" there are other inputs and outputs instead of `logits`: those that `write_tail` names, and
+    `next_embeds` [B, n, H], the embeddings of `next_ids` in the type of `inputs_embeds`.
     """
-    (writer or DecoderWriter)(path, config, weights, np.dtype(dtype), bits, table).write(inv_freq)
+    (writer or DecoderWriter)(path, config, weights, np.dtype(dtype), bits, table, tail).write(inv_freq)
 
 
 class DecoderWriter:
@@ -68,7 +73,9 @@ class DecoderWriter:
         dtype: np.dtype,
         bits: int | None,
         table: StoredTable | None,
+        tail: Tail = "logits",
     ) -> None:
+        self.tail = tail
         self.sizes = config.decoder
         self.weights = weights
         bfloat16 = dtype == BFLOAT16
@@ -80,7 +87,7 @@ class DecoderWriter:
         size = sum(int(np.prod(weights.shape(name))) for name in names) * (bits or 8 * dtype.itemsize) // 8
         external = size > EXTERNAL_DATA_BYTES
         self.graph = GraphBuilder("gar_decoder", path, external, self.opset)
-        self.table = table if external and self.sizes.tied_head and table and table.dtype == dtype else None
+        self.table = table if external and table and table.dtype == self.dtype else None
         self.groups = self.sizes.heads // self.sizes.kv_heads
 
     def write(self, inv_freq: NDArray[np.float32]) -> None:
@@ -194,29 +201,56 @@ class DecoderWriter:
         return graph.op("Mul", normed, graph.weight(name, self.read(_PREFIX + name, self.stream)))
 
     def head(self, x: str) -> None:
-        """`logits` [B, n, V] of the kept rows.
+        """What is told of the logits [B, n, V] of the kept rows.
 
         The matrix stays [V, H] as in the checkpoint (no transposed copy of the largest one), hence Gemm, which knows
         two dimensions only.
         """
         graph, hidden, vocab = self.graph, self.sizes.hidden, self.sizes.vocab
         x = self.cast(self.rms_norm(x, "norm.weight"), self.stream, self.dtype)
-        source = EMBEDDING if self.sizes.tied_head else HEAD
-        if self.bits:
+        source, matrix = EMBEDDING if self.sizes.tied_head else HEAD, ""
+        if self.bits and self.dtype == np.float32:
             logits = self.quantised(x, "lm_head.weight", self.weights.read(source).numpy(), HEAD_BITS)
+        elif self.bits:
+            matrix = self.few_bits("lm_head.weight", source)
+            logits = self.product(x, matrix)
         else:
-            rows = graph.op("Reshape", x, graph.const([-1, hidden]))
-            rows = graph.op("Gemm", rows, self.head_weight(source), transB=1)
+            matrix = self.matrix_of("lm_head.weight", source)
+            rows = graph.op("Gemm", graph.op("Reshape", x, graph.const([-1, hidden])), matrix, transB=1)
             shape = graph.op("Concat", graph.const([-1]), graph.op("Shape", "logits_idx"), graph.const([vocab]), axis=0)
             logits = graph.op("Reshape", rows, shape)
-        graph.op("Cast", logits, to=element_type(np.float32), out="logits")
-        graph.output("logits", np.float32, ["batch", "kept", vocab])
+        whole = "logits" if self.tail == "logits" else None
+        logits = graph.op("Cast", logits, to=element_type(np.float32), out=whole)
+        if whole:
+            graph.output("logits", np.float32, ["batch", "kept", vocab])
+        else:
+            self.look_up(write_tail(graph, logits, vocab), matrix)
 
-    def head_weight(self, source: str) -> str:
-        if self.table:
+    def look_up(self, ids: str, table: str) -> None:
+        """`next_embeds` of these tokens [B, n]. table: the head's matrix, which is the embedding table if it is tied.
+
+        Beside a head of few bits the table has as many, which loses far less than the layers do.
+        """
+        graph = self.graph
+        if not table:
+            raise ValueError("expected a graph for a GPU, whose tail can look up tokens; got weights for the CPU alone")
+        if not self.sizes.tied_head:
+            table = (self.few_bits if self.bits else self.matrix_of)("embed_tokens.weight", EMBEDDING)
+        rows = graph.op("Gather", table, ids, axis=1 if self.bits else 0)
+        rows = graph.op("Transpose", rows, perm=[1, 2, 0]) if self.bits else rows
+        graph.op("Cast", rows, to=element_type(self.stream), out="next_embeds")
+        graph.output("next_embeds", self.stream, ["batch", "kept", self.sizes.hidden])
+
+    def matrix_of(self, name: str, source: str) -> str:
+        """A matrix [V, H] of the checkpoint; the embedding table where it is stored already."""
+        if self.table and source == EMBEDDING:
             shape = self.weights.shape(source)
-            return self.graph.weight_in("lm_head.weight", self.table.file, self.table.offset, self.dtype, shape)
-        return self.graph.weight("lm_head.weight", self.read(source, self.dtype))
+            return self.graph.weight_in(name, self.table.file, self.table.offset, self.dtype, shape)
+        return self.graph.weight(name, self.read(source, self.dtype))
+
+    def few_bits(self, name: str, source: str) -> str:
+        """A matrix [V, H] of the checkpoint, rounded, as MatMul takes it: [H, V]."""
+        return dequantised(self.graph, name, self.weights.read(source).numpy(), HEAD_BITS, self.dtype)
 
     def linear(self, x: str, name: str, *sources: str, wide_sums: bool = False) -> str:
         """x times a linear layer's matrix, or those of several layers side by side: of type `stream`.

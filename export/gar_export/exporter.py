@@ -136,8 +136,8 @@ def _write_folder(
     progress(EMBEDDINGS)
     table = write_table(part / EMBEDDINGS, weights.read(EMBEDDING, getattr(torch, precision.table.name)).numpy())
     progress(f"{DECODER}: writing {config.decoder.layers} layers, {config.decoder.hidden} wide")
-    writer = _DECODER_WRITERS[kv_cache]
-    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table, writer)
+    writer, tail = _DECODER_WRITERS[kv_cache], precision.tail(kv_cache)
+    write_decoder(part / DECODER, config, weights, inv_freq, precision.graphs, precision.bits, table, writer, tail)
     shutil.copyfile(checkpoint / TOKENIZER, part / TOKENIZER)
     progress("hashing")
     manifest = Manifest(
@@ -152,6 +152,7 @@ def _write_folder(
         made_by={tool: _version(tool) for tool in _TOOLS},
         source={"checkpoint": os.path.relpath(checkpoint, out), "sha256": weights_sha256(weights)},
         kv_cache=kv_cache,
+        tail=tail,
         notice=notice,
     )
     (part / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

@@ -67,7 +67,7 @@ def logits(engine: GarEngine, sequence: Rows) -> Rows:
     cache, found = engine.decoder.empty, []
     step = min(_LONGEST, -(-len(sequence) // _PLACES))
     for start in range(0, len(sequence), step)[:_PLACES]:
-        cache, following = engine.decoder.prefill(cache, sequence[start : start + step], never_cancelled)
+        cache, following = engine.decoder.prefill_logits(cache, sequence[start : start + step], never_cancelled)
         found.append(following)
     return np.stack(found)
 

@@ -112,14 +112,14 @@ def decoder_speeds(
     for _ in range(repeats + 1):
         for number, (decoder, (prefills, decodes)) in enumerate(zip(decoders, seconds, strict=True)):
             start = time.perf_counter()
-            cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)
+            cache, following = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled, decoder.vocabulary)
             prefills.append(time.perf_counter() - start)
-            found[number] = logits
+            found[number] = following.logits()
             if history:
                 cache = stretched(cache, history)
             start = time.perf_counter()
-            # The first token comes from the prefill's logits.
-            run_to_end(decoder.generate(cache, logits, steps + 1, never_cancelled))
+            # The first token comes from the prefill.
+            run_to_end(decoder.generate(cache, following, steps + 1, never_cancelled))
             decodes.append(time.perf_counter() - start)
     # The first repeat reads the weights from the disk.
     return [
@@ -153,7 +153,8 @@ def stretched(cache: KvCache, length: int) -> KvCache:
 def _load_decoder(model: ModelDir, runtime: OrtRuntime) -> Decoder:
     """A decoder that never ends its text."""
     manifest, embeddings = model.manifest, model.embeddings()
-    return Decoder(runtime.load(model.file(DECODER)), embeddings, manifest.sizes, (), manifest.kv_cache)
+    runner = runtime.load(model.file(DECODER))
+    return Decoder(runner, embeddings, manifest.sizes, (), manifest.kv_cache, manifest.tail)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from gar_export.graph import BFLOAT16
-from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, KvForm, NumberType
+from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION, KvForm, NumberType, Tail
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Precision:
     def kv_cache(self) -> KvForm:
         """Split where only ONNX Runtime can run the decoder; TensorRT is slower with a split cache."""
         return "split" if self.bits and self.around_products == np.float32 else "joined"
+
+    def tail(self, kv_cache: KvForm) -> Tail:
+        """The graph of a decoder for GPUs ends with the likeliest tokens. On the CPU logits cost nothing to pass on."""
+        return "logits" if self.graphs == np.float32 or kv_cache == "split" else "tokens"
 
     @property
     def around_products(self) -> np.dtype:

@@ -129,7 +129,7 @@ def _verify(model_dir: Path, checkpoint: str | Path | None, engine: GarEngine, t
     elif bits:
         round_decoder(model, bits)
         runner, embeddings = exact_runner(model_dir, DECODER, threads), ModelDir.open(model_dir).embeddings()
-        decoder = Decoder(runner, embeddings, manifest.sizes, manifest.tokens.eos, manifest.kv_cache)
+        decoder = Decoder(runner, embeddings, manifest.sizes, manifest.tokens.eos, manifest.kv_cache, manifest.tail)
     vision = exact_runner(model_dir, VISION, threads) if manifest.dtypes[VISION] in _BITS else None
     prompts = prompt_builder(folder, config)
     yield from _Comparison(engine, manifest.dtypes, vision, decoder, model, prompts).stages()
@@ -225,12 +225,13 @@ class _Comparison:
 
         embeds = self.model.splice(torch.tensor([ids]), features[None], replay[None])
         expected_ids, expected = greedy(self.model, embeds, GREEDY_TOKENS)
-        cache, logits = decoder.prefill(decoder.empty, embeds[0].numpy(), never_cancelled)
+        cache, logits = decoder.prefill_logits(decoder.empty, embeds[0].numpy(), never_cancelled)
         yield _stage("prefill logits", logits, expected[0], self.allowed.logits)
-        _, logits = decoder.prefill(cache, decoder.embed(expected_ids[:1]), never_cancelled)
+        _, logits = decoder.prefill_logits(cache, decoder.embed(expected_ids[:1]), never_cancelled)
         yield _stage("decode step logits", logits, expected[1], self.allowed.logits)
         if decoder is not self.engine.decoder:
-            _, logits = self.engine.decoder.prefill(self.engine.decoder.empty, embeds[0].numpy(), never_cancelled)
+            own = self.engine.decoder
+            _, logits = own.prefill_logits(own.empty, embeds[0].numpy(), never_cancelled)
             yield _stage("with int8 activations", logits, expected[0], self.allowed.answers)
 
         frame = self.engine.encode(self.image, self.regions, self.max_tiles)

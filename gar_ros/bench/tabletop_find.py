@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from gar_ros.bench.tabletop_score import Result, calibration_error, wilson
+from gar_ros.engine.encoded_frame import EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.region import Region
+from gar_ros.serving.phrase import Phrase, Score
 from gar_ros.sim.contact import NO, UNCLEAR, YES
 from gar_ros.sim.generate import random_scene
-from gar_ros.sim.phrase_kinds import PAIR, SINGLE, related, relation_phrase
+from gar_ros.sim.phrase_kinds import related, relation_phrase
 from gar_ros.sim.phrase_words import RELATION_WORDS
 from gar_ros.sim.phrases import NounPhrase, Slot, noun_phrase, own_slots
-from gar_ros.sim.question_draft import YES_NO, prompt_name
 from gar_ros.sim.render import TabletopRenderer
 from gar_ros.sim.scene import COLOURS, SHAPES
 from gar_ros.sim.truth import SceneTruth, scene_truth
@@ -145,18 +146,32 @@ def _pair_fits(
 
 @dataclass(frozen=True)
 class Found:
-    """A search and the probability of yes for each of its candidates."""
+    """A search and its scores: of each region, or of each pair where the model takes the words for two objects."""
 
     search: Search
-    probabilities: tuple[float, ...]
+    scores: tuple[Score, ...]
+
+    @property
+    def counted(self) -> bool:
+        """Whether the model knows if the words name one object or two."""
+        return all(bool(score.other_id) == (self.search.name == "relation") for score in self.scores)
 
     @property
     def right(self) -> bool:
-        """Whether the likeliest candidate is the wanted object, or none counts as found where there is none."""
-        best = int(np.argmax(self.probabilities))
+        """Whether the likeliest region is the wanted object, or none counts as found where there is none."""
+        best = max(self.scores, key=lambda score: score.probability, default=None)
         if self.search.wanted is None:
-            return self.probabilities[best] < FOUND
-        return self.search.candidates[best][0] == self.search.wanted
+            return best is None or best.probability < FOUND
+        return best is not None and best.region_id == str(self.search.wanted)
+
+    def answers(self) -> list[tuple[float, bool]]:
+        """The probability of each candidate, and whether the words fit it; none where the words were miscounted."""
+        fits = {
+            tuple(map(str, objects)): fit for objects, fit in zip(self.search.candidates, self.search.fits, strict=True)
+        }
+        keys = [(score.region_id, score.other_id) if score.other_id else (score.region_id,) for score in self.scores]
+        found = zip(keys, self.scores, strict=True)
+        return [(score.probability, fit) for key, score in found if (fit := fits.get(key)) is not None]
 
 
 def find_in_scene(
@@ -169,23 +184,27 @@ def find_in_scene(
     there = _candidates(truth)
     if not there:
         return
-    regions = {index: Region.from_mask(str(index), picture.labels == index + 1) for index in there}
-    seen = engine.encode_image(picture.rgb, tuple(regions.values()), max_tiles)
-    replays = {index: seen.replay[place : place + 1] for place, index in enumerate(there)}
+    regions = [Region.from_mask(str(index), picture.labels == index + 1) for index in there]
+    seen = engine.encode_image(picture.rgb, regions, max_tiles)
+
+    def encode(some: Sequence[Region]) -> EncodedFrame:
+        places = [regions.index(region) for region in some]
+        return engine.from_features(
+            seen.features, some, [seen.replay[place : place + 1] for place in places], seen.shared
+        )
+
     for search in searches(truth, np.random.default_rng((seed, 2))):
-        probabilities = []
-        for candidate in search.candidates:
-            frame = engine.from_features(
-                seen.features, [regions[i] for i in candidate], [replays[i] for i in candidate], seen.shared
-            )
-            template = SINGLE if len(candidate) == 1 else PAIR
-            text = template.format(search.words, *map(prompt_name, range(len(candidate))))
-            probabilities.append(float(frame.ask(text, YES_NO).probabilities[0]))
-        yield Found(search, tuple(probabilities))
+        phrase = Phrase.parse(engine, search.words)
+        if phrase.names_two(encode(regions[:1])):
+            scores = phrase.score_pairs(encode, [region.id for region in regions], regions)
+        else:
+            scores = phrase.score_alone(encode, regions)
+        yield Found(search, tuple(scores))
 
 
 def find_summary(found: Sequence[Found]) -> dict[str, Any]:
-    """`searches`: name -> share that is right, count, interval; and the calibration error over all candidates."""
+    """`searches`: name -> share that is right, count, interval; `counted`: share of the words of which the model knows
+    if they name one object or two; and the calibration error over all candidates."""
     rows = {}
     for name in SEARCHES:
         some = [one for one in found if one.search.name == name]
@@ -195,10 +214,10 @@ def find_summary(found: Sequence[Found]) -> dict[str, Any]:
     answers = [
         Result(one.search.name, "", (probability >= FOUND) == fits, 0.5, max(probability, 1 - probability))
         for one in found
-        for probability, fits in zip(one.probabilities, one.search.fits, strict=True)
-        if fits is not None
+        for probability, fits in one.answers()
     ]
-    return {"searches": rows, "calibration_error": calibration_error(answers)}
+    counted = sum(one.counted for one in found) / max(len(found), 1)
+    return {"searches": rows, "counted": counted, "calibration_error": calibration_error(answers)}
 
 
 def find_table(report: dict[str, Any]) -> str:
@@ -207,5 +226,6 @@ def find_table(report: dict[str, Any]) -> str:
     for name, row in report["searches"].items():
         low, high = row["interval"]
         lines.append(f"| {name} | {100 * row['right']:.1f} | {100 * low:.1f} to {100 * high:.1f} | {row['count']} |")
-    error = report["calibration_error"]
-    return "\n".join([*lines, "", f"Expected calibration error of the candidates' probabilities: {error:.3f}"])
+    counted = f"Words known to name one object or two: {100 * report['counted']:.1f} %"
+    error = f"Expected calibration error of the candidates' probabilities: {report['calibration_error']:.3f}"
+    return "\n".join([*lines, "", counted, "", error])

@@ -15,6 +15,7 @@ from gar_ros.errors import GarError
 COMMANDS = {
     "ask": "ask a question about regions of an image file",
     "annotate": "ask about the images of a recorded bag; answers and overlays go into a new bag",
+    "mcp": "serve tools for LLM agents, over MCP, beside a running node",
     "info": "print what an exported model folder holds",
     "doctor": "look what is on this machine to run a model with, and say the one next step",
     "selftest": "compare what runs a model here with the CPU, stage by stage, and measure it",

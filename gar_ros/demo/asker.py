@@ -29,6 +29,7 @@ from gar_ros.region import Region
 from gar_ros.sim.questions import Question
 from gar_ros.sim.timeline import Timeline
 from gar_ros.sim.truth import SceneTruth, scene_truth
+from gar_ros.srv import FindRegions
 
 _OVERLAY_SECONDS = 10.0
 _IMAGES_KEPT = 30  # three seconds at the camera's rate
@@ -105,6 +106,10 @@ class Asker:
             stamp=look.stamp,
             timeout=_GRAPH_SECONDS,
         )
+
+    def find(self, words: str, look: Look) -> FindRegions.Response:
+        """The regions that fit the words."""
+        return self._client.find(words, stamp=look.stamp)
 
     def overlay(self) -> NDArray[np.uint8]:
         """The overlay (H, W, 3) RGB of an image taken after this call."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from gar_ros.demo.judge import RELATIONS, answer_row, free_row, graph_rows, orde
 from gar_ros.demo.processes import INTERRUPTED
 from gar_ros.demo.questions import ATTRIBUTES, COMPARISONS, draw_question, holding_questions
 from gar_ros.demo.report import Report, say
+from gar_ros.demo.searches import draw_searches, search_row
 from gar_ros.demo.table import MISSED, RIGHT, WRONG, Row
 from gar_ros.errors import GarError
 from gar_ros.msg import Answer
@@ -57,7 +58,7 @@ class Score:
 
 
 class DemoPlanner(Node):
-    """Asks what a planner needs to know, in five chapters."""
+    """Asks what a planner needs to know, in six chapters."""
 
     def __init__(self) -> None:
         super().__init__("demo_planner")
@@ -83,6 +84,7 @@ class DemoPlanner(Node):
         self._what_holds_what()
         self._attributes_and_comparisons()
         self._description()
+        self._found_by_words()
         self._graph_and_order()
         if self._pictures:
             with self._counted():
@@ -154,21 +156,33 @@ class DemoPlanner(Node):
             row = row_of(question, answer)
             self._report.row(self._kept("description", row))
 
+    def _found_by_words(self) -> None:
+        """Chapter 4, about one image."""
+        self._report.open("4. Things found by words")
+        with self._counted():
+            look = self._asker.look()
+            verdicts = []
+            for search in draw_searches(look.truth, look.ids, self._rng):
+                reply = self._asker.find(search.words, look)
+                found = [(region.id, region.probability) for region in reply.regions]
+                row = search_row(search, found, in_seconds(reply.latency))
+                self._report.row(row)
+                verdicts.append(row.verdict)
+            self._score.verdicts["things found by words"] = tally(verdicts, (RIGHT, WRONG))
+
     def _graph_and_order(self) -> None:
-        """Chapters 4 and 5, from one scene graph."""
+        """Chapters 5 and 6, from one scene graph."""
         with self._counted():
             look = self._asker.look()
             graph = self._asker.scene_graph(tuple(RELATIONS), RESPECTED, look)
             effort = f"{graph.asked} questions in {in_seconds(graph.latency):.1f} s"
-            self._report.open(f"4. The scene graph: {effort}", names=("fact", "graph"))
+            self._report.open(f"5. The scene graph: {effort}", names=("fact", "graph"))
             listed = [fact for fact in graph.relations if fact.probability >= LISTED]
             rows = graph_rows(listed, look.ids, look.truth, LISTED)
             self._report.facts(rows)
-            counts = Counter(row.verdict for row in rows)
-            self._score.verdicts["facts of the scene graph"] = ", ".join(
-                f"{counts[name]} {name}" for name in (RIGHT, WRONG, MISSED)
-            )
-            self._report.open("5. The order in which to pick everything up", answer=26)
+            verdicts = [row.verdict for row in rows]
+            self._score.verdicts["facts of the scene graph"] = tally(verdicts, (RIGHT, WRONG, MISSED))
+            self._report.open("6. The order in which to pick everything up", answer=26)
             self._report.row(self._kept("pick order", order_row(look.ids, graph.relations, look.truth)))
 
     def _ask(self, question: Question, look: Look, filmed: bool) -> Row:
@@ -207,6 +221,12 @@ class DemoPlanner(Node):
         descriptor = ParameterDescriptor(description=meaning, read_only=True)
         value: Value = self.declare_parameter(name, default, descriptor).value
         return value
+
+
+def tally(verdicts: Sequence[str], names: Sequence[str]) -> str:
+    """How many there are of each, as text."""
+    counts = Counter(verdicts)
+    return ", ".join(f"{counts[name]} {name}" for name in names)
 
 
 def row_of(question: Question, answer: Answer) -> Row:

@@ -16,6 +16,8 @@ OLDEST_TENSORRT = (10, 3)
 _NOT_FOR_JETPACK = 11
 """The first major version of TensorRT that has no build for Jetson."""
 _OLDEST_CUDA = 12
+_GOOD_BINDINGS = (12, 9, 1)
+_BETTER_BINDINGS = "better is cuda-python 12.9.1 or newer of CUDA's major version"
 _DRIVERS = {12: "525", 13: "580"}
 """CUDA's major version -> the first driver on x86-64 that runs it."""
 _AGAIN = "then run `gar doctor` again"
@@ -74,14 +76,17 @@ def bindings(facts: Facts) -> Check:
         return Check(
             part, "warning", f"cuda-python {found.version}, but the driver runs CUDA {facts.driver.cuda}", step
         )
+    old = _numbers(found.version, 3) < _GOOD_BINDINGS
     if found.problem:
-        again = step.replace("install", "install --force-reinstall", 1)
+        newer = f'pip install "cuda-python>=12.9.1,<13", {_AGAIN}'
+        again = newer if old and found.version else step.replace("install", "install --force-reinstall", 1)
         return Check(
             part, "warning", f"cuda-python {found.version} doesn't work: {found.problem}".replace("  ", " "), again
         )
     if not found.version:
         return Check(part, "warning", "the package cuda-python is not installed", step)
-    return Check(part, "ok", f"cuda-python {found.version}")
+    advice = f"; {_BETTER_BINDINGS}, which doesn't stop Python's threads while it waits for the GPU" if old else ""
+    return Check(part, "ok", f"cuda-python {found.version}{advice}")
 
 
 def tensorrt(facts: Facts) -> Check:
@@ -186,7 +191,10 @@ def _idle(facts: Facts) -> Iterator[Check]:
     }
     there = [f"{name} {found.version}" for name, found in installed.items() if found.version]
     if there:
-        yield Check("CUDA and TensorRT", "none", f"{', '.join(there)}: installed, without a GPU to run on")
+        found = facts.cuda_python.version
+        raises = bool(found) and _numbers(found, 3) < _GOOD_BINDINGS
+        advice = f"; {_BETTER_BINDINGS}, which doesn't raise where there is no driver" if raises else ""
+        yield Check("CUDA and TensorRT", "none", f"{', '.join(there)}: installed, without a GPU to run on{advice}")
 
 
 def _newer_driver(facts: Facts, major: int = _OLDEST_CUDA + 1) -> str:
@@ -208,7 +216,7 @@ def _major(version: str) -> int:
     return _numbers(version)[0]
 
 
-def _numbers(version: str) -> tuple[int, int]:
-    """The first two numbers of a version; zeros where there are none."""
-    parts = [int(part) if part.isdecimal() else 0 for part in version.split(".")[:2]]
-    return (parts[0], parts[1] if len(parts) > 1 else 0)
+def _numbers(version: str, count: int = 2) -> tuple[int, ...]:
+    """The first numbers of a version; zeros where there are none."""
+    parts = [int(part) if part.isdecimal() else 0 for part in version.split(".")[:count]]
+    return (*parts, *[0] * (count - len(parts)))

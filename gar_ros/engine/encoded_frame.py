@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import CancelCheck, never_cancelled
 from gar_ros.engine.checks import check_max_tokens, check_room, failures_are_typed
-from gar_ros.engine.decoder import Logits
+from gar_ros.engine.following import Following
 from gar_ros.engine.kv_cache import KvCache, bytes_of
 from gar_ros.engine.language import Language
 from gar_ros.engine.prompt import CAPTION_PROMPT, Form, Question
@@ -187,25 +187,26 @@ class EncodedFrame:
         past = self._past(question.form, len(ids), max_answer, seconds, raise_if_cancelled, after)
         with stage(seconds, "question"):
             decoder = self._language.decoder
-            cache, logits = decoder.prefill(past, decoder.embed(ids), raise_if_cancelled)
+            first = decoder.first_tokens(question.choice_ids)
+            cache, following = decoder.prefill(past, decoder.embed(ids), raise_if_cancelled, first)
         prompt_tokens = cache.length if after is None else len(ids)
         with stage(seconds, "decode"):
             if question.choices:
-                answer = self._choose(question, cache, logits, raise_if_cancelled)
+                answer = self._choose(question, cache, following, raise_if_cancelled)
             else:
-                answer = yield from self._write(cache, logits, max_tokens, raise_if_cancelled)
+                answer = yield from self._write(cache, following, max_tokens, raise_if_cancelled)
         return Conversation(replace(answer, prompt_tokens=prompt_tokens, seconds=seconds), cache)
 
     def _form(self, form: Form) -> Form:
         return "video" if self._video else form
 
     def _write(
-        self, cache: KvCache, logits: Logits, max_tokens: int, raise_if_cancelled: CancelCheck
+        self, cache: KvCache, following: Following, max_tokens: int, raise_if_cancelled: CancelCheck
     ) -> Generator[str, None, Answer]:
         """Yields the pieces of a free text and returns the answer."""
         text = self._language.prompts.text_stream()
         pieces: list[str] = []
-        tokens = Steps(self._language.decoder.generate(cache, logits, max_tokens, raise_if_cancelled))
+        tokens = Steps(self._language.decoder.generate(cache, following, max_tokens, raise_if_cancelled))
         for token in tokens:
             pieces.append(text.add(token))
             yield pieces[-1]
@@ -219,9 +220,11 @@ class EncodedFrame:
             generated_tokens=len(generated.ids),
         )
 
-    def _choose(self, question: Question, cache: KvCache, logits: Logits, raise_if_cancelled: CancelCheck) -> Answer:
+    def _choose(
+        self, question: Question, cache: KvCache, following: Following, raise_if_cancelled: CancelCheck
+    ) -> Answer:
         """The likeliest choice of a closed question."""
-        scores = self._language.decoder.log_likelihoods(cache, logits, question.choice_ids, raise_if_cancelled)
+        scores = self._language.decoder.log_likelihoods(cache, following, question.choice_ids, raise_if_cancelled)
         weights = np.exp(scores - scores.max())
         probabilities = weights / weights.sum()
         choice = int(probabilities.argmax())

@@ -85,7 +85,12 @@ class GarEngine:
         self.language = Language(
             prompts=PromptBuilder(tokens, model.manifest.prompt, sizes.tile_tokens, model.tokenizer()),
             decoder=Decoder(
-                runtime.load(model.graph(DECODER)), Embeddings(model), sizes, tokens.eos, model.manifest.kv_cache
+                runtime.load(model.graph(DECODER)),
+                Embeddings(model),
+                sizes,
+                tokens.eos,
+                model.manifest.kv_cache,
+                model.manifest.tail,
             ),
             sizes=sizes,
             tokens=tokens,

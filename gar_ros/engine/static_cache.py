@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
-import numpy as np
 from numpy.typing import NDArray
 
 from gar_ros.engine.kv_cache import PAST, PRESENT, CacheForm, JoinedForm, KvCache, SplitForm, Tensors, tensor_names
 from gar_ros.engine.model_dir.manifest import KvForm, Sizes
-from gar_ros.engine.runtime.protocol import DeviceTensor, InPlaceRunner, Runner
+from gar_ros.engine.runtime.protocol import DeviceTensor, InPlaceRunner, Runner, numbers_for
 from gar_ros.errors import ErrorCode, GarError
 
 KEYS_STEP = 256
@@ -58,7 +57,7 @@ class StaticForm:
 
     def __init__(self, sizes: Sizes, runner: InPlaceRunner) -> None:
         self._shape = (1, sizes.kv_heads, sizes.max_positions, sizes.head_dim)
-        self._keys = np.arange(sizes.max_positions, dtype=np.int64)
+        self._numbers = numbers_for(runner)
         names = tensor_names(sizes)
         self._inputs = [f"{PAST}{name}" for name in names]
         self._written = {f"{PRESENT}{name}": f"{PAST}{name}" for name in names}
@@ -69,10 +68,11 @@ class StaticForm:
         self, past: KvCache, feeds: Mapping[str, NDArray[Any] | DeviceTensor], length: int
     ) -> tuple[KvCache, Mapping[str, DeviceTensor]]:
         """See CacheForm. Raises ValueError beyond the context: a GPU would write over other memory."""
-        if length > len(self._keys):
-            raise ValueError(f"expected at most {len(self._keys)} positions, got {length}")
+        positions = self._shape[2]
+        if length > positions:
+            raise ValueError(f"expected at most {positions} positions, got {length}")
         buffer = self._buffer_for(past)
-        keys = self._keys[: -(-length // KEYS_STEP) * KEYS_STEP]
+        keys = self._numbers(0, min(-(-length // KEYS_STEP) * KEYS_STEP, positions))
         outputs = self._runner.run_in_place({**feeds, "key_positions": keys, **buffer.values}, self._written)
         return buffer.beginning(length), outputs
 
@@ -87,7 +87,7 @@ class StaticForm:
         if own is not None and own.is_free_after(past.length):
             return own
         # What a run doesn't see has no weight, but must be a number: nothing times NaN is NaN.
-        new = Buffer({name: self._runner.zeros(name, self._shape) for name in self._inputs})
+        new = Buffer(self._runner.zeros_alike(self._inputs, self._shape))
         if past.length:
             for name, source in past.values.items():
                 self._runner.copy_positions(source, new.values[name], past.length)
@@ -108,7 +108,7 @@ def cache_form(form: KvForm, sizes: Sizes, runner: Runner) -> CacheForm:
     if not isinstance(runner, InPlaceRunner):
         raise GarError(
             ErrorCode.INVALID_REQUEST,
-            "the decoder of this model folder has a static KV cache, which needs provider tensorrt or cpu; export the "
-            "model again without --kv-cache static for any other",
+            "the decoder of this model folder has a static KV cache, which needs provider tensorrt, cuda or cpu; "
+            "export the model again without --kv-cache static for any other",
         )
     return StaticForm(sizes, runner)

@@ -70,6 +70,35 @@ class EncodedMemory:
             self.budget.enforce()
         return self._kept[key]
 
+    def all_prompted(
+        self,
+        frame: Frame,
+        regions: Sequence[Region],
+        max_tiles: int,
+        raise_if_cancelled: Callable[[], None],
+    ) -> Callable[[Sequence[Region]], EncodedFrame]:
+        """A function that returns the frame encoded with some of these regions, <PromptN> being the N-th of them.
+
+        regions: all regions of the frame that can be asked about; they are prompted together, so one vision pass and
+        one KV cache of the image's tokens serve all of them. Raises GarError as `GarEngine.encode_image` does, the
+        function as `GarEngine.from_features` does.
+        """
+        if self._keyframes is not None:
+            return lambda some: self.get(frame, some, max_tiles, raise_if_cancelled)
+        image = self._engine.encode_image(
+            frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
+        )
+        if self.budget is not None:
+            self.budget.enforce()
+        places = {region.id: place for place, region in enumerate(regions)}
+
+        def encode(some: Sequence[Region]) -> EncodedFrame:
+            chosen = [places[region.id] for region in some]
+            replays = [image.replay[place : place + 1] for place in chosen]
+            return self._engine.from_features(image.features, some, replays, image.shared)
+
+        return encode
+
     @property
     def nbytes(self) -> int:
         """Size in bytes of what the frames hold and no keyframe does."""

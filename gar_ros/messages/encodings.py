@@ -65,10 +65,11 @@ ENCODINGS = {
     "8UC1": Encoding("u1", 1),
     "16UC1": Encoding("u2", 1),
     "32SC1": Encoding("i4", 1),
+    "32UC1": Encoding("u4", 1),
     "32FC1": Encoding("f4", 1),
 }
 """Of all images."""
-LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1")
+LABEL_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1", "32SC1", "32UC1")
 
 
 def image_array(message: Image) -> NDArray[Any]:

@@ -35,6 +35,8 @@ class LazyRegions(ABC, Generic[Detection]):
         self._detections = dict(zip(names.keys, detections, strict=True))
         self._refused: dict[str, tuple[ErrorCode, str]] = {}
         self._built: WeakValueDictionary[str, Region] = WeakValueDictionary()
+        self.nameless = names.nameless
+        """See Names."""
         self.odd: tuple[str, ...] = names.odd
         """What is odd about the detections and what becomes of them, for people: a sentence for each reason."""
 

@@ -56,8 +56,9 @@ class Arrival:
 class FrameRegions:
     """Makes frames with regions of images and what was found in them (not thread-safe)."""
 
-    def __init__(self, inputs: InputSettings) -> None:
-        self._builder = RegionBuilder(inputs.regions_type, inputs.regions_masks)
+    def __init__(self, inputs: InputSettings, by_ids: bool = True) -> None:
+        """by_ids: whether regions are followed by their ids, so that missing ones are told."""
+        self._builder, self._by_ids = RegionBuilder(inputs), by_ids
         self._builds: dict[Input, Callable[[Any, Size], LazyRegions[Any] | None]] = {
             Input.REGIONS: self._builder.of_detections,
             Input.INSTANCES: self._builder.of_labels,
@@ -82,7 +83,8 @@ class FrameRegions:
         if regions is None:
             return
         arrival.paired = True
-        arrival.odd[kind] = regions.odd
+        without_ids = (regions.nameless,) if self._by_ids and regions.nameless else ()
+        arrival.odd[kind] = without_ids + regions.odd
         if not self._is_outdone(kind, frame.stamp_ns):
             arrival.pairs.append(replace(frame, regions=regions))
 
@@ -101,12 +103,17 @@ class FramePairing:
     """
 
     def __init__(
-        self, inputs: InputSettings, sync: SyncSettings, awaited: Callable[[Input], bool] = lambda kind: True
+        self,
+        inputs: InputSettings,
+        sync: SyncSettings,
+        awaited: Callable[[Input], bool] = lambda kind: True,
+        by_ids: bool = True,
     ) -> None:
-        """awaited: whether messages of an input may come; images don't wait for those that won't."""
+        """awaited: whether messages of an input may come; images don't wait for those that won't. by_ids: as for
+        FrameRegions."""
         self.slop_ns = None if sync.policy == "exact" else round(sync.slop * 1e9)
         self._streams = StreamPairing(sync.queue_size, self.slop_ns, awaited)
-        self._regions = FrameRegions(inputs)
+        self._regions = FrameRegions(inputs, by_ids)
 
     def add(self, kind: Input, message: Any, arrived_ns: int | None = None) -> Arrival:
         """What this message leads to; one that can't be used leads to a verdict. arrived_ns: when it came, monotonic

@@ -10,9 +10,11 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.detections import OWN, READERS, DetectedRegions, Found
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import Size
+from gar_ros.messages.label_packing import LabelPacking
 from gar_ros.messages.label_regions import LabelRegions
 from gar_ros.messages.lazy_regions import LazyRegions, check_number
 from gar_ros.messages.regions import MessageRegions
+from gar_ros.settings.groups import InputSettings
 
 _WAITING = 10
 """Images whose detections or label image wait for the other."""
@@ -21,10 +23,9 @@ _WAITING = 10
 class RegionBuilder:
     """Keeps detections and label images until both of an image are there, where the one has the other's masks."""
 
-    def __init__(self, regions_type: str, masks: str) -> None:
-        """regions_type and masks: the parameters `input.regions_type` and `input.regions_masks`."""
-        self._type = regions_type
-        self.joins = regions_type != OWN and masks == "instances"
+    def __init__(self, inputs: InputSettings) -> None:
+        self._type, self._packing = inputs.regions_type, LabelPacking.of(inputs)
+        self.joins = inputs.regions_type != OWN and inputs.regions_masks == "instances"
         """Whether the masks of the detections are those of the label image."""
         self._labels: OrderedDict[int, LabelRegions] = OrderedDict()
         self._found: OrderedDict[int, list[Found]] = OrderedDict()
@@ -46,7 +47,7 @@ class RegionBuilder:
     def of_labels(self, message: Any, size: Size) -> LazyRegions[Any] | None:
         """Of a label image on topic `instances`; the rest as in `of_detections`."""
         _check_size((message.width, message.height), size)
-        labels = LabelRegions(message)
+        labels = LabelRegions(message, self._packing)
         if not self.joins:
             return labels
         stamp = stamp_ns(message.header.stamp)

@@ -15,11 +15,14 @@ LONGEST_ID = 255
 @dataclass(frozen=True)
 class Names:
     """keys: of each detection, different from each other. ids: the detector's, empty where it can't be used; then the
-    key says which detection of the message it is. odd: why ids can't be used, a sentence for each reason."""
+    key says which detection of the message it is. odd: why ids can't be used, a sentence for each reason. nameless:
+    what follows where ids are missing and the node follows regions by their ids, a sentence; empty where none is
+    missing."""
 
     keys: tuple[str, ...]
     ids: tuple[str, ...]
     odd: tuple[str, ...]
+    nameless: str = ""
 
 
 def name_all(given: Sequence[str]) -> Names:
@@ -33,7 +36,7 @@ def name_all(given: Sequence[str]) -> Names:
             key += "'"
         taken.add(key)
         keys.append(key)
-    return Names(tuple(keys), ids, tuple(_oddities(given, counts)))
+    return Names(tuple(keys), ids, tuple(_oddities(counts)), nameless(counts[""], len(given)))
 
 
 def quoted(region_id: str) -> str:
@@ -42,13 +45,18 @@ def quoted(region_id: str) -> str:
     return "'" + "".join(char if unicodedata.category(char) != "Cc" else f"\\x{ord(char):02x}" for char in short) + "'"
 
 
-def _oddities(given: Sequence[str], counts: Counter[str]) -> list[str]:
+def nameless(missing: int, total: int) -> str:
+    """What it means that so many of all detections have no id, where regions are followed by ids; empty for none."""
+    if not missing:
+        return ""
+    return (
+        f"{missing} of {total} detections have no id, so they are other objects in every image: set parameter "
+        "tracking.method to similari to follow them by their boxes"
+    )
+
+
+def _oddities(counts: Counter[str]) -> list[str]:
     odd = []
-    if missing := counts[""]:
-        odd.append(
-            f"{missing} of {len(given)} detections have no id, so they are other objects in every image: set "
-            "parameter tracking.method to similari to follow them by their boxes"
-        )
     repeated = sorted(one for one, count in counts.items() if one and count > 1)
     if repeated:
         odd.append(

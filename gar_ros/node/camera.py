@@ -29,6 +29,7 @@ from gar_ros.node.outputs.periodic import PeriodicOutput
 from gar_ros.node.outputs.space import SpaceTopics
 from gar_ros.node.outputs.track_topic import TrackTopic
 from gar_ros.node.timers import every
+from gar_ros.serving.find import Finder
 from gar_ros.serving.frame_choice import FrameChoice
 from gar_ros.serving.keyframer import CHECKS_PER_SECOND, Keyframer
 from gar_ros.serving.scene_graph import Grapher
@@ -86,6 +87,7 @@ class CameraParts:
         encoded = EncodedMemory(engine, now.memory.encoded_kept, keyframes, model.budget)
         self.server = Server(engine, choice, encoded, self.depth, self.worker, settings)
         self.grapher = Grapher(engine, choice, encoded, self.worker, settings)
+        self.finder = Finder(engine, choice, encoded, self.depth, self.worker, settings)
         self.outputs: tuple[PeriodicOutput, ...] = (
             TrackTopic(node, self.tracks, lifetime, camera),
             OverlayTopic(node, settings, self.frames, self.answers.captions, lifetime, camera),
@@ -130,7 +132,7 @@ class CameraActivity:
             output.start(lifetime)
         # Its defects mustn't cost the reply.
         on_answer = node.doors.guard(camera.of(ANSWERS).name, parts.answers.publish)
-        gate.open(Served(parts.server, parts.grapher, parts.tracks.tracks, on_answer), lifetime)
+        gate.open(Served(parts.server, parts.grapher, parts.finder, parts.tracks.tracks, on_answer), lifetime)
 
     def health(self) -> dict[str, str]:
         """What diagnostics tell of it."""

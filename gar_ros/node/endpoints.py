@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from gar_ros.action import AskRegions
 from gar_ros.msg import AnswerArray, RegionArray, SceneGraph, TrackArray
-from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
+from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
 
 NODE_NAME = "gar"
 
@@ -52,7 +52,9 @@ IMAGE = Endpoint(
 )
 REGIONS = Endpoint("regions", RegionArray, "what a detector found in an image, with that image's stamp")
 INSTANCES = Endpoint(
-    "instances", Image, "the same as a label image (mono8, mono16, 8UC1, 16UC1, 32SC1): one region per value above 0"
+    "instances",
+    Image,
+    "the same as a label image (mono8, mono16, 8UC1, 16UC1, 32SC1, 32UC1): one region per value above 0",
 )
 DEPTH = Endpoint("depth", Image, "depth registered to the image (32FC1 in metres or 16UC1 in millimetres)")
 CAMERA_INFO = Endpoint("camera_info", CameraInfo, "the camera of image and depth")
@@ -80,7 +82,8 @@ QUERY = Endpoint("~/query_regions", QueryRegions, "one question about one or sev
 DESCRIBE = Endpoint("~/describe_regions", DescribeRegions, "each region in the model's own words")
 LIST = Endpoint("~/list_regions", ListRegions, "the regions that can be asked about")
 GET_GRAPH = Endpoint("~/get_scene_graph", GetSceneGraph, "which relations hold between regions, with probabilities")
-SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH)
+FIND = Endpoint("~/find_regions", FindRegions, "which regions fit some words, with probabilities")
+SERVICES = (QUERY, DESCRIBE, LIST, GET_GRAPH, FIND)
 
 ASK = Endpoint("~/ask_regions", AskRegions, "the same question, answered while it is written; can be cancelled")
 ACTIONS = (ASK,)

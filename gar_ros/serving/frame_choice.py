@@ -76,6 +76,30 @@ class FrameChoice:
         self._frames.hold(frame)
         return Chosen(request, frame, tuple(regions or askable(frame)), now - frame.stamp_ns, why, video)
 
+    def choose_remembered(self, request: Request) -> tuple[Chosen, ...]:
+        """The newest image, then the last images that show regions which it doesn't show, newest first.
+
+        Each with its part of the regions that the request names; without any, with all of them. A remembered region
+        that isn't named is left out when its image is older than the request's max_age.
+        Raises GarError as `choose` does, INVALID_REQUEST for a request that names a stamp.
+        """
+        if request.stamp_ns or request.ago:
+            raise GarError(
+                ErrorCode.INVALID_REQUEST, "expected either stamp or remembered, got both: leave one of them out"
+            )
+        now = self._now_ns()
+        frame, why = self._newest(replace(request, region_ids=()), now)
+        newest, away = self._frames.newest(request.needs_regions), self._away(request, frame, now)
+        images: list[tuple[Frame, Why, Sequence[str]]] = [(frame, why, request.region_ids or _ids(frame))]
+        for image in sorted(away, key=lambda image: -image.stamp_ns):
+            images.append((image, "newest" if image is newest else "out of view", away[image]))
+        chosen = []
+        for image, why, ids in images:
+            regions = _regions(image, ids, named=bool(request.region_ids))
+            chosen.append(Chosen(request, image, regions, now - image.stamp_ns, why))
+            self._frames.hold(image)
+        return tuple(chosen)
+
     def renew(self, chosen: Chosen) -> Chosen:
         """The choice made again, since another image may be the newest by now. Raises GarError as `choose` does."""
         if chosen.why in ("stamp", "ago"):
@@ -116,6 +140,30 @@ class FrameChoice:
                 self._check_age(last, request.max_age or math.inf, what, now)
                 return last, "out of view"
         return frame, "newest" if frame is newest else "keyframe"
+
+    def _away(self, request: Request, frame: Frame, now: int) -> dict[Frame, list[str]]:
+        """The last images of remembered regions that `frame` doesn't show, with the ids of these regions.
+
+        Raises GarError UNKNOWN_REGION and STALE_FRAME for a region that the request names.
+        """
+        here, max_age = set(_ids(frame)), request.max_age or math.inf
+        tracks = self._tracks.tracks() if self._tracks is not None else []
+        last = {track.id: track.frame for track, _ in tracks if track.frame is not None and track.id not in here}
+        away: dict[Frame, list[str]] = {}
+        for region_id in request.region_ids or last:
+            if region_id in here:
+                continue
+            if region_id not in last:
+                known = ", ".join([*_ids(frame), *last][:20]) or "none"
+                raise GarError(
+                    ErrorCode.UNKNOWN_REGION, f"no region '{region_id}' is in view or remembered; there are: {known}"
+                )
+            image = last[region_id]
+            if request.region_ids:
+                self._check_age(image, max_age, f"the last image that showed {region_id}", now)
+            if now - image.stamp_ns <= max_age * 1e9:
+                away.setdefault(image, []).append(region_id)
+        return away
 
     def _stamped(self, request: Request) -> Frame:
         found = self._frames.at(request.stamp_ns, request.needs_regions)
@@ -181,6 +229,14 @@ def _check_known(ids: Sequence[str], frame: Frame) -> None:
             raise GarError(
                 ErrorCode.UNKNOWN_REGION, f"no region '{region_id}' in the image; there are: {listed or 'none'}"
             )
+
+
+def _regions(frame: Frame, ids: Sequence[str], named: bool) -> tuple[Region, ...]:
+    """The regions of a frame out of these ids. named: raises GarError for one that can't be asked about."""
+    if not named or frame.regions is None:
+        return tuple(region for region in askable(frame) if region.id in ids)
+    known = frame.regions.ids()
+    return tuple(frame.regions.region(region_id) for region_id in ids if region_id in known)
 
 
 def _shows(frame: Frame, ids: Sequence[str]) -> bool:

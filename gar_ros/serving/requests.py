@@ -19,6 +19,8 @@ MAX_CHOICES = 64
 MAX_TOKENS = 1024
 MAX_AGO = 1e5  # seconds
 MAX_TIMEOUT = 3600.0  # seconds
+SENDING_SECONDS = 0.1
+"""Left of a request's time when its answer stops waiting for places in space."""
 
 
 @dataclass(frozen=True)

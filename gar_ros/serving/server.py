@@ -20,6 +20,7 @@ from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.region import Region
 from gar_ros.serving.frame_choice import Chosen, FrameChoice
 from gar_ros.serving.requests import (
+    SENDING_SECONDS,
     Limits,
     Query,
     Request,
@@ -30,9 +31,6 @@ from gar_ros.serving.requests import (
 )
 from gar_ros.serving.worker import Job, Worker
 from gar_ros.settings import Settings
-
-_SENDING_SECONDS = 0.1
-"""Left of a request's time when its answer stops waiting for places in space."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ class Server:
         raise_if_cancelled: CancelCheck,
     ) -> tuple[Extent, ...]:
         """Where regions are in space. What they wait for must leave time to send the answer."""
-        latest = arrival_ns / 1e9 + limits.timeout - _SENDING_SECONDS
+        latest = arrival_ns / 1e9 + limits.timeout - SENDING_SECONDS
         return self._depth.extents(chosen.frame, regions, latest, raise_if_cancelled)
 
     def _record(

@@ -18,6 +18,7 @@ from gar_ros.settings.groups import (
     DiagnosticsSettings,
     DialogueSettings,
     FeaturesSettings,
+    FindSettings,
     GraphSettings,
     InputSettings,
     KeyframeSettings,
@@ -47,8 +48,8 @@ class Settings:
     )
     cameras: tuple[str, ...] = parameter(
         ("",),
-        "names of several cameras that one model serves, such as [front, wrist]: the topics and services of each are "
-        "below its name; one empty name: a single camera without one",
+        "names of several cameras that one model serves, for example [front, wrist]: each name is the namespace of its "
+        "camera's topics and services; one empty name: a single camera without a name",
         changes=AT_START,
         names=True,
     )
@@ -58,6 +59,7 @@ class Settings:
     features: FeaturesSettings = field(default_factory=FeaturesSettings)
     keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
+    find: FindSettings = field(default_factory=FindSettings)
     dialogue: DialogueSettings = field(default_factory=DialogueSettings)
     input: InputSettings = field(default_factory=InputSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
@@ -143,8 +145,11 @@ def refusal(name: str, value: Any) -> str:
     if parameter.metadata["names"]:
         return _refusal_of_names(name, value)
     if kind is tuple:
-        texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) and one.strip() for one in value)
-        return "" if texts and len(value) else f"{name}: expected texts, none empty, got {value!r}"
+        gaps = parameter.metadata["gaps"]
+        texts = isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+        if texts and len(value) and (gaps or all(one.strip() for one in value)):
+            return ""
+        return f"{name}: expected texts{'' if gaps else ', none empty'}, got {value!r}"
     # A float written without its point in a YAML file is an integer to ROS.
     if type(value) is not kind and not (kind is float and type(value) is int):
         return f"{name}: expected a {kind.__name__}, got {value!r}"

@@ -23,11 +23,12 @@ def parameter(
     gone: Mapping[str, str] = MappingProxyType({}),
     changes: str = UNCONFIGURED,
     path: bool = False,
+    gaps: bool = False,
     names: bool = False,
 ) -> Any:
     """limits: smallest and largest value. gone: what to do instead of choices that there are no more. changes: when
-    another value is accepted. path: of a file or folder. names: a list of different
-    names as topics can have them; one empty text stands for a list of none."""
+    another value is accepted. path: of a file or folder. gaps: whether texts of a list may be empty. names: a list of
+    different names as topics can have them; one empty text stands for a list of none."""
     metadata = {
         "meaning": meaning,
         "unit": unit,
@@ -36,6 +37,7 @@ def parameter(
         "gone": gone,
         "changes": changes,
         "path": path,
+        "gaps": gaps,
         "names": names,
     }
     return field(default=default, metadata=metadata)

@@ -150,6 +150,18 @@ class GraphSettings:
 
 
 @dataclass(frozen=True)
+class FindSettings:
+    """Searches by words."""
+
+    threshold: float = parameter(
+        0.5, "smallest probability of a region that is found by words", "", (0.001, 1.0), changes=ANY_TIME
+    )
+    max_results: int = parameter(
+        10, "largest number of regions that are found by words", "", (1, 10000), changes=ANY_TIME
+    )
+
+
+@dataclass(frozen=True)
 class DialogueSettings:
     """Conversations."""
 
@@ -178,6 +190,21 @@ class InputSettings:
         "masks of a Detection2DArray or DetectionArray; own: the message's polygons, else its boxes; instances: the "
         "pixels that carry the region's id in the label image of the same stamp",
         choices=("own", "instances"),
+    )
+    label_packing: str = parameter(
+        "none",
+        "what a pixel of a label image holds; none: the region's id; class_instance: `class << instance_bits | "
+        "instance`, where instances are counted anew in each image and so are no ids",
+        choices=("none", "class_instance"),
+    )
+    instance_bits: int = parameter(
+        16, "number of lowest bits of a packed label that are the instance; instance 0 is background", "bits", (1, 31)
+    )
+    class_names: tuple[str, ...] = parameter(
+        ("",),
+        "labels of the classes of a packed label image, from class 0 on; where one is empty or missing, the label is "
+        "the number",
+        gaps=True,
     )
     reliability: str = parameter(
         "auto",

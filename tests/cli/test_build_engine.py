@@ -14,7 +14,8 @@ import pytest
 
 from gar_ros.cli.main import main
 from gar_ros.engine.model_dir.folder import ModelDir
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gar_ros.cli.main import COMMANDS, main
+from tests.optional import without_packages
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def test_asking_imports_neither_torch_nor_ros(picture: Path) -> None:
         "sys.exit(len({'torch', 'transformers', 'rclpy', 'gar_export'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("absent", ["mcp", "rclpy"])
+def test_what_an_agents_server_needs_is_named(absent: str, tmp_path: Path) -> None:
+    environment = {**os.environ, **without_packages(tmp_path, absent)}
+    command = [sys.executable, "-m", "gar_ros.cli.main", "mcp"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"there is no module {absent}; source ROS, or run `pip install 'mcp>=2.3,<3'`" in done.stderr
 
 
 @pytest.mark.parametrize(

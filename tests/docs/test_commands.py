@@ -42,8 +42,9 @@ def test_what_a_command_names_exists(checkout: Path, words: list[str]) -> None:
     elif words[:3] == ["ros2", "action", "send_goal"]:
         values = [word for word in words[3:] if not word.startswith("--")]
         check_fields(message(values[1]).Goal, values[2:])
-    elif words[:4] == ["ros2", "launch", "gar_ros", "gar.launch.py"]:
-        launched = (checkout / "launch/gar.launch.py").read_text()
+    elif words[:3] == ["ros2", "launch", "gar_ros"]:
+        names = dict.fromkeys((words[3], "gar.launch.py"))  # gar_yolo.launch.py takes the other one's arguments too
+        launched = "".join((checkout / "launch" / name).read_text() for name in names)
         assert all(f'"{word.partition(":=")[0]}"' in launched for word in words[4:] if ":=" in word)
 
 
@@ -58,6 +59,8 @@ def check_gar(words: list[str]) -> None:
 def message(name: str) -> Any:
     """The class of a message, service or action: gar_ros/srv/ListRegions."""
     package, kind, type_name = name.split("/")
+    if find_spec(package) is None:
+        pytest.skip(f"{package}, a detector's package, is not installed")
     return getattr(importlib.import_module(f"{package}.{kind}"), type_name)
 
 

@@ -88,6 +88,11 @@ MACHINES: list[tuple[str, Facts, str]] = [
         changed(RTX_4090, cuda_python=Module("13.0.3", "RuntimeError: Failed to dlopen")),
         "pip install --force-reinstall",
     ),
+    (
+        "RTX 4090 with CUDA 12, old bindings that raise",
+        changed(RTX_4090, driver={"cuda": "12.4"}, cuda_python=Module("12.6.2", "RuntimeError: Failed to dlopen")),
+        'pip install "cuda-python>=12.9.1,<13"',
+    ),
     ("RTX 4090, no TensorRT", changed(RTX_4090, tensorrt=Module()), 'pip install "tensorrt>=10.3"'),
     (
         "RTX 4090 with CUDA 12, no TensorRT",
@@ -197,6 +202,17 @@ def test_the_next_step(facts: Facts, step: str) -> None:
     assert max(map(len, text.splitlines()[:-1])) <= 120
     for check in made.checks:
         assert (check.state in ("warning", "error")) == bool(check.step), check
+
+
+@pytest.mark.parametrize(
+    ("version", "advised"), [("12.6.2", True), ("12.9.0", True), ("12.9.1", False), ("13.0", False)]
+)
+def test_newer_bindings_are_advised_where_older_ones_work_or_have_no_gpu(version: str, advised: bool) -> None:
+    major = version.partition(".")[0]
+    with_gpu = changed(RTX_4090, driver={"cuda": f"{major}.4"}, cuda_python=Module(version))
+    for facts in (with_gpu, changed(LAPTOP, cuda_python=Module(version))):
+        text = " ".join(as_text(report(facts)).split())
+        assert ("better is cuda-python 12.9.1 or newer of CUDA's major version" in text) == advised
 
 
 def test_errors_come_before_warnings() -> None:

@@ -60,6 +60,10 @@ class WritingRunner:
             self.made.append(shape[2])
         return np.zeros(shape, np.float32)
 
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """See InPlaceRunner."""
+        return {name: self.zeros(name, shape) for name in names}
+
     def copy_positions(self, source: Any, target: Any, count: int) -> None:
         """See InPlaceRunner."""
         self.copied.append(count)

@@ -3,46 +3,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gar_ros.engine.cancel import CancelCheck
 from gar_ros.engine.cost import kv_bytes_per_token
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame, SharedPrefix
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.following import Following
 from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.runtime.protocol import Rows, on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
+from tests.engine.scene import COLOUR, HEIGHT, SIDE, WIDTH, refused, without_times
 from tests.engine.softmax import log_softmax
-
-COLOUR, SIDE = "What colour is <Prompt0>?", "Is <Prompt0> left of <Prompt1>?"
-WIDTH, HEIGHT = 64, 48
-
-
-@pytest.fixture(scope="module")
-def image() -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def regions() -> list[Region]:
-    boxes = {"left": (2, 3, 20, 30), "right": (40, 10, 60, 40)}
-    return [Region.from_box(name, box, (WIDTH, HEIGHT)) for name, box in boxes.items()]
-
-
-@pytest.fixture(scope="module")
-def frame(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> EncodedFrame:
-    return engine.encode(image, regions, max_tiles=1)
-
-
-def without_times(answer: Answer) -> Answer:
-    return dataclasses.replace(answer, seconds={})
 
 
 def test_the_same_question_twice_has_the_same_answer(frame: EncodedFrame) -> None:
@@ -63,7 +39,7 @@ def logits_in_one_piece(frame: EncodedFrame, engine: GarEngine, asked: list[int]
     """Next-token logits of image, regions, question and the answer's tokens, read from an empty cache."""
     prefix = engine.prompts.prefix("question", len(frame._features), len(frame.regions))
     embeds = np.concatenate([on_host(frame._embed("question", prefix)), engine.decoder.embed(asked + answer)])
-    return engine.decoder.prefill(engine.decoder.empty, embeds, lambda: None)[1]
+    return engine.decoder.prefill_logits(engine.decoder.empty, embeds, lambda: None)[1]
 
 
 def test_a_shared_prefix_equals_reading_everything(frame: EncodedFrame, engine: GarEngine) -> None:
@@ -169,110 +145,6 @@ def test_extreme_images_and_regions_of_one_pixel(engine: GarEngine, size: tuple[
     assert np.isfinite(answer.probabilities).all()
 
 
-def refused(code: ErrorCode, *words: str) -> Any:
-    return pytest.raises(GarError, match=".*".join(map(re.escape, words)), check=lambda error: error.code == code)
-
-
-@pytest.mark.parametrize(
-    ("image", "came"),
-    [
-        (np.zeros((4, 4), np.uint8), "uint8 (4, 4)"),
-        (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4)"),
-        (np.zeros((4, 4, 3), np.float32), "float32 (4, 4, 3)"),
-        (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3)"),
-        ("picture.png", "str"),
-    ],
-)
-def test_images_of_another_kind(engine: GarEngine, image: Any, came: str) -> None:
-    region = Region.from_box("a", (0, 0, 4, 4), (4, 4))
-    with refused(ErrorCode.INVALID_REQUEST, "expected an RGB image (H, W, 3) uint8, got", came):
-        engine.encode(image, [region])
-
-
-def test_regions_that_do_not_fit(engine: GarEngine, image: np.ndarray) -> None:
-    many = [Region.from_box(str(n), (n, 0, n + 1, 1), (WIDTH, HEIGHT)) for n in range(6)]
-    with refused(ErrorCode.TOO_MANY_REGIONS, "at most 5", "got 6"):
-        engine.encode(image, many)
-    with refused(ErrorCode.INVALID_REQUEST, "at least one region"):
-        engine.encode(image, [])
-    with refused(ErrorCode.INVALID_REQUEST, "64x48 px", "got 48x64 px"):
-        engine.encode(image, [Region.from_box("a", (0, 0, 4, 4), (HEIGHT, WIDTH))])
-
-
-@pytest.mark.parametrize("max_tiles", [0, -1, 17])
-def test_numbers_of_tiles_the_model_does_not_have(
-    engine: GarEngine, image: np.ndarray, regions: list[Region], max_tiles: int
-) -> None:
-    with refused(ErrorCode.INVALID_REQUEST, "max_tiles in 1..16", f"got {max_tiles}"):
-        engine.encode(image, regions, max_tiles=max_tiles)
-
-
-@pytest.mark.parametrize("choices", [["yes"], ["yes", ""], ["yes", " "], ["yes", "yes "], ["a", "b", "a"]])
-def test_choices_that_are_none(frame: EncodedFrame, choices: list[str]) -> None:
-    with refused(ErrorCode.INVALID_REQUEST, "at least two different, non-empty choices"):
-        frame.ask(SIDE, choices)
-
-
-def test_questions_that_are_none(frame: EncodedFrame) -> None:
-    with refused(ErrorCode.INVALID_REQUEST, "expected a question"):
-        frame.ask(" ")
-    with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt2>", "got 2 region"):
-        frame.ask("What is <Prompt2>?")
-    with refused(ErrorCode.PROMPT_WITHOUT_REGION, "<Prompt3>"):
-        frame.ask(SIDE, ["<Prompt0>", "<Prompt3>"])
-    with refused(ErrorCode.INVALID_REQUEST, "max_tokens of at least 1, got 0"):
-        frame.ask(COLOUR, max_tokens=0)
-    with refused(ErrorCode.INVALID_REQUEST, "one region to describe", "got 2"):
-        frame.describe()
-
-
-def test_a_question_beyond_the_context_says_what_fits(frame: EncodedFrame, engine: GarEngine) -> None:
-    prefix = len(engine.prompts.prefix("question", 2, 2))
-    room = engine.manifest.sizes.max_positions - prefix - 64
-    with refused(ErrorCode.QUESTION_TOO_LONG, f"at most {room} tokens, got "):
-        frame.ask("a " * 20_000, max_tokens=64)
-
-
-def test_a_check_stops_between_tokens_and_the_frame_stays_usable(frame: EncodedFrame) -> None:
-    before = frame.ask(COLOUR, max_tokens=6)
-    calls = 0
-
-    def stop() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise GarError(ErrorCode.CANCELLED, "enough")
-
-    with refused(ErrorCode.CANCELLED, "enough"):
-        frame.ask(COLOUR, max_tokens=6, raise_if_cancelled=stop)
-    assert calls == 4  # one before the question is read, then one before each token
-    assert without_times(frame.ask(COLOUR, max_tokens=6)) == without_times(before)
-
-
-def test_a_check_stops_encoding(engine: GarEngine, regions: list[Region]) -> None:
-    def stop() -> None:
-        raise GarError(ErrorCode.TIMED_OUT, "late")
-
-    noise = np.random.default_rng(9).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    before = engine.encoder.encoded_tiles
-    with refused(ErrorCode.TIMED_OUT, "late"):
-        engine.encode(noise, regions, raise_if_cancelled=stop)
-    assert engine.encoder.encoded_tiles == before
-
-
-def test_videos_that_cannot_be_asked(engine: GarEngine, image: np.ndarray, regions: list[Region]) -> None:
-    before = engine.encoder.encoded_tiles
-    with refused(ErrorCode.INVALID_REQUEST, "1 to 5 frames", "got 0"):
-        engine.encode_video([])
-    with refused(ErrorCode.INVALID_REQUEST, "1 to 5 frames", "got 6"):
-        engine.encode_video([(image, regions[0])] * 6)
-    with refused(ErrorCode.INVALID_REQUEST, "got 64x48 px"):
-        engine.encode_video([(image, regions[0]), (image[:, :40], regions[1])])
-    with refused(ErrorCode.INVALID_REQUEST, "expected an RGB image (H, W, 3) uint8, got uint8 (48, 64)"):
-        engine.encode_video([(image[..., 0], regions[0])])
-    assert engine.encoder.encoded_tiles == before
-
-
 def test_a_videos_frames_may_differ_in_size_and_are_one_prompt(
     engine: GarEngine, image: np.ndarray, regions: list[Region]
 ) -> None:
@@ -306,9 +178,9 @@ def lengths(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     prefill = engine.decoder.prefill
 
-    def counted(past: KvCache, embeds: Rows, raise_if_cancelled: CancelCheck) -> tuple[KvCache, np.ndarray]:
+    def counted(past: KvCache, embeds: Rows, *others: Any) -> tuple[KvCache, Following]:
         found.append(len(embeds))
-        return prefill(past, embeds, raise_if_cancelled)
+        return prefill(past, embeds, *others)
 
     monkeypatch.setattr(engine.decoder, "prefill", counted)
     return found
@@ -388,25 +260,3 @@ def test_a_conversation_ends_where_the_models_context_does(frame: EncodedFrame, 
     with pytest.raises(GarError, match="expected a question of at most") as caught:
         run_to_end(frame.stream(endless, max_tokens=1, after=begun))
     assert caught.value.code is ErrorCode.QUESTION_TOO_LONG
-
-
-def test_text_streams_a_piece_a_token_and_the_pieces_are_the_answers_text(
-    frame: EncodedFrame, engine: GarEngine
-) -> None:
-    question = engine.prompts.parse(COLOUR, (), 2)
-    pieces = list(frame.stream(question, max_tokens=12))
-    answer = frame.ask(question, max_tokens=12)
-    assert len(pieces) == answer.generated_tokens
-    assert answer.text.rstrip("\N{REPLACEMENT CHARACTER}") == "".join(pieces).rstrip("\N{REPLACEMENT CHARACTER}")
-    assert answer.text == engine.prompts.decode(answer.token_ids)
-
-
-def test_a_closed_question_streams_nothing(frame: EncodedFrame, engine: GarEngine) -> None:
-    assert list(frame.stream(engine.prompts.parse(COLOUR, ["red", "blue"], 2))) == []
-
-
-def test_a_question_for_another_number_of_regions_is_a_mistake_of_the_caller(
-    frame: EncodedFrame, engine: GarEngine
-) -> None:
-    with pytest.raises(ValueError, match=r"expected a question about 2 region\(s\), got one about 1"):
-        frame.ask(engine.prompts.parse("What is <Prompt0>?", (), 1))

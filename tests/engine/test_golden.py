@@ -93,8 +93,9 @@ def record_logits(engine: GarEngine, monkeypatch: pytest.MonkeyPatch) -> list[np
 
     class Recording:
         def run(self, feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-            outputs = runner.run(feeds)
-            logits.append(outputs["logits"].numpy()[0, -1])
+            all_tokens = {"scored_ids": np.arange(engine.manifest.sizes.vocab)} if "scored_ids" in feeds else {}
+            outputs = runner.run({**feeds, **all_tokens})
+            logits.append(outputs["scored_logits" if all_tokens else "logits"].numpy()[0, -1])
             return outputs
 
     monkeypatch.setattr(form, "_runner", Recording())

@@ -127,7 +127,7 @@ def test_a_buffer_is_gone_with_its_last_cache(form: StaticForm) -> None:
 
 
 def test_a_runner_that_cannot_write_in_place_is_refused_at_once() -> None:
-    with pytest.raises(GarError, match="static KV cache, which needs provider tensorrt or cpu") as caught:
+    with pytest.raises(GarError, match="static KV cache, which needs provider tensorrt, cuda or cpu") as caught:
         cache_form("static", SIZES, AppendingRunner())
     assert caught.value.code is ErrorCode.INVALID_REQUEST
     with pytest.raises(GarError, match="static KV cache"):

@@ -124,7 +124,7 @@ class OnnxSide:
         ids: list[int] = []
         logits: list[Float] = []
         while len(ids) < steps:
-            cache, row = decoder.prefill(cache, embeds, never_cancelled)
+            cache, row = decoder.prefill_logits(cache, embeds, never_cancelled)
             logits.append(row)
             ids.append(int(row.argmax()))
             embeds = decoder.embed(ids[-1:])

@@ -16,7 +16,8 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, REPLAY, VISION
 from gar_ros.engine.runtime.protocol import on_host
 
-FLOAT, HALF, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64
+FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+INT64, UINT8 = onnx.TensorProto.INT64, onnx.TensorProto.UINT8
 
 
 def test_the_manifest_and_the_table_say_so(exported_1b: Path, fp16_1b: Path) -> None:
@@ -30,8 +31,9 @@ def test_the_manifest_and_the_table_say_so(exported_1b: Path, fp16_1b: Path) -> 
 def test_inputs_and_outputs_are_half_but_logits_are_not(fp16_1b: Path, name: str) -> None:
     graph = onnx.load(fp16_1b / name).graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
-    assert types.pop("logits", FLOAT) == FLOAT
-    assert {types.pop(name, INT64) for name in ("position_ids", "logits_idx")} == {INT64}
+    assert {types.pop(name, FLOAT) for name in ("next_log_p", "log_sums", "scored_logits")} == {FLOAT}
+    assert {types.pop(name, INT64) for name in ("position_ids", "logits_idx", "scored_ids", "next_ids")} == {INT64}
+    assert {types.pop(name, UINT8) for name in ("pixel_values", "mask_values")} == {UINT8}, "as tiles are"
     assert set(types.values()) == {HALF}
 
 
@@ -39,7 +41,9 @@ def test_inputs_and_outputs_are_half_but_logits_are_not(fp16_1b: Path, name: str
 def test_softmax_and_norms_compute_in_float32(fp16_1b: Path, name: str) -> None:
     graph = onnx.shape_inference.infer_shapes(onnx.load(fp16_1b / name)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
-    sensitive = [node for node in graph.node if node.op_type in ("Softmax", "ReduceMean", "Sqrt", "Cos", "Sin")]
+    sensitive = [
+        node for node in graph.node if node.op_type in ("Softmax", "ReduceMean", "Sqrt", "Cos", "Sin", "Exp", "Log")
+    ]
     assert {node.op_type for node in sensitive} >= {"Softmax"}
     assert {types[node.input[0]] for node in sensitive} == {FLOAT}
     for node in graph.node:

@@ -78,11 +78,11 @@ def test_a_cache_in_two_parts_goes_on_like_one(endless: list[Decoder]) -> None:
     expected: dict[int, NDArray[np.float32]] = {}
     for decoder in endless:
         cache = read(decoder, ids[:LONGEST_RECENT])
-        cache, logits = decoder.prefill(cache, decoder.embed(ids[LONGEST_RECENT:]), never_cancelled)
+        cache, logits = decoder.prefill_logits(cache, decoder.embed(ids[LONGEST_RECENT:]), never_cancelled)
         for length in (LONGEST_RECENT - 1, LONGEST_RECENT, LONGEST_RECENT + 7):
             beginning = decoder.beginning(cache, length)
             assert beginning.length == length
-            _, again = decoder.prefill(beginning, decoder.embed(ids[length:]), never_cancelled)
+            _, again = decoder.prefill_logits(beginning, decoder.embed(ids[length:]), never_cancelled)
             np.testing.assert_allclose(again, logits, atol=2e-4)
             np.testing.assert_allclose(again, expected.setdefault(length, again), atol=2e-4)
     assert cache.recent == 40

@@ -26,6 +26,7 @@ from gar_ros.engine.kv_cache import JoinedForm
 from gar_ros.engine.model_dir.folder import ModelDir, default_model_dir
 from gar_ros.engine.model_dir.manifest import DECODER
 from gar_ros.engine.runtime.ort import OrtRuntime
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
 from tests.engine.golden import IMAGE_CASES
@@ -110,7 +111,8 @@ def test_the_cache_is_written_where_it_is(checkpoint_1b: Path, tmp_path: Path) -
     embeds = np.random.default_rng(0).standard_normal((1, 3, HIDDEN)).astype(np.float32)
     inputs = feeds(embeds, [4], [2])
     for name in NAMES:
-        inputs[f"past_key_values.{name}"] = runner.zeros(f"past_key_values.{name}", (1, KV_HEADS, CAPACITY, HEAD_DIM))
+        zeros = runner.zeros(f"past_key_values.{name}", (1, KV_HEADS, CAPACITY, HEAD_DIM))
+        inputs[f"past_key_values.{name}"] = on_host(zeros)
     before = runner.run(inputs)
     assert not any(inputs[f"past_key_values.{name}"].any() for name in NAMES)
     outputs = runner.run_in_place(inputs, {f"present.{name}": f"past_key_values.{name}" for name in NAMES})
@@ -163,11 +165,11 @@ def test_a_beginning_goes_on_as_the_joined_one(endless: list[Decoder]) -> None:
     ids = np.random.default_rng(1).integers(0, 600, 168).tolist()
     found = []
     for decoder in endless:
-        cache, logits = decoder.prefill(decoder.empty, decoder.embed(ids), never_cancelled)
+        cache, logits = decoder.prefill_logits(decoder.empty, decoder.embed(ids), never_cancelled)
         for length in (1, 127, 150):
             beginning = decoder.beginning(cache, length)
             assert beginning.length == length
-            _, again = decoder.prefill(beginning, decoder.embed(ids[length:]), never_cancelled)
+            _, again = decoder.prefill_logits(beginning, decoder.embed(ids[length:]), never_cancelled)
             np.testing.assert_allclose(again, logits, atol=2e-4)
         found.append(logits)
     np.testing.assert_allclose(found[0], found[1], atol=2e-4)

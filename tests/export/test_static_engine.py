@@ -17,8 +17,11 @@ from gar_ros.engine.runtime.protocol import nbytes_of
 from gar_ros.engine.steps import Steps, run_to_end
 from gar_ros.errors import GarError
 from gar_ros.region import Region
-from tests.engine.test_engine import *  # noqa: F403, its tests run here with the engine below
-from tests.engine.test_engine import COLOUR
+from tests.engine.conftest import *  # noqa: F403, fixtures
+from tests.engine.scene import COLOUR
+from tests.engine.test_engine import *  # noqa: F403, their tests run here with the engine below
+from tests.engine.test_engine_refusals import *  # noqa: F403
+from tests.engine.test_engine_streams import *  # noqa: F403
 from tests.export.static_folder import needs_opset_24, static_folder
 
 pytestmark = needs_opset_24
@@ -92,11 +95,10 @@ def test_a_conversation_outlives_other_questions(engine: GarEngine, frame: Encod
     assert run_to_end(frame.without_image().stream(turn, 6, after=begun)).answer.token_ids == at_once
 
 
-@pytest.mark.parametrize("provider", ["openvino", "cuda"])
-def test_a_provider_that_does_not_write_in_place_is_refused(folder: Path, provider: str) -> None:
-    with pytest.raises(GarError, match=f"{provider} is not available: the decoder's KV cache is static"):
-        GarEngine.open(folder, provider)
-    assert GarEngine.open(folder, provider, threads=1, allow_fallback=True).provider == "cpu"
+def test_openvino_does_not_write_in_place_and_is_refused(folder: Path) -> None:
+    with pytest.raises(GarError, match="openvino is not available: the decoder's KV cache is static"):
+        GarEngine.open(folder, "openvino")
+    assert GarEngine.open(folder, "openvino", threads=1, allow_fallback=True).provider == "cpu"
 
 
 def test_a_stream_that_is_left_gives_its_buffer_back(engine: GarEngine, image: np.ndarray) -> None:

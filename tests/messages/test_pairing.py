@@ -154,6 +154,14 @@ def test_what_is_odd_about_some_detections_costs_no_pair_and_ends_with_a_good_me
     assert frames.add(Input.REGIONS, detected(2 * SECOND)).odd == {Input.REGIONS: ()}
 
 
+@pytest.mark.parametrize("by_ids", [True, False])
+def test_missing_ids_are_told_where_regions_are_followed_by_ids(by_ids: bool) -> None:
+    frames = FramePairing(InputSettings(), SyncSettings(), by_ids=by_ids)
+    frames.add(Input.IMAGE, image(SECOND))
+    odd = frames.add(Input.REGIONS, detected(SECOND, "", "cup")).odd[Input.REGIONS]
+    assert [sentence.partition(" have")[0] for sentence in odd] == ["1 of 2 detections"] * by_ids
+
+
 def test_regions_may_come_before_their_image() -> None:
     frames = pairing()
     assert frames.add(Input.REGIONS, detected(SECOND)).pairs == []

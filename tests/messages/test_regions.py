@@ -40,7 +40,14 @@ def region_message(
 
 @pytest.mark.parametrize(
     ("encoding", "dtype"),
-    [("mono8", np.uint8), ("8UC1", np.uint8), ("mono16", np.uint16), ("16UC1", np.uint16), ("32SC1", np.int32)],
+    [
+        ("mono8", np.uint8),
+        ("8UC1", np.uint8),
+        ("mono16", np.uint16),
+        ("16UC1", np.uint16),
+        ("32SC1", np.int32),
+        ("32UC1", np.uint32),
+    ],
 )
 def test_each_label_above_zero_is_a_region(encoding: str, dtype: type[np.generic]) -> None:
     values = np.array([[0, 0, 7], [12, 7, 7]], dtype)
@@ -144,8 +151,8 @@ def test_regions_without_an_own_id_count_as_unnamed() -> None:
     found = regions.MessageRegions(array_of(*messages))
     assert found.ids() == ("detection:0", "b", "detection:2", "detection:3", "detection:4", "detection:5")
     assert [sighting.detector_id for sighting in found.sightings(boxes=False)] == ["", "b", "", "", "", ""]
-    missing, repeated, unusable = found.odd
-    assert "1 of 6 detections have no id" in missing
+    repeated, unusable = found.odd
+    assert "1 of 6 detections have no id" in found.nameless
     assert "got 2 with the id 'a'" in repeated
     assert "got 'c\\x0a' of 2" in unusable
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
-from tests.system.colcon import prepended
+from tests.system.colcon import build_environment, colcon_program, prepended
 
 MESSAGES = {
     "vision_msgs": {
@@ -37,6 +40,9 @@ MESSAGES = {
 }
 """Package -> message -> fields. Of yolo_msgs' Detection the 3D box and the key points are left out."""
 
+SERVICES = {"yolo_msgs": {"SetClasses": "string[] classes\n---\n"}}
+"""Package -> service -> fields."""
+
 DEPENDENCIES = ("geometry_msgs", "std_msgs")
 
 _CMAKE = """cmake_minimum_required(VERSION 3.16)
@@ -45,7 +51,7 @@ find_package(ament_cmake REQUIRED)
 find_package(geometry_msgs REQUIRED)
 find_package(rosidl_default_generators REQUIRED)
 find_package(std_msgs REQUIRED)
-file(GLOB messages RELATIVE "${{CMAKE_CURRENT_SOURCE_DIR}}" msg/*.msg)
+file(GLOB messages RELATIVE "${{CMAKE_CURRENT_SOURCE_DIR}}" msg/*.msg srv/*.srv)
 rosidl_generate_interfaces({name} ${{messages}} DEPENDENCIES geometry_msgs std_msgs)
 ament_package()
 """
@@ -63,6 +69,35 @@ _PACKAGE = """<?xml version="1.0"?>
 """
 
 
+def with_messages(folder: Path, checkout: Path, names: Iterable[str]) -> dict[str, str]:
+    """Environment in which these packages are installed, on top of this process's; those that are absent are built in
+    `folder`. Skips the test where colcon is missing."""
+    python_path = f"{checkout}:{os.environ.get('PYTHONPATH', '')}"
+    absent = [name for name in names if find_spec(name) is None]
+    if not absent:
+        return {"PYTHONPATH": python_path}
+    write_packages(folder / "src", absent)
+    command = [
+        colcon_program(),
+        f"--log-base={folder / 'log'}",
+        "build",
+        "--merge-install",
+        f"--base-paths={folder / 'src'}",
+        f"--build-base={folder / 'build'}",
+        f"--install-base={folder / 'install'}",
+        "--cmake-args",
+        f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        "-DBUILD_TESTING=OFF",
+    ]
+    environment = {**os.environ, **build_environment(folder)}
+    built = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return sourced(folder / "install", python_path)
+
+
 def write_packages(folder: Path, names: Iterable[str]) -> None:
     """Writes the sources of these packages."""
     for name in names:
@@ -72,6 +107,9 @@ def write_packages(folder: Path, names: Iterable[str]) -> None:
         (package / "package.xml").write_text(_PACKAGE.format(name=name))
         for message, fields in MESSAGES[name].items():
             (package / f"msg/{message}.msg").write_text(fields)
+        (package / "srv").mkdir()
+        for service, fields in SERVICES.get(name, {}).items():
+            (package / f"srv/{service}.srv").write_text(fields)
 
 
 def sourced(install: Path, python_path: str) -> dict[str, str]:

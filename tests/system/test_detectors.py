@@ -6,10 +6,7 @@ Where vision_msgs or yolo_msgs is not installed (PyPI has neither), one is built
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +23,8 @@ from gar_ros.messages.arrays import as_bytes
 from gar_ros.messages.encodings import image_array
 from tests.optional import without_packages
 from tests.processes import ChildProcess, StartProcess
-from tests.system.colcon import build_environment, colcon_program
 from tests.system.conftest import GarStarter, usual_parameters
-from tests.system.detector_packages import MESSAGES, sourced, write_packages
+from tests.system.detector_packages import MESSAGES, with_messages
 from tests.system.robot import (
     PATIENCE,
     Mailbox,
@@ -101,31 +97,7 @@ while True:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> dict[str, str]:
     """Environment in which vision_msgs and yolo_msgs are installed."""
-    python_path = f"{checkout}:{os.environ.get('PYTHONPATH', '')}"
-    absent = [name for name in MESSAGES if find_spec(name) is None]
-    if not absent:
-        return {"PYTHONPATH": python_path}
-    folder = tmp_path_factory.mktemp("detectors")
-    write_packages(folder / "src", absent)
-    command = [
-        colcon_program(),
-        f"--log-base={folder / 'log'}",
-        "build",
-        "--merge-install",
-        f"--base-paths={folder / 'src'}",
-        f"--build-base={folder / 'build'}",
-        f"--install-base={folder / 'install'}",
-        "--cmake-args",
-        f"-DCMAKE_PROJECT_INCLUDE={checkout / 'cmake/pip_wheels.cmake'}",
-        f"-DPython3_EXECUTABLE={sys.executable}",
-        "-DBUILD_TESTING=OFF",
-    ]
-    environment = {**os.environ, **build_environment(folder)}
-    built = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=900, check=False
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    return sourced(folder / "install", python_path)
+    return with_messages(tmp_path_factory.mktemp("detectors"), checkout, MESSAGES)
 
 
 @pytest.fixture

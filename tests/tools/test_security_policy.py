@@ -26,6 +26,7 @@ def test_a_planner_asks_and_nothing_else() -> None:
     allowed = rules(policy(), "/planner")
     assert allowed["services", "request"] == [
         "gar/query_regions", "gar/describe_regions", "gar/list_regions", "gar/get_scene_graph",
+        "gar/find_regions",
     ]  # fmt: skip
     assert allowed["actions", "call"] == ["gar/ask_regions"]
     assert allowed["topics", "publish"] == ["/rosout", "/parameter_events"]

@@ -33,7 +33,7 @@ from gar_ros.messages.images import frame_of
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import Region, RegionArray
 from gar_ros.pictures.files import load_mask, load_picture
-from gar_ros.settings.groups import REGIONS_TYPES
+from gar_ros.settings.groups import REGIONS_TYPES, InputSettings
 from tools.fuzz import seeds
 from tools.fuzz.bytes_reader import BytesReader
 
@@ -212,11 +212,18 @@ def detections(data: bytes) -> None:
     """What any detector publishes, as regions of the image's size."""
     given = BytesReader(data)
     kind, joined = given.one_of(REGIONS_TYPES), given.flag()
-    builder = RegionBuilder(kind, "instances" if joined else "own")
+    inputs = InputSettings(
+        regions_type=kind,
+        regions_masks="instances" if joined else "own",
+        label_packing=given.one_of(("none", "class_instance")),
+        instance_bits=1 + given.byte() % 31,
+        class_names=("", "mug"),
+    )
+    builder = RegionBuilder(inputs)
     message = {"Region": _region_array, "Detection2DArray": _vision, "DetectionArray": _yolo}
     make = next((make for name, make in message.items() if kind.endswith(name)), _region_array)
     with suppress(GarError):
-        _check_regions(builder.of_labels(_image(given, ("mono8", "16UC1", "32SC1", "8UC1", "rgb8")), _SIZE))
+        _check_regions(builder.of_labels(_image(given, ("mono8", "16UC1", "32SC1", "32UC1", "8UC1", "rgb8")), _SIZE))
     with suppress(GarError):
         _check_regions(builder.of_detections(make(given), _SIZE))
 

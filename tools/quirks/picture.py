@@ -27,10 +27,10 @@ class Effect:
 
 def effects(usual: Request, size: tuple[int, int], question: str, tokens: int) -> Iterator[Effect]:
     """One an oddity. size: width and height of the image. tokens: length of the answer. Raises GarError."""
-    logits, ids = usual.ask(question)[1], usual.write(question, tokens)
+    logits, ids = usual.ask(question)[1].logits(), usual.write(question, tokens)
     for name, odd in oddities(usual, size):
         same = _common_start(ids, odd.write(question, tokens))
-        moved = _largest(odd.ask(question)[1], logits)
+        moved = _largest(odd.ask(question)[1].logits(), logits)
         yield Effect(name, _largest(odd.replay, usual.replay), moved, same, len(ids))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gar_ros.engine.cancel import never_cancelled
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.following import Following
 from gar_ros.engine.kv_cache import KvCache
 from gar_ros.engine.replay import RoiConvention, mask_boxes, replay_weights
 from gar_ros.engine.runtime.protocol import on_host
@@ -50,10 +51,11 @@ class Request:
             embeds[ids == crop] = replay
         return engine.decoder.prefill(engine.decoder.empty, embeds, never_cancelled)[0]
 
-    def ask(self, question: str) -> tuple[KvCache, Float]:
-        """The cache after a question and the logits (V,) of the answer's first token. Raises GarError."""
-        asked = self.engine.decoder.embed(self.engine.prompts.question(question, len(self.boxes)))
-        return self.engine.decoder.prefill(self._cache, asked, never_cancelled)
+    def ask(self, question: str) -> tuple[KvCache, Following]:
+        """The cache after a question and what follows it, with its logits. Raises GarError."""
+        decoder = self.engine.decoder
+        asked = decoder.embed(self.engine.prompts.question(question, len(self.boxes)))
+        return decoder.prefill(self._cache, asked, never_cancelled, decoder.vocabulary)
 
     def write(self, question: str, tokens: int) -> tuple[int, ...]:
         """Greedy ids of the answer, at most so many. Raises GarError."""

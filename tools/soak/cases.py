@@ -108,6 +108,11 @@ def _graph(client: RegionClient, seen: Seen) -> list[Answer]:
     return []
 
 
+def _find(client: RegionClient, seen: Seen) -> list[Answer]:
+    client.find("the red thing", seen.some(2), remembered=seen.chance.random() < 0.5, max_age=MAX_AGE, timeout=PATIENCE)
+    return []
+
+
 def _stream(client: RegionClient, seen: Seen) -> list[Answer]:
     return [client.stream("What is <Prompt0>?", seen.some(1), max_tokens=24, max_age=MAX_AGE, timeout=PATIENCE)]
 
@@ -172,6 +177,7 @@ GOOD = (
     Case("a second ago", _ago, _FLICKER | {NO_FRAME}, 1),
     Case("describe", _describe, _FLICKER, 2),
     Case("scene graph", _graph, _FLICKER, 3),
+    Case("find by words", _find, _FLICKER | {ErrorCode.STALE_FRAME}, 2),
     Case("action", _stream, _FLICKER, 1),
     Case("action, cancelled", _cancel, _FLICKER | {ErrorCode.CANCELLED}, 1),
 )
@@ -204,6 +210,7 @@ BAD = (
     ),
     Case("video of two regions", _query("<Prompt0>?", 2, keyframes=3), _codes(INVALID), 2, model=False),
     Case("predicate without words", lambda c, s: _none(c.scene_graph((), [" "])), _codes(INVALID), model=False),
+    Case("no words to find", lambda c, s: _none(c.find(" ")), _codes(INVALID), model=False),
     Case("no time", _hurried, _FLICKER | {ErrorCode.TIMED_OUT}, 1),
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 from gar_ros.bench.latency.limits import Limits, best_seconds
 from gar_ros.bench.selftest.row import Row
 from gar_ros.bench.selftest.stages import attempted
-from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime
 from gar_ros.errors import ErrorCode, GarError
 
 COPIED_BYTES = 256 << 20

@@ -100,12 +100,12 @@ class Setting:
     def prefill(self, embeds: Floats) -> tuple[KvCache, Floats]:
         """The KV cache of the prompt, and the logits (V,) that follow it."""
         decoder = self.engine.decoder
-        return decoder.prefill(decoder.empty, embeds, never_cancelled)
+        return decoder.prefill_logits(decoder.empty, embeds, never_cancelled)
 
     def decode(self, cache: KvCache, token: int) -> tuple[KvCache, Floats]:
         """The KV cache with one more token, and the logits (V,) that follow it."""
         decoder = self.engine.decoder
-        return decoder.prefill(cache, decoder.embed([token]), never_cancelled)
+        return decoder.prefill_logits(cache, decoder.embed([token]), never_cancelled)
 
     def probabilities(self) -> Floats:
         """Of the choices, from the image on."""

@@ -30,6 +30,10 @@ KvForm = Literal["joined", "split", "static"]
 """How the decoder graph takes keys and values of earlier tokens: in one part; in a settled and a recent part, of which
 only the recent one is copied for each token; or in buffers for the whole context, into which it writes new ones."""
 
+Tail = Literal["logits", "tokens"]
+"""What the decoder graph returns: the logits of the whole vocabulary; or the likeliest tokens with their embeddings and
+log probabilities, and the logits of those tokens that are asked about, so that the others never leave a GPU."""
+
 _NOTICE_LENGTH = 500
 NOTICE_FORM = f"one line of at most {_NOTICE_LENGTH} printable characters"
 """What `is_showable` expects."""
@@ -117,6 +121,7 @@ class Manifest(_Part, frozen=True, omit_defaults=True):
     made_by: dict[str, str]  # tool -> version
     source: dict[str, str]  # "checkpoint": folder relative to this one, "sha256" of its weights
     kv_cache: KvForm = "joined"  # of the decoder graph
+    tail: Tail = "logits"  # of the decoder graph
     notice: str = ""  # what users must know before they trust an answer; see `is_showable`. Not written when empty
 
     def to_json(self) -> str:

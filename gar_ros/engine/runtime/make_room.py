@@ -16,16 +16,22 @@ class MakeRoom:
     def __init__(self) -> None:
         # Weak: caches know their runtime, and a circle would keep the model until Python's collector comes by.
         self._forget: WeakMethod[Callable[[], object]] | None = None
+        self._too: list[WeakMethod[Callable[[], object]]] = []
 
     def ask(self, forget: Callable[[], object]) -> None:
         """Calls `forget` from now on, in place of an earlier one. forget: a method of what is kept elsewhere."""
         self._forget = WeakMethod(forget)
 
+    def ask_too(self, forget: Callable[[], object]) -> None:
+        """Calls `forget` from now on, beside all others. forget: a method of what is kept elsewhere."""
+        self._too.append(WeakMethod(forget))
+
     def __call__(self) -> bool:
         """Whether somebody was asked to forget, so that a second try makes sense."""
-        forget = self._forget() if self._forget is not None else None
-        if forget is None:
+        asked = [forget for forget in (one() for one in [self._forget, *self._too] if one is not None) if forget]
+        if not asked:
             return False
         _log.warning("the GPU's memory is full: caches are emptied, and what failed is tried once more")
-        forget()
+        for forget in asked:
+            forget()
         return True

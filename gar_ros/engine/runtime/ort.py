@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -15,15 +15,29 @@ from numpy.typing import NDArray
 from gar_ros.engine.runtime.failures import FULL, failure, first_line
 from gar_ros.engine.runtime.huge_pages import use_huge_pages
 from gar_ros.engine.runtime.make_room import MakeRoom
-from gar_ros.engine.runtime.protocol import DeviceTensor, join_on_host, on_host
+from gar_ros.engine.runtime.ort_device import OrtArray, OrtDevice
+from gar_ros.engine.runtime.protocol import DeviceTensor, Rows, join_on_host, on_host
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, enclosing
 from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
+
+T = TypeVar("T")
 
 EXECUTION_PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
 }
 """Our name -> ONNX Runtime's providers, the wanted one first."""
+
+_PROVIDER_OPTIONS = {
+    # Else cuDNN times all its convolutions for each number of tiles that comes for the first time, in mid-run.
+    "CUDAExecutionProvider": {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # Else each graph's memory grows by powers of two.
+        "arena_extend_strategy": "kSameAsRequested",
+    },
+}
+_STAYS_ON = {"cuda": "cuda"}
+"""Our name of a provider -> ONNX Runtime's of the device that keeps what its graphs give."""
 
 _HOST_TYPES = {
     "tensor(float)": np.float32,
@@ -47,12 +61,19 @@ class OrtRunner:
     """One graph in an InferenceSession; outputs stay on the session's device."""
 
     def __init__(
-        self, session: ort.InferenceSession, device: str, graph: str = "the graph", make_room: MakeRoom | None = None
+        self,
+        session: ort.InferenceSession,
+        device: str,
+        graph: str = "the graph",
+        make_room: MakeRoom | None = None,
+        on_device: OrtDevice | None = None,
     ) -> None:
-        """graph: its name in errors. make_room: of the GPU; None on the CPU.
+        """graph: its name in errors. make_room: of the GPU; None on the CPU. on_device: what keeps outputs on the
+        device, in arrays that can be cut; None where the device is the host.
 
         Raises KeyError for an input of a type that no exported graph has.
         """
+        self._on_device = on_device
         self._session = session
         self._device = device
         self._graph = graph
@@ -72,50 +93,60 @@ class OrtRunner:
     def run_in_place(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
     ) -> dict[str, DeviceTensor]:
-        """See InPlaceRunner; on the CPU only. Raises GarError as `run` does."""
-        try:
-            return self._run(feeds, written)
-        except OutOfMemoryError:
-            if self._make_room is None or not self._make_room():
-                raise
-        return self._run(feeds, written)  # not within the handler, whose traceback keeps what is to be freed
+        """See InPlaceRunner. Raises GarError as `run` does."""
+        return self._tried(lambda: self._bound_run(feeds, written))
 
-    def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
+    def _tried(self, job: Callable[[], T]) -> T:
+        return tried(self._graph, self._make_room, job)
+
+    def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any] | OrtArray:
         """See InPlaceRunner."""
-        return np.zeros(shape, self._types[name])
+        zeros = np.zeros(shape, self._types[name])
+        device = self._on_device
+        return zeros if device is None else self._tried(lambda: device.upload(zeros, zeros.dtype))
+
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> dict[str, NDArray[Any] | OrtArray]:
+        """See InPlaceRunner."""
+        return {name: self.zeros(name, shape) for name in names}
 
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
     ) -> None:
         """See InPlaceRunner."""
+        device = self._on_device
+        if device is not None and isinstance(source, OrtArray) and isinstance(target, OrtArray):
+            self._tried(lambda: device.copy_positions(source, target, count))
+            return
         array = cast(NDArray[Any], target)  # of `zeros`
         array[..., :count, :] = on_host(source)[..., :count, :]
-
-    def _run(
-        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
-    ) -> dict[str, DeviceTensor]:
-        try:
-            return self._bound_run(feeds, written)
-        except Exception as error:  # its exception types have no common base
-            raise session_error(self._graph, error) from error
 
     def _bound_run(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
     ) -> dict[str, DeviceTensor]:
         binding = self._session.io_binding()
-        bound = {}  # until the run has ended: ONNX Runtime before 1.30 reads an array's memory without holding it
+        bound: dict[str, Any] = {}  # until the run has ended: a binding doesn't keep what it is given by address
         for name, value in feeds.items():
             if isinstance(value, np.ndarray):
                 value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value, self._types[name]))
             bound[name] = value
-            binding.bind_ortvalue_input(name, value)
+            if isinstance(value, OrtArray):
+                value.bind_input(binding, name, self._device)
+            else:
+                binding.bind_ortvalue_input(name, value)
         for name in self._outputs:
-            if name in written:
-                binding.bind_ortvalue_output(name, bound[written[name]])
+            target = bound[written[name]] if name in written else None
+            if isinstance(target, OrtArray):
+                target.bind_output(binding, name, self._device)
+            elif target is not None:
+                binding.bind_ortvalue_output(name, target)
             else:
                 binding.bind_output(name, self._device)
         self._session.run_with_iobinding(binding)
-        return dict(zip(self._outputs, binding.get_outputs(), strict=True))
+        outputs: dict[str, Any] = dict(zip(self._outputs, binding.get_outputs(), strict=True))
+        if self._on_device is not None:
+            outputs = {name: OrtArray.whole(value) for name, value in outputs.items() if name not in written}
+            outputs |= {name: bound[taken] for name, taken in written.items()}
+        return outputs
 
 
 class OrtRuntime:
@@ -139,6 +170,10 @@ class OrtRuntime:
         self._options.add_session_config_entry(*_FLOAT_ACTIVATIONS)
         for name, value in thread_settings(ort.__version__).items():
             self._options.add_session_config_entry(name, value)
+        # What few arrays a GPU's session has on the host needn't stay allocated.
+        self._options.enable_cpu_mem_arena = provider == "cpu"
+        device = _STAYS_ON.get(provider)
+        self._on_device = OrtDevice(device, self._open) if device else None
 
     @property
     def provider(self) -> str:
@@ -149,9 +184,9 @@ class OrtRuntime:
         """See Runtime. Raises GarError BAD_MODEL also when ONNX Runtime quietly fell back to another provider."""
         wanted = EXECUTION_PROVIDERS[self._provider]
         try:
-            session = ort.InferenceSession(str(graph), self._options, providers=list(wanted))
+            session = self._open(str(graph))
             device = "cpu" if self._provider == "cpu" else "cuda"
-            runner = OrtRunner(session, device, graph.name, self._make_room)
+            runner = OrtRunner(session, device, graph.name, self._make_room, self._on_device)
         except Exception as error:  # its exception types have no common base
             raise GarError(
                 ErrorCode.BAD_MODEL, f"'{graph}' can't be loaded on {self._provider}: {first_line(error)}"
@@ -167,9 +202,18 @@ class OrtRuntime:
             use_huge_pages()
         return runner
 
-    def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> NDArray[np.float32]:
-        """See Runtime."""
-        return join_on_host(parts)
+    def _open(self, graph: str | bytes) -> ort.InferenceSession:
+        """A session for a file, or for a serialised graph."""
+        providers = [(name, _PROVIDER_OPTIONS.get(name, {})) for name in EXECUTION_PROVIDERS[self._provider]]
+        return ort.InferenceSession(graph, self._options, providers=providers)
+
+    def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> Rows:
+        """See Runtime. On the host it is float32."""
+        device = self._on_device
+        if device is None:
+            return join_on_host(parts)
+        kept = [part for part in parts if isinstance(part, (np.ndarray, OrtArray))]
+        return tried("what joins features", self._make_room, lambda: device.join(kept))
 
     def on_full(self, forget: Callable[[], object]) -> None:
         """See Runtime; on the CPU requests are estimated before they take memory, and caches have their own limit."""
@@ -198,6 +242,26 @@ def thread_settings(version: str) -> dict[str, str]:
         bounded = {"session.intra_op.spin_duration_us": _SPIN_MICROSECONDS, "session.force_spinning_stop": "1"}
         settings |= {"session.intra_op.allow_spinning": "1", **bounded}
     return settings
+
+
+def tried(graph: str, make_room: MakeRoom | None, job: Callable[[], T]) -> T:
+    """What the job returns. Where the GPU's memory is full, caches forget and it is tried once more.
+
+    graph: what it runs, in errors. Raises `session_error`.
+    """
+    try:
+        return _typed(graph, job)
+    except OutOfMemoryError:
+        if make_room is None or not make_room():
+            raise
+    return _typed(graph, job)  # not within the handler, whose traceback keeps what is to be freed
+
+
+def _typed(graph: str, job: Callable[[], T]) -> T:
+    try:
+        return job()
+    except Exception as error:  # ONNX Runtime's exception types have no common base
+        raise session_error(graph, error) from error
 
 
 def session_error(graph: str, error: Exception, library: str = "ONNX Runtime") -> GarError:

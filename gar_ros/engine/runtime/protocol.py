@@ -37,6 +37,10 @@ Rows = NDArray[Any] | DeviceRows
 """What flows from one graph to the next: on the device where the runtime has one, else on the host."""
 
 
+Numbers = Callable[[int, int], Rows]
+"""Gives the int64 from the first number up to the second, without it."""
+
+
 class Runner(Protocol):
     """One loaded graph."""
 
@@ -62,10 +66,24 @@ class InPlaceRunner(Runner, Protocol):
     def zeros(self, name: str, shape: Sequence[int]) -> NDArray[Any] | DeviceTensor:
         """Zeros for the input of this name, in memory that runs may write to."""
 
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> Mapping[str, NDArray[Any] | DeviceTensor]:
+        """As `zeros`, for inputs of one type; on a device in one piece of memory, which goes back as a whole."""
+
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
     ) -> None:
         """Copies the first positions, along the last axis but one, from one tensor of `zeros` to another."""
+
+
+@runtime_checkable
+class AsyncRunner(Runner, Protocol):
+    """A runner whose `run` returns before its device has run the graph."""
+
+    def fetch(self, tensor: DeviceTensor) -> Callable[[], NDArray[Any]]:
+        """Begins to copy an output to the host; the returned function waits for its values, but for no later run."""
+
+    def numbers(self, start: int, stop: int) -> DeviceRows:
+        """The int64 from `start` to `stop` - 1, on the device; seldom is anything copied there."""
 
 
 class Runtime(Protocol):
@@ -87,6 +105,15 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Gives the device's memory back. Neither it nor its runners may be used afterwards."""
+
+
+def numbers_for(runner: Runner) -> Numbers:
+    """How positions and rows are given to a runner: int64, on the device where it has one."""
+    return runner.numbers if isinstance(runner, AsyncRunner) else _numbers_on_host
+
+
+def _numbers_on_host(start: int, stop: int) -> NDArray[np.int64]:
+    return np.arange(start, stop, dtype=np.int64)
 
 
 def nbytes_of(tensor: NDArray[Any] | DeviceTensor) -> int:

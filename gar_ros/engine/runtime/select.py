@@ -19,7 +19,7 @@ from gar_ros.engine.runtime.ort import EXECUTION_PROVIDERS, OrtRuntime
 from gar_ros.engine.runtime.precisions import check_precision, providers_of
 from gar_ros.engine.runtime.protocol import Runtime
 from gar_ros.engine.runtime.tensorrt.cache import EngineCache, default_cache_folder
-from gar_ros.engine.runtime.tensorrt.device import cuda_runtime
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime
 from gar_ros.engine.runtime.tensorrt.engines import EngineSource
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt
 from gar_ros.engine.runtime.tensorrt.profiles import graph_profiles
@@ -111,8 +111,8 @@ def with_runtime(
 def _open(candidate: str, model: ModelDir, threads: int, engines: Engines) -> tuple[Runtime, str]:
     """A runtime that has run a graph, and its name. Raises GarError saying what is missing, or as its libraries do."""
     check_precision(model.manifest, candidate)
-    if model.manifest.kv_cache == "static" and candidate not in (TENSORRT, "cpu"):
-        raise GarError(ErrorCode.INVALID_REQUEST, "the decoder's KV cache is static, which needs tensorrt or cpu")
+    if model.manifest.kv_cache == "static" and candidate == OPENVINO:
+        raise GarError(ErrorCode.INVALID_REQUEST, "the decoder's KV cache is static, which openvino doesn't take")
     if candidate == TENSORRT:
         found = find_tensorrt()
         source = EngineSource(model, found, EngineCache(engines.folder or default_cache_folder()), engines.build)

@@ -15,6 +15,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.memory.tracks import Track, TrackState
+from gar_ros.serving.find import Finder
 from gar_ros.serving.scene_graph import Grapher
 from gar_ros.serving.server import Server
 from gar_ros.serving.statistics import RequestStatistics
@@ -34,6 +35,7 @@ class Served:
 
     server: Server
     grapher: Grapher
+    finder: Finder
     tracks: Callable[[], list[tuple[Track, TrackState]]]
     """The regions that are remembered."""
     on_answer: Callable[[AnswerRecord], None]

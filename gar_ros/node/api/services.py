@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from gar_ros.frame import Frame
 from gar_ros.messages.answers import answer_message, graph_message, track_message
+from gar_ros.messages.findings import found_message
 from gar_ros.messages.headers import duration_message, header_message, stamp_ns
 from gar_ros.messages.regions import region_message, region_of
 from gar_ros.msg import Question
@@ -19,13 +20,14 @@ from gar_ros.msg import Region as RegionMessage
 from gar_ros.node.api.callers import REQUEST_NUMBER, Callers
 from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.paced import PacedGroup
-from gar_ros.node.endpoints import DESCRIBE, GET_GRAPH, LIST, QUERY, Camera
+from gar_ros.node.endpoints import DESCRIBE, FIND, GET_GRAPH, LIST, QUERY, Camera
 from gar_ros.node.qos import REQUESTS
 from gar_ros.region import Region
 from gar_ros.serving.fair_queue import Caller
+from gar_ros.serving.find import FindRequest
 from gar_ros.serving.requests import Query, Request
 from gar_ros.serving.scene_graph import GraphRequest
-from gar_ros.srv import DescribeRegions, GetSceneGraph, ListRegions, QueryRegions
+from gar_ros.srv import DescribeRegions, FindRegions, GetSceneGraph, ListRegions, QueryRegions
 
 
 class Services:
@@ -37,11 +39,12 @@ class Services:
     def __init__(self, node: Node, gate: Gate, lifetime: ExitStack, camera: Camera) -> None:
         """The services exist until `lifetime` ends."""
         self._gate, self._camera = gate, camera
-        self._callers = {kind: Callers() for kind in (QueryRegions, DescribeRegions, GetSceneGraph)}
+        self._callers = {kind: Callers() for kind in (QueryRegions, DescribeRegions, GetSceneGraph, FindRegions)}
         for endpoint, fill in (
             (QUERY, self._query),
             (DESCRIBE, self._describe),
             (GET_GRAPH, self._graph),
+            (FIND, self._find),
             (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
             name = camera.of(endpoint).name
@@ -95,6 +98,22 @@ class Services:
         )
         response.graph = graph_message(served.grapher.graph(wanted))
 
+    def _find(self, request: FindRegions.Request, served: Served, response: FindRegions.Response) -> None:
+        wanted = FindRequest(
+            **_common(request, self._caller(FindRegions)),
+            words=request.words,
+            remembered=request.remembered,
+            least_probability=request.least_probability,
+            max_results=request.max_results,
+        )
+        findings = served.finder.find(wanted)
+        response.header = header_message(findings.frame_id, findings.stamp_ns)
+        response.regions = [found_message(found) for found in findings.regions]
+        response.pairs = findings.pairs
+        response.asked, response.skipped = findings.asked, findings.skipped
+        response.complete = findings.skipped == 0
+        response.latency = duration_message(findings.latency_ns)
+
     def _caller(self, kind: type) -> Caller:
         """Who sent the request of this service that the present callback is called for."""
         # All services are one door, but each has clients of its own.
@@ -117,8 +136,10 @@ def query_of(question: Question, caller: Caller) -> Query:
     )
 
 
-def _common(request: Question | DescribeRegions.Request | GetSceneGraph.Request, caller: Caller) -> dict[str, Any]:
-    """The fields of serving.Request that all three have."""
+def _common(
+    request: Question | DescribeRegions.Request | GetSceneGraph.Request | FindRegions.Request, caller: Caller
+) -> dict[str, Any]:
+    """The fields of serving.Request that all four have."""
     return {
         "region_ids": tuple(request.region_ids),
         "stamp_ns": stamp_ns(request.stamp),

@@ -58,7 +58,12 @@ class Inputs:
         self._tracking_door = camera.door("tracking")
         self._kinds = {endpoint: kind for kind, endpoint in endpoints.items()}
         self._streams = {kind: Stream(node.resolve_topic_name(endpoint.name)) for kind, endpoint in endpoints.items()}
-        self._pairing = FramePairing(settings.input, settings.sync, lambda kind: self._publishers(kind) > 0)
+        self._pairing = FramePairing(
+            settings.input,
+            settings.sync,
+            lambda kind: self._publishers(kind) > 0,
+            by_ids=settings.tracking.method == "detector",
+        )
         self._rules = Rules(self._pairing.slop_ns, settings.sync.queue_size)
         self._turned_away: set[Input] = set()
         """Inputs whose last message was refused before it could wait for its partner."""

@@ -207,3 +207,14 @@ def test_the_default_model_is_found_beside_the_checkout_then_in_prefixes(
     installed.mkdir(parents=True)
     (installed / MANIFEST).write_text((folder / MANIFEST).read_text())
     assert default_model_dir() == installed
+
+
+def test_a_manifest_that_tells_no_tail_is_of_a_decoder_with_logits(folder: Path) -> None:
+    """As those of earlier releases are."""
+    assert "tail" not in json.loads((folder / MANIFEST).read_text())
+    assert ModelDir.open(folder).manifest.tail == "logits"
+    edit_manifest(folder, lambda data: data.update(tail="tokens"))
+    assert ModelDir.open(folder).manifest.tail == "tokens"
+    edit_manifest(folder, lambda data: data.update(tail="something"))
+    with pytest.raises(GarError, match="tail"):
+        ModelDir.open(folder)

@@ -24,7 +24,8 @@ from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRuntime
 from gar_ros.errors import ErrorCode, GarError, GpuLostError, OutOfMemoryError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 ONLY_CPU = ["CPUExecutionProvider"]
 

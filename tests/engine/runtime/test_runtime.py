@@ -18,7 +18,8 @@ from gar_ros.engine.model_dir.manifest import DECODER, VISION
 from gar_ros.engine.runtime.ort import OrtRuntime, thread_settings
 from gar_ros.engine.runtime.select import Engines, open_runtime
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 @pytest.fixture

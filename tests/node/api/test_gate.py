@@ -14,7 +14,7 @@ from gar_ros.node.api.gate import Gate, Served, not_active
 from gar_ros.serving.statistics import RequestStatistics
 from gar_ros.srv import QueryRegions
 
-SERVED: Any = Served(server=None, grapher=None, tracks=list, on_answer=print)  # type: ignore[arg-type]
+SERVED: Any = Served(None, None, None, tracks=list, on_answer=print)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -93,6 +93,8 @@ def _build(
         config.add_optimization_profile(_make_profile(builder, network, profile, graph))
     if options.workspace_gib:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(options.workspace_gib * _GIB))
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):  # TensorRT for RTX: else runs may not be captured
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.plan:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if tensorrt.target:

@@ -125,7 +125,7 @@ class EngineCache:
         minutes. What builds that were killed have left is deleted. Raises GarError INVALID_REQUEST."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            delete_unfinished(self.folder, {"engine", "json"})
+            delete_unfinished(self.folder, {"engine", "json", "kernels"})
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"\0")
             free = shutil.disk_usage(self.folder).free

@@ -3,71 +3,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import math
 import re
 import sys
+import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gar_ros.engine.runtime.failures import failure, first_line
 from gar_ros.engine.runtime.make_room import MakeRoom
+from gar_ros.engine.runtime.sliced import Sliced
+from gar_ros.engine.runtime.tensorrt.cuda_calls import checked
 from gar_ros.engine.runtime.tensorrt.staging import Staging
-from gar_ros.errors import ErrorCode, GarError, OutOfMemoryError
+from gar_ros.errors import GarError, OutOfMemoryError
 
-_CUDA, _CUDA_DRIVER = "cuda.bindings.runtime", "cuda.bindings.driver"
-_NO_DRIVER = "NVIDIA's driver, libcuda.so.1, is not found"
+_CUDA_DRIVER = "cuda.bindings.driver"
 _ALIGNMENT = 256  # bytes; what CUDA gives its own allocations at least
-
-
-def cuda_runtime() -> Any:
-    """CUDA's runtime from the package cuda-python. Raises GarError INVALID_REQUEST where it can't be imported."""
-    try:
-        return importlib.import_module(_CUDA)
-    except Exception as error:  # RuntimeError where it finds no CUDA library, and whatever else its versions raise
-        missing = isinstance(error, ModuleNotFoundError)
-        message = f"the Python package cuda-python {'is not installed' if missing else 'does not work'}"
-        message += f" ({first_line(error)})"
-        if not _has_driver():
-            message += f", and there is no GPU ({_NO_DRIVER})"
-        raise GarError(ErrorCode.INVALID_REQUEST, message) from error
-
-
-def _has_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def find_gpu(cudart: Any) -> str:
-    """The first GPU that CUDA shows, as "NVIDIA Orin, SM87, 16 multiprocessors, 64 GiB".
-
-    The name alone is not enough: that of all Orins is the same. Memory is rounded up to 4 GiB, since what the system
-    keeps for itself differs a little from boot to boot. Raises GarError INVALID_REQUEST where there is no GPU.
-    """
-    try:
-        (count,) = _checked(cudart, "cudaGetDeviceCount")
-        reason = "none"
-    except GarError as error:
-        count, reason = 0, error.message
-    if count < 1:
-        if not _has_driver():  # CUDA calls that an old driver, and cuda-python before 12.9 raises
-            reason = _NO_DRIVER
-        raise GarError(ErrorCode.INVALID_REQUEST, f"CUDA finds no GPU ({reason})")
-    (properties,) = _checked(cudart, "cudaGetDeviceProperties", 0)
-    name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
-    memory = -(-int(properties.totalGlobalMem) // (4 << 30)) * 4
-    capability = f"SM{properties.major}{properties.minor}"
-    return f"{name}, {capability}, {properties.multiProcessorCount} multiprocessors, {memory} GiB"
 
 
 class Device:
@@ -78,18 +35,20 @@ class Device:
 
     def __init__(self, cudart: Any) -> None:
         """cudart: the module cuda.bindings.runtime."""
-        self._cudart = cudart
+        self.cudart = cudart
         self.make_room = MakeRoom()
-        (self._stream,) = _checked(cudart, "cudaStreamCreate")
+        self._freeing = threading.RLock()  # the collector may free something while something is freed
+        self._held: list[int] | None = None
+        (self._stream,) = checked(cudart, "cudaStreamCreate")
         # Old Jetsons have no pools; their cudaFree waits for the stream, which is as correct.
-        (self._pooled,) = _checked(
+        (self._pooled,) = checked(
             cudart, "cudaDeviceGetAttribute", cudart.cudaDeviceAttr.cudaDevAttrMemoryPoolsSupported, 0
         )
         self._pool = None
         if self._pooled:
-            (self._pool,) = _checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
+            (self._pool,) = checked(cudart, "cudaDeviceGetDefaultMemPool", 0)
             self._keep(2**64 - 1)  # else each wait gives all back
-        self._staging = Staging(cudart, functools.partial(_checked, cudart), self._stream, _waiting_stops_threads())
+        self._staging = Staging(cudart, functools.partial(checked, cudart), self._stream, _waiting_stops_threads())
         self._release = weakref.finalize(self, _release, cudart, self._stream, self._staging, self._pool)
         self._release.atexit = False
 
@@ -103,15 +62,34 @@ class Device:
                 self._keep(0)
         self._release()
 
+    def call(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        """What a function of CUDA's runtime returns after its status. Raises GarError where that is an error."""
+        return checked(self.cudart, function, *arguments)
+
+    @contextmanager
+    def holding_frees(self) -> Iterator[None]:
+        """Memory that is dropped within it, by whatever thread, goes back at its end: while a stream is captured, it
+        takes no frees."""
+        with self._freeing:
+            held: list[int] = []
+            self._held = held
+        try:
+            yield
+        finally:
+            with self._freeing:
+                self._held = None
+            for address in held:
+                self.free(address)
+
     def raise_if_failed(self) -> None:
         """Waits for all that was asked of the GPU. Raises GarError for what failed of it, GpuLostError if all will."""
-        _checked(self._cudart, "cudaStreamSynchronize", self._stream)
+        checked(self.cudart, "cudaStreamSynchronize", self._stream)
 
     def _keep(self, size: int) -> None:
         """So many bytes without an owner stay in the pool rather than going back to the system."""
         number = importlib.import_module(_CUDA_DRIVER).cuuint64_t(size)
-        threshold = self._cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
-        _checked(self._cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
+        threshold = self.cudart.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold
+        checked(self.cudart, "cudaMemPoolSetAttribute", self._pool, threshold, number)
 
     @property
     def stream(self) -> int:
@@ -127,22 +105,38 @@ class Device:
 
         That is one allocation instead of many, but all of it goes back only with the last of them.
         """
-        kind, whole = np.dtype(dtype), tuple(shape)
-        size = max(1, math.prod(whole) * kind.itemsize)  # even empty tensors need an address
-        stride = -(-size // _ALIGNMENT) * _ALIGNMENT
-        memory = _Memory(self, stride * (count - 1) + size)
-        return [DeviceArray(memory, stride * number, whole, kind) for number in range(count)]
+        _, arrays = self.empty_together([(shape, dtype)] * count)
+        return arrays
+
+    def empty_together(
+        self, tensors: Sequence[tuple[Sequence[int], DTypeLike]]
+    ) -> tuple[DeviceArray, list[DeviceArray]]:
+        """Bytes, and arrays of these shapes and types within them, one after another, whose values are not set.
+
+        Of the same shapes and types it makes the same places within the bytes.
+        """
+        places, size = [], 0
+        for shape, dtype in tensors:
+            start = aligned(size)
+            places.append((start, tuple(shape), np.dtype(dtype)))
+            size = start + max(1, math.prod(shape) * np.dtype(dtype).itemsize)  # even empty tensors need an address
+        block = DeviceArray(_Memory(self, max(1, size)), 0, (size,), np.dtype(np.uint8))
+        return block, [block.part(*place) for place in places]
 
     def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """An array of zeros."""
-        array = self.empty(shape, dtype)
-        _checked(self._cudart, "cudaMemsetAsync", array.address, 0, array.nbytes, self._stream)
-        return array
+        return self.zeros_alike(shape, dtype, 1)[0]
+
+    def zeros_alike(self, shape: Sequence[int], dtype: DTypeLike, count: int) -> list[DeviceArray]:
+        """`count` arrays of zeros, as `empty_alike` makes them."""
+        block, arrays = self.empty_together([(shape, dtype)] * count)
+        checked(self.cudart, "cudaMemsetAsync", block.address, 0, block.nbytes, self._stream)
+        return arrays
 
     def upload(self, values: NDArray[Any], dtype: DTypeLike | None = None) -> DeviceArray:
         """A copy of a host array, cast to `dtype` if that is given. The host's may be changed when this returns."""
         array = self.empty(values.shape, values.dtype if dtype is None else dtype)
-        self._fill(array, 0, values)
+        self.fill(array, values)
         return array
 
     def join(self, parts: Sequence[NDArray[Any] | DeviceArray]) -> DeviceArray:
@@ -154,32 +148,37 @@ class Device:
         joined = self.empty((sum(len(part) for part in parts), *rows.pop()), kinds.pop())
         offset = 0
         for part in parts:
-            offset += self._fill(joined, offset, part)
+            offset += self.fill(joined, part, offset)
         return joined
 
-    def _fill(self, target: DeviceArray, offset: int, part: NDArray[Any] | DeviceArray) -> int:
-        """Copies `part` to byte `offset` of `target`; the number of bytes."""
+    def fill(self, target: DeviceArray, part: NDArray[Any] | DeviceArray, offset: int = 0) -> int:
+        """Copies `part` to byte `offset` of `target`; the number of bytes. A host array is cast to the target's type,
+        and may be changed when this returns."""
         place = target.address + offset
         if not isinstance(part, DeviceArray):
             return self._staging.upload(place, part, target.dtype)
         if part.nbytes:
-            across = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-            _checked(self._cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
+            across = self.cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+            checked(self.cudart, "cudaMemcpyAsync", place, part.address, part.nbytes, across, self._stream)
         return part.nbytes
 
     def copy_positions(self, source: DeviceArray, target: DeviceArray, count: int) -> None:
         """Copies the first `count` along the last axis but one, between arrays that differ in the length of that axis
         alone."""
         position = source.shape[-1] * source.dtype.itemsize
-        rows, across = math.prod(source.shape[:-2]), self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        rows, across = math.prod(source.shape[:-2]), self.cudart.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         places = (target.address, target.shape[-2] * position, source.address, source.shape[-2] * position)
-        _checked(self._cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
+        checked(self.cudart, "cudaMemcpy2DAsync", *places, count * position, rows, across, self._stream)
 
     def download(self, array: DeviceArray) -> NDArray[Any]:
         """A copy on the host; waits for everything before it."""
         values = np.empty(array.shape, array.dtype)
         self._staging.download(array.address, values)
         return values
+
+    def fetch(self, array: DeviceArray) -> Callable[[], NDArray[Any]]:
+        """Begins to copy a small array to the host: see `Staging.fetch`."""
+        return self._staging.fetch(array.address, np.empty(array.shape, array.dtype))
 
     def allocate(self, size: int) -> int:
         """Address of `size` bytes. Where memory is full, caches forget first. Raises OutOfMemoryError."""
@@ -190,25 +189,27 @@ class Device:
         self.make_room()
         self.raise_if_failed()
         if self._pooled:  # TensorRT and other processes find there what is freed
-            _checked(self._cudart, "cudaMemPoolTrimTo", self._pool, 0)
+            checked(self.cudart, "cudaMemPoolTrimTo", self._pool, 0)
         return self._allocate(size)
 
     def _allocate(self, size: int) -> int:
         if self._pooled:
-            (address,) = _checked(self._cudart, "cudaMallocAsync", size, self._stream)
+            (address,) = checked(self.cudart, "cudaMallocAsync", size, self._stream)
         else:
-            (address,) = _checked(self._cudart, "cudaMalloc", size)
+            (address,) = checked(self.cudart, "cudaMalloc", size)
         return int(address)
 
     def free(self, address: int) -> None:
         """Gives back what `allocate` gave, once the stream gets there. Never raises: garbage collection calls it."""
-        with suppress(Exception):
-            if self._pooled and self._release.alive:
-                self._cudart.cudaFreeAsync(address, self._stream)
+        with suppress(Exception), self._freeing:
+            if self._held is not None:
+                self._held.append(address)
+            elif self._pooled and self._release.alive:
+                self.cudart.cudaFreeAsync(address, self._stream)
             else:
-                self._cudart.cudaFree(address)
+                self.cudart.cudaFree(address)
             if self._pooled and not self._release.alive:
-                self._cudart.cudaMemPoolTrimTo(self._pool, 0)
+                self.cudart.cudaMemPoolTrimTo(self._pool, 0)
 
 
 def _waiting_stops_threads() -> bool:
@@ -237,64 +238,28 @@ class _Memory:
         weakref.finalize(self, device.free, self.address).atexit = False
 
 
-class DeviceArray:
+class DeviceArray(Sliced):
     """A contiguous array on the GPU (see DeviceTensor). Slices are views that keep its memory."""
 
     def __init__(self, memory: _Memory, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
         """offset: bytes from the memory's begin."""
+        super().__init__(offset, shape, dtype)
         self._memory = memory
-        self._offset = offset
-        self.shape = shape
-        self.dtype = dtype
 
     @property
     def address(self) -> int:
         """Where it begins in device memory."""
         return self._memory.address + self._offset
 
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[DeviceArray]:
-        return (self[row] for row in range(len(self)))
-
-    def __getitem__(self, index: int | slice | None) -> DeviceArray:
-        """As NumPy along the first axis; slices without a step."""
-        if index is None:
-            return DeviceArray(self._memory, self._offset, (1, *self.shape), self.dtype)
-        row = math.prod(self.shape[1:]) * self.dtype.itemsize
-        places = range(len(self))[index]
-        if isinstance(places, int):
-            return DeviceArray(self._memory, self._offset + places * row, self.shape[1:], self.dtype)
-        if places.step != 1:
-            raise IndexError(f"expected a slice without a step, got {index}")
-        return DeviceArray(self._memory, self._offset + places.start * row, (len(places), *self.shape[1:]), self.dtype)
+    def part(self, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+        """See Sliced."""
+        return DeviceArray(self._memory, self._offset + offset, shape, dtype)
 
     def numpy(self) -> NDArray[Any]:
         """See DeviceTensor."""
         return self._memory.device.download(self)
 
 
-def _checked(cudart: Any, function: str, *arguments: Any) -> tuple[Any, ...]:
-    """Calls a function of the runtime; what it returns after its status. Raises what `failure` makes of another one."""
-    what = f"CUDA: {function} failed"
-    try:
-        status, *results = getattr(cudart, function)(*arguments)
-    except (RuntimeError, AttributeError) as error:  # cuda-python before 12.9 raises where the driver lacks something
-        raise failure(what, first_line(error)) from error
-    if status != cudart.cudaError_t.cudaSuccess:
-        raise failure(what, _reason(cudart, status), int(status))
-    return tuple(results)
-
-
-def _reason(cudart: Any, status: Any) -> str:
-    try:
-        _, text = cudart.cudaGetErrorString(status)
-    except RuntimeError:
-        return str(status)
-    return text.decode() if isinstance(text, bytes) else str(text)
+def aligned(size: int) -> int:
+    """The first place behind `size` bytes that an array may begin at."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -34,6 +34,9 @@ class EngineProfiles:
             (number, [self._bounds[number][names[0]] for names in self._alike]) for number in narrowest_first
         ]
 
+    def __len__(self) -> int:
+        return len(self._bounds)
+
     def narrowest_for(self, shapes: Mapping[str, Shape]) -> int | None:
         """Number of the profile with the smallest of the largest shapes that takes these of all inputs, if one does."""
         came = [{shapes[name] for name in names} for names in self._alike]

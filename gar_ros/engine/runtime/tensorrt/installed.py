@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gar_ros.engine.runtime.failures import first_line
-from gar_ros.engine.runtime.tensorrt.device import cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime, find_gpu
 from gar_ros.errors import ErrorCode, GarError
 
 FULL, RTX = "tensorrt", "tensorrt_rtx"

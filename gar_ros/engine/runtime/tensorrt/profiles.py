@@ -124,6 +124,8 @@ def _decoder(
         "position_ids": Range(*((1, count) for count in tokens)),
         "logits_idx": Range(*((count,) for count in rows)),
     }
+    if manifest.tail == "tokens":
+        profile["scored_ids"] = Range((1,), (1,), (sizes.vocab,))
     if static:
         profile["key_positions"] = Range((1,), (min(past[1] + tokens[1], whole),), (whole,))
     names = (f"{part}.{layer}.{kind}" for part in parts for layer in range(sizes.layers) for kind in ("key", "value"))

@@ -12,44 +12,31 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from gar_ros.engine.runtime.failures import failure
 from gar_ros.engine.runtime.protocol import DeviceTensor
 from gar_ros.engine.runtime.tensorrt.device import Device, DeviceArray
-from gar_ros.engine.runtime.tensorrt.engine_profiles import EngineProfiles, Shape
 from gar_ros.engine.runtime.tensorrt.engines import EngineSource
+from gar_ros.engine.runtime.tensorrt.execution import Execution, LoadedEngine, Tensor
+from gar_ros.engine.runtime.tensorrt.replays import Replays
 from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
+from gar_ros.engine.runtime.tensorrt.runtime_cache import RuntimeCache, runtime_cache_path
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
 
-_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64, "UINT8": np.uint8}
-"""TensorRT's names of the types that the exported graphs take and give."""
-
 
 class TensorRtRunner:
-    """One engine with one execution context, which changes its profile only when the shapes ask for another."""
+    """One engine; of runs that repeat, CUDA graphs are replayed."""
 
-    def __init__(self, trt: Any, engine: Any, device: Device, scratch: Scratch, graph: str, log: Any) -> None:
-        """trt: the module. engine: an ICudaEngine. scratch: shared by all runners of the device. graph: its name in
-        errors. log: what `make_run_log` returned."""
-        self._device = device
-        self._log = log
-        self._scratch = scratch
-        self._graph = graph
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        self._types = {name: _dtype(engine.get_tensor_dtype(name), graph) for name in names}
-        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        self._inputs = frozenset(inputs)
-        self._outputs = [name for name in names if name not in self._inputs]
-        self._profiles = EngineProfiles(engine, inputs)
-        self._engine = engine  # the context needs it, but doesn't keep it
-        self._context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-        if self._context is None:
-            raise self._failure("has no execution context; most likely the GPU's memory is full")
-        self._profile = 0
-        self._scratch_bytes = int(engine.device_memory_size_v2)  # of the profile that needs most
-        self._scratch_address = 0  # what the context was given
-        if self._scratch_bytes:
-            scratch.block(self._scratch_bytes)  # where memory is too small, loading fails, not the first question
+    def __init__(self, engine: LoadedEngine) -> None:
+        """Raises GarError INTERNAL_ERROR where the GPU has too little memory for it."""
+        self._engine = engine
+        self._device = engine.device
+        self._execution = Execution(engine)
+        self._replays = Replays(engine)
+        self._numbers: DeviceArray | None = None
+        self._new_profiles = set(range(len(engine.profiles)))
+        if engine.scratch_bytes:  # where memory is too small, loading fails, not the first question
+            engine.scratch.block(engine.scratch_bytes)
+        engine.contexts.keep_kernels()
 
     def run(self, feeds: Mapping[str, NDArray[Any] | DeviceTensor]) -> dict[str, DeviceArray]:
         """See Runner. Raises GarError INVALID_REQUEST for shapes that the engine was not built for."""
@@ -57,7 +44,7 @@ class TensorRtRunner:
 
     def type_of(self, name: str) -> np.dtype:
         """See Runner."""
-        return self._types[name]
+        return self._engine.types[name]
 
     def run_in_place(
         self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
@@ -66,28 +53,33 @@ class TensorRtRunner:
 
         written: those outputs with their inputs, which are arrays of `zeros` in the feeds.
         """
-        if feeds.keys() != self._inputs:
-            raise GarError(ErrorCode.BAD_MODEL, f"{self._graph}: expected {sorted(self._inputs)}, got {sorted(feeds)}")
-        context = self._context
-        inputs = {name: self._on_device(name, value) for name, value in feeds.items()}
-        self._use_profile_for({name: array.shape for name, array in inputs.items()})
-        for name, array in inputs.items():
-            if not context.set_input_shape(name, array.shape):
-                raise self._failure(f"refused shape {array.shape} of {name}")
-            self._bind(name, array)
-        unknown = context.infer_shapes()
-        if unknown:
-            raise self._failure(f"could not tell the shapes that depend on {unknown}")
-        outputs = self._bind_outputs({output: inputs[name] for output, name in written.items()})
-        self._lend_scratch()
-        # Inputs may be freed when this returns: the stream frees them after it has run the graph.
-        if not context.execute_async_v3(self._device.stream):
-            raise self._failure("did not run")
-        return outputs
+        graph, expected = self._engine.graph, self._engine.inputs
+        if feeds.keys() != expected:
+            raise GarError(ErrorCode.BAD_MODEL, f"{graph}: expected {sorted(expected)}, got {sorted(feeds)}")
+        replayed = self._replays.run(feeds, written)
+        return self._run(feeds, written) if replayed is None else replayed
+
+    def fetch(self, tensor: DeviceTensor) -> Callable[[], NDArray[Any]]:
+        """See AsyncRunner."""
+        return self._device.fetch(tensor) if isinstance(tensor, DeviceArray) else tensor.numpy
+
+    def numbers(self, start: int, stop: int) -> DeviceArray:
+        """See AsyncRunner."""
+        if self._numbers is None or len(self._numbers) < stop:
+            self._numbers = self._device.upload(np.arange(1 << stop.bit_length(), dtype=np.int64))
+        return self._numbers[start:stop]
 
     def zeros(self, name: str, shape: Sequence[int]) -> DeviceArray:
         """Zeros for the input of this name, which runs may write over."""
-        return self._device.zeros(shape, self._types[name])
+        return self._device.zeros(shape, self._engine.types[name])
+
+    def zeros_alike(self, names: Sequence[str], shape: Sequence[int]) -> dict[str, DeviceArray]:
+        """See InPlaceRunner. Caches of one size, made and dropped in turn, so mostly come to be at the same addresses,
+        and CUDA graphs of an earlier one serve again."""
+        kinds = {self._engine.types[name] for name in names}
+        if len(kinds) != 1:
+            raise ValueError(f"expected inputs of one type, got {kinds}")
+        return dict(zip(names, self._device.zeros_alike(shape, kinds.pop(), len(names)), strict=True))
 
     def copy_positions(
         self, source: NDArray[Any] | DeviceTensor, target: NDArray[Any] | DeviceTensor, count: int
@@ -97,65 +89,48 @@ class TensorRtRunner:
             raise TypeError(f"expected arrays on the GPU, got {type(source).__name__} and {type(target).__name__}")
         self._device.copy_positions(source, target, count)
 
+    def _run(
+        self, feeds: Mapping[str, NDArray[Any] | DeviceTensor], written: Mapping[str, str]
+    ) -> dict[str, DeviceArray]:
+        execution = self._execution
+        inputs = {name: self._on_device(name, value) for name, value in feeds.items()}
+        execution.bind_inputs(inputs)
+        outputs = execution.bind_outputs({output: inputs[name] for output, name in written.items()}, self._allocate)
+        execution.lend_scratch()
+        if not execution.enqueue():
+            raise self._engine.failure("did not run")
+        if execution.profile in self._new_profiles:
+            self._new_profiles.remove(execution.profile)
+            self._engine.contexts.keep_kernels()
+        return outputs
+
     def _on_device(self, name: str, value: NDArray[Any] | DeviceTensor) -> DeviceArray:
+        kind = self._engine.types[name]
         if isinstance(value, np.ndarray):
-            return self._device.upload(value, self._types[name])
-        if not isinstance(value, DeviceArray) or value.dtype != self._types[name]:
+            return self._device.upload(value, kind)
+        if not isinstance(value, DeviceArray) or value.dtype != kind:
             came = value.dtype if isinstance(value, DeviceArray) else type(value).__name__
             raise GarError(
-                ErrorCode.BAD_MODEL, f"{self._graph}: expected {name} of {self._types[name]} on the GPU, got {came}"
+                ErrorCode.BAD_MODEL, f"{self._engine.graph}: expected {name} of {kind} on the GPU, got {came}"
             )
         return value
 
-    def _use_profile_for(self, shapes: Mapping[str, Shape]) -> None:
-        """Keeps the narrowest profile that takes these shapes."""
-        wanted = self._profiles.narrowest_for(shapes)
-        if wanted is None:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"{self._graph}: {self._profiles.misfit(shapes)}")
-        if wanted != self._profile:
-            if not self._context.set_optimization_profile_async(wanted, self._device.stream):
-                raise self._failure(f"did not change to profile {wanted}")
-            self._profile = wanted
-
-    def _bind_outputs(self, given: Mapping[str, DeviceArray]) -> dict[str, DeviceArray]:
-        """The outputs, bound to the context: in the arrays that are given for some, the others in new ones.
-
-        Those of equal shape and type, as the layers' caches, are allocated together: a token of 16 layers has 33.
-        """
-        alike: dict[tuple[Shape, np.dtype], list[str]] = {}
-        for name in self._outputs:
-            shape = tuple(self._context.get_tensor_shape(name))
-            if name not in given:
-                alike.setdefault((shape, self._types[name]), []).append(name)
-            elif (shape, self._types[name]) != (given[name].shape, given[name].dtype):
-                raise self._failure(f"can't write {name}, {shape}, over an input of {given[name].shape}")
-        outputs = dict(given)
+    def _allocate(self, tensors: Mapping[str, Tensor]) -> dict[str, DeviceArray]:
+        """Those of equal shape and type, as the layers' caches, are allocated together: a token of 16 layers has 33."""
+        alike: dict[Tensor, list[str]] = {}
+        for name, tensor in tensors.items():
+            alike.setdefault(tensor, []).append(name)
+        arrays: dict[str, DeviceArray] = {}
         for (shape, kind), names in alike.items():
-            outputs.update(zip(names, self._device.empty_alike(shape, kind, len(names)), strict=True))
-        for name, array in outputs.items():
-            self._bind(name, array)
-        return outputs
-
-    def _lend_scratch(self) -> None:
-        if not self._scratch_bytes:
-            return
-        block = self._scratch.block(self._scratch_bytes)
-        if block.address != self._scratch_address:
-            self._context.set_device_memory(block.address, block.nbytes)
-            self._scratch_address = block.address
-
-    def _bind(self, name: str, array: DeviceArray) -> None:
-        if not self._context.set_tensor_address(name, array.address):
-            raise self._failure(f"refused the address of {name}")
-
-    def _failure(self, what: str) -> GarError:
-        reason = self._log.take_error() or "it gave no reason"
-        self._device.raise_if_failed()
-        return failure(f"TensorRT: {self._graph} {what}", reason)
+            arrays.update(zip(names, self._device.empty_alike(shape, kind, len(names)), strict=True))
+        return arrays
 
     def close(self) -> None:
         """Frees the engine. It can't be run any more."""
-        self._context = self._engine = None
+        self._numbers = None
+        self._replays.close()
+        self._execution.close()
+        self._engine.close()
 
 
 class TensorRtRuntime:
@@ -185,7 +160,9 @@ class TensorRtRuntime:
             raise GarError(
                 ErrorCode.BAD_MODEL, f"TensorRT can't load '{path}': {reason}; delete it to have it built again"
             )
-        runner = TensorRtRunner(self._trt, engine, self._device, self._scratch, graph.name, self._log)
+        cache = RuntimeCache(runtime_cache_path(path))
+        loaded = LoadedEngine(self._trt, engine, self._device, self._scratch, graph.name, self._log, cache)
+        runner = TensorRtRunner(loaded)
         self._loaded.add(runner)
         return runner
 
@@ -204,9 +181,3 @@ class TensorRtRuntime:
     def join(self, parts: Sequence[NDArray[Any] | DeviceTensor]) -> DeviceArray:
         """See Runtime."""
         return self._device.join([part for part in parts if isinstance(part, (np.ndarray, DeviceArray))])
-
-
-def _dtype(kind: Any, graph: str) -> np.dtype:
-    if kind.name not in _TYPES:
-        raise GarError(ErrorCode.BAD_MODEL, f"{graph}: expected inputs and outputs of {list(_TYPES)}, got {kind.name}")
-    return np.dtype(_TYPES[kind.name])

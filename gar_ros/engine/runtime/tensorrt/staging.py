@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ PIECE = 4 << 20
 """Bytes of a buffer at most, and so of one copy: several fit, for the host to fill one while the GPU reads another."""
 
 _SMALLEST = 64 << 10
+_FETCHED = 4 << 10  # a page
 _LOOK_SECONDS = 0.0002
 
 
@@ -38,6 +40,8 @@ class Staging:
         self._look = look
         self._buffers: list[_Buffer] = []
         self._next = 0
+        self._fetching: list[_Buffer] = []  # all of them, each for one `fetch` at a time
+        self._spare: list[_Buffer] = []
 
     def upload(self, target: int, values: NDArray[Any], dtype: np.dtype) -> int:
         """Copies an array, cast to `dtype`, to an address on the GPU; the number of bytes there.
@@ -70,19 +74,47 @@ class Staging:
         for buffer, piece in under_way:
             self._finish(buffer, piece)
 
+    def fetch(self, source: int, values: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+        """Begins to fill a small contiguous array from an address on the GPU. The returned function waits until that
+        is done, but for nothing that the stream was told later, and returns the array. It may be dropped unused."""
+        if values.nbytes > _FETCHED:
+            raise ValueError(f"expected at most {_FETCHED} bytes, got {values.nbytes}")
+        flat = values.reshape(-1).view(np.uint8)
+        if not self._spare:
+            buffer = self._new()
+            self._fetching.append(buffer)
+            self._spare.append(buffer)
+            self._grow(buffer, _FETCHED)
+        lent = _Lent(self._spare.pop())
+        weakref.finalize(lent, self._spare.append, lent.buffer).atexit = False
+        self._copy(
+            lent.buffer.address, source, flat.size, self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost, lent.buffer
+        )
+
+        def arrived() -> NDArray[Any]:
+            self._finish(lent.buffer, flat)
+            return values
+
+        return arrived
+
     def free(self) -> None:
         """Gives all of it back; the stream must have done all that it was told. Never raises."""
-        for buffer in self._buffers:
+        for buffer in (*self._buffers, *self._fetching):
             if buffer.address:
                 self._cudart.cudaFreeHost(buffer.address)
             self._cudart.cudaEventDestroy(buffer.event)
         self._buffers.clear()
+        self._fetching.clear()
+        self._spare.clear()
         self._next = 0
+
+    def _new(self) -> _Buffer:
+        return _Buffer(*self._call("cudaEventCreateWithFlags", self._cudart.cudaEventDisableTiming))
 
     def _take(self, size: int) -> _Buffer:
         """The next buffer, with room for `size` bytes, once the stream has passed its last copy."""
         if self._next == len(self._buffers):
-            self._buffers.append(_Buffer(*self._call("cudaEventCreateWithFlags", self._cudart.cudaEventDisableTiming)))
+            self._buffers.append(self._new())
         buffer = self._buffers[self._next]
         self._next = (self._next + 1) % BUFFERS
         self._wait(buffer)
@@ -126,3 +158,11 @@ class _Buffer:
         self.event = event
         self.address = 0
         self.bytes = _NOTHING
+
+
+class _Lent:
+    """A buffer that is a fetch's own until that is dropped. A copy that is still under way then is no harm: the stream
+    does the next one after it."""
+
+    def __init__(self, buffer: _Buffer) -> None:
+        self.buffer = buffer

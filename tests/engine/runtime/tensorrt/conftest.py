@@ -16,7 +16,8 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 @pytest.fixture(scope="package")
@@ -78,6 +79,13 @@ def graph(tmp_path: Path) -> Path:
 def in_place_graph(tmp_path: Path) -> Path:
     """present [n, 2] = past [n, 2] and new [n, 2] added up, float32."""
     return _write_graph(tmp_path / "in_place.onnx", [("Add", ["past", "new"], ["present"], {})], {"present": ["n", 2]})
+
+
+@pytest.fixture
+def decode_graph(tmp_path: Path) -> Path:
+    """As a decoder's step: present [n, 2] = past [n, 2] and new [1, 2] added to each row, sum [1, 2] of its rows."""
+    nodes = [("Add", ["past", "new"], ["present"], {}), ("ReduceSum", ["present", "axis"], ["sum"], {"keepdims": 1})]
+    return _write_graph(tmp_path / "decode.onnx", nodes, {"present": ["n", 2], "sum": [1, 2]})
 
 
 def _write_graph(path: Path, nodes: list[Any], outputs: dict[str, list[Any]]) -> Path:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.runtime.tensorrt import staging
-from gar_ros.engine.runtime.tensorrt.device import Device, cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.cuda_calls import cuda_runtime, find_gpu
+from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -47,6 +48,14 @@ def test_a_host_array_may_change_or_go_as_soon_as_it_was_handed_over(device: Dev
 def test_copies_of_the_hosts_memory_are_of_pinned_memory(device: Device, cuda: StandInCuda) -> None:
     device.upload(VALUES).numpy()
     assert (sum(cuda.copies.values()), cuda.calls["pageable"]) == (2, 0)
+
+
+def test_zeros_alike_are_one_piece_of_memory(device: Device, cuda: StandInCuda) -> None:
+    arrays = device.zeros_alike((4, 3), np.float32, 3)
+    assert len(cuda.memory) == 1
+    for array in arrays:
+        np.testing.assert_array_equal(array.numpy(), np.zeros((4, 3)))
+    assert [array.address - arrays[0].address for array in arrays] == [0, 256, 512]
 
 
 def test_masks_go_up_as_uint8_through_pinned_memory(device: Device, cuda: StandInCuda) -> None:
@@ -253,3 +262,39 @@ def test_without_cuda_python_a_missing_gpu_is_told_nevertheless(monkeypatch: pyt
     no_libraries(monkeypatch)
     with pytest.raises(GarError, match=r"cuda-python is not installed .*, and there is no GPU"):
         cuda_runtime()
+
+
+def test_a_fetch_waits_for_nothing_that_the_gpu_was_told_later(cuda: StandInCuda) -> None:
+    device = Device(cuda)
+    array = device.upload(np.array([[7]]))
+    wait, later = device.fetch(array), list[int]()
+    cuda.later(lambda: later.append(1))
+    assert (wait().tolist(), later) == ([[7]], [])
+    device.raise_if_failed()
+    assert later == [1]
+
+
+def test_several_fetches_at_a_time_keep_what_was_there_when_they_began(cuda: StandInCuda) -> None:
+    device = Device(cuda)
+    waits = [device.fetch(device.upload(np.array([number]))) for number in range(9)]
+    assert [wait()[0] for wait in reversed(waits)] == list(range(8, -1, -1))
+
+
+def test_fetches_that_nobody_waits_for_use_their_memory_again(cuda: StandInCuda) -> None:
+    device = Device(cuda)
+    array = device.upload(np.arange(3))
+    device.fetch(array)
+    pinned = len(cuda.pinned)
+    for _ in range(20):
+        device.fetch(array)
+    assert device.fetch(array)().tolist() == [0, 1, 2]
+    assert len(cuda.pinned) == pinned
+    device.close()
+    assert (cuda.pinned, cuda.events) == ({}, {})
+
+
+def test_a_fetch_is_for_few_numbers(cuda: StandInCuda) -> None:
+    device = Device(cuda)
+    array = device.upload(np.zeros(1000))
+    with pytest.raises(ValueError, match="expected at most 4096 bytes, got 8000"):
+        device.fetch(array)

@@ -23,7 +23,7 @@ from gar_ros.engine.runtime.tensorrt.engines import GRAPHS, EngineSource, graph_
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
 from gar_ros.engine.runtime.tensorrt.profiles import Range
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 @pytest.fixture(scope="module")

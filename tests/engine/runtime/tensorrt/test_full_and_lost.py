@@ -16,7 +16,8 @@ from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.errors import ErrorCode, GarError, GpuLostError, OutOfMemoryError
 from gar_ros.region import Region
 from tests.engine.runtime.tensorrt.conftest import open_engine
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 KIB = np.arange(256, dtype=np.float32)
 IMAGE = np.random.default_rng(1).integers(0, 256, (288, 576, 3), np.uint8)

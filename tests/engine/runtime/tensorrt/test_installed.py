@@ -10,7 +10,8 @@ import pytest
 
 from gar_ros.engine.runtime.tensorrt.installed import find_tensorrt, rtx_for
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 
 def modules(monkeypatch: pytest.MonkeyPatch, **found: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 from gar_export.precision import PRECISIONS
@@ -65,9 +66,20 @@ def test_the_kv_cache_is_read_once_and_never_repeated(
 
 @pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
 def test_a_decoder_layer_is_eleven_kernels(model: ModelDir, built: dict[str, BuiltPlan], profile: int) -> None:
-    """Beside those for norm, head and logits."""
+    """Beside those for norm, head and tail, which is few for a vocabulary as small as this one."""
     kernels = built[DECODER].profiles[profile].kernels
-    assert len(kernels) <= 11 * model.manifest.sizes.layers + 5, [kernel.name for kernel in kernels]
+    assert len(kernels) <= 11 * model.manifest.sizes.layers + 6, [kernel.name for kernel in kernels]
+
+
+@pytest.mark.parametrize("profile", [PROMPT, FEW_TOKENS])
+def test_logits_stay_on_the_gpu(model: ModelDir, built: dict[str, BuiltPlan], profile: int) -> None:
+    """What comes out of the engine is keys, values, the embeddings of the next tokens, and single numbers."""
+    outputs = {value.name for value in onnx.load(model.file(DECODER), load_external_data=False).graph.output}
+    written = [tensor for kernel in built[DECODER].profiles[profile].kernels for tensor in kernel.outputs]
+    told = {tensor.name: tensor.width for tensor in written if tensor.name in outputs}
+    assert told.keys() == outputs
+    del told["next_embeds"]
+    assert max(width for name, width in told.items() if not name.startswith("present")) == 1
 
 
 @pytest.mark.parametrize("graph", [VISION, DECODER])

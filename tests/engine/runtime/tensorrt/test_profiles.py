@@ -105,6 +105,13 @@ def test_a_static_cache_has_one_shape_and_reads_as_many_keys_as_there_are(manife
     assert [profile["key_positions"].usual[0] for profile in profiles] == [2 * CHUNK, 6 * 64 + 1]
 
 
+def test_a_tail_of_tokens_scores_one_token_to_all(manifest: Manifest) -> None:
+    tail = msgspec.structs.replace(manifest, tail="tokens")
+    for plain, profile in zip(graph_profiles(manifest)[DECODER], graph_profiles(tail)[DECODER], strict=True):
+        assert set(profile) == {*plain, "scored_ids"}
+        assert profile["scored_ids"] == Range((1,), (1,), (manifest.sizes.vocab,))
+
+
 def test_the_enclosing_profile_takes_what_any_takes(manifest: Manifest) -> None:
     whole = enclosing(graph_profiles(manifest)[REPLAY])
     assert whole["tile_features"].largest[0] == 4

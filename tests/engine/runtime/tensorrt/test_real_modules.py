@@ -19,27 +19,32 @@ from cuda.bindings import driver
 from cuda.bindings import runtime as cudart
 
 from gar_ros.engine.runtime.failures import FULL, LOST
-from gar_ros.engine.runtime.tensorrt.device import Device, find_gpu
-from gar_ros.engine.runtime.tensorrt.runner import _dtype
+from gar_ros.engine.runtime.tensorrt.cuda_calls import find_gpu
+from gar_ros.engine.runtime.tensorrt.device import Device
+from gar_ros.engine.runtime.tensorrt.execution import _dtype
 from gar_ros.errors import GarError
-from tests.engine.runtime.tensorrt import stand_in
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda
+from tests.engine.runtime.tensorrt import stand_in_rtx, stand_in_tensorrt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 
 CLASSES = {
-    stand_in.Builder: trt.Builder,
-    stand_in.Network: trt.INetworkDefinition,
-    stand_in.Parser: trt.OnnxParser,
-    stand_in.Profile: trt.IOptimizationProfile,
-    stand_in.Config: trt.IBuilderConfig,
-    stand_in.Runtime: trt.Runtime,
-    stand_in.Engine: trt.ICudaEngine,
-    stand_in.Context: trt.IExecutionContext,
+    stand_in_tensorrt.Builder: trt.Builder,
+    stand_in_tensorrt.Network: trt.INetworkDefinition,
+    stand_in_tensorrt.Parser: trt.OnnxParser,
+    stand_in_tensorrt.Profile: trt.IOptimizationProfile,
+    stand_in_tensorrt.Config: trt.IBuilderConfig,
+    stand_in_tensorrt.Runtime: trt.Runtime,
+    stand_in_tensorrt.Engine: trt.ICudaEngine,
+    stand_in_tensorrt.Context: trt.IExecutionContext,
+    stand_in_rtx.RtxEngine: trt.ICudaEngine,
+    stand_in_rtx.RtxContext: trt.IExecutionContext,
+    stand_in_rtx.RuntimeConfig: trt.IRuntimeConfig,
+    stand_in_rtx.RuntimeCache: trt.IRuntimeCache,
 }
 OWN = {
-    stand_in.Network: {"model", "parsed"},
-    stand_in.Profile: set(),
-    stand_in.Config: set(),
-    stand_in.Engine: set(),
+    stand_in_tensorrt.Network: {"model", "parsed"},
+    stand_in_tensorrt.Profile: set(),
+    stand_in_tensorrt.Config: set(),
+    stand_in_tensorrt.Engine: set(),
 }
 MEMBERS = [
     (fake, real, name)
@@ -71,8 +76,20 @@ ENUMS = ("DataType", "ExecutionContextAllocationStrategy", "MemoryPoolType", "Ne
 
 @pytest.mark.parametrize("name", [*ENUMS, "TensorIOMode"])
 def test_the_stand_ins_constants_are_tensorrts(name: str) -> None:
-    for constant in getattr(stand_in.StandInTensorRt, name):
+    for constant in getattr(stand_in_tensorrt.StandInTensorRt, name):
         assert hasattr(getattr(trt, name), constant.name)
+
+
+def test_the_full_tensorrt_is_known_by_what_it_has_not() -> None:
+    """It has no kernels that are compiled at run time, and so neither their cache nor a strategy for them."""
+    for name in ("IRuntimeCache", "DynamicShapesKernelSpecializationStrategy"):
+        assert hasattr(trt, name)
+        assert hasattr(stand_in_rtx.StandInRtx, name)
+        assert not hasattr(stand_in_tensorrt.StandInTensorRt, name)
+    strategies = stand_in_rtx.StandInRtx.DynamicShapesKernelSpecializationStrategy
+    assert {one.name for one in strategies} == set(trt.DynamicShapesKernelSpecializationStrategy.__members__)
+    assert isinstance(trt.IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy, property)
+    assert trt.BuilderFlag.REQUIRE_USER_ALLOCATION in trt.BuilderFlag.__members__.values()
 
 
 def test_types_have_the_names_that_the_runner_knows() -> None:
@@ -159,6 +176,12 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "cudaEventQuery": (cudart.cudaEvent_t(),),
     "cudaEventSynchronize": (cudart.cudaEvent_t(),),
     "cudaEventDestroy": (cudart.cudaEvent_t(),),
+    "cudaStreamBeginCapture": (0, cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal),
+    "cudaStreamEndCapture": (0,),
+    "cudaGraphInstantiate": (cudart.cudaGraph_t(), 0),
+    "cudaGraphLaunch": (cudart.cudaGraphExec_t(), 0),
+    "cudaGraphDestroy": (cudart.cudaGraph_t(),),
+    "cudaGraphExecDestroy": (cudart.cudaGraphExec_t(),),
     "cudaStreamDestroy": (cudart.cudaStream_t(),),
     "cudaFreeAsync": (64, 0),
     "cudaFree": (0,),
@@ -173,4 +196,4 @@ def test_the_real_functions_take_our_arguments(name: str) -> None:
         pytest.skip("there is a GPU here, these addresses are made up")
     status, *results = getattr(cudart, name)(*CALLS[name])
     assert isinstance(status, cudart.cudaError_t)
-    assert len(results) == (1 if re.search("Malloc|HostAlloc|Get|Create", name) else 0)
+    assert len(results) == (1 if re.search("Malloc|HostAlloc|Get|Create|EndCapture|Instantiate", name) else 0)

@@ -13,13 +13,15 @@ import pytest
 
 from gar_ros.engine.runtime.tensorrt.builder import DEFAULT_OPTIONS, build_engine
 from gar_ros.engine.runtime.tensorrt.device import Device
+from gar_ros.engine.runtime.tensorrt.execution import LoadedEngine
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
 from gar_ros.engine.runtime.tensorrt.profiles import Profile, Range
 from gar_ros.engine.runtime.tensorrt.run_log import make_run_log
 from gar_ros.engine.runtime.tensorrt.runner import TensorRtRunner
 from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from gar_ros.errors import ErrorCode, GarError
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 WIDE = {"past": Range((0, 2), (2, 2), (8, 2)), "new": Range((1, 2), (4, 2), (4, 2))}
 ONE = {"past": Range((1, 2), (2, 2), (8, 2)), "new": Range((1, 2), (1, 2), (1, 2))}
@@ -46,7 +48,7 @@ def load(
         content = build_engine(tensorrt, graph, profiles, DEFAULT_OPTIONS, graph.with_suffix(".log"), print)
         log = make_run_log(trt)
         engine = trt.Runtime(log).deserialize_cuda_engine(content)
-        return TensorRtRunner(trt, engine, device, scratch, "graph.onnx", log)
+        return TensorRtRunner(LoadedEngine(trt, engine, device, scratch, "graph.onnx", log))
 
     return build_and_load
 
@@ -139,14 +141,13 @@ def test_outputs_can_be_written_over_inputs(
     runner = load({"past": shapes, "new": shapes}, graph=in_place_graph)
     buffer = runner.zeros("past", (3, 2))
     used = cuda.used
-    for _ in range(2):
-        outputs = runner.run_in_place({"past": buffer, "new": rows(1, 2, 3)}, {"present": "past"})
-        assert outputs["present"] is buffer
+    outputs = runner.run_in_place({"past": buffer, "new": rows(1, 2, 3)}, {"present": "past"})
+    assert outputs["present"] is buffer
     assert cuda.used == used
-    np.testing.assert_array_equal(buffer.numpy(), rows(2, 4, 6))
+    np.testing.assert_array_equal(buffer.numpy(), rows(1, 2, 3))
     copy = runner.zeros("past", (2, 2))
     runner.copy_positions(buffer, copy, 1)
-    np.testing.assert_array_equal(copy.numpy(), rows(2, 0))
+    np.testing.assert_array_equal(copy.numpy(), rows(1, 0))
 
 
 def test_an_output_of_another_shape_is_not_written_over_an_input(runner: TensorRtRunner) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gar_ros.engine.engine import GarEngine
+from gar_ros.engine.following import OfLogits
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.runtime.ort import OrtRuntime
 from gar_ros.engine.runtime.protocol import on_host
@@ -17,7 +18,8 @@ from gar_ros.engine.runtime.tensorrt.device import DeviceArray
 from gar_ros.engine.runtime.tensorrt.staging import BUFFERS, PIECE
 from gar_ros.engine.steps import run_to_end
 from gar_ros.region import Region
-from tests.engine.runtime.tensorrt.stand_in import StandInCuda, StandInTensorRt
+from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
 UP, DOWN, ACROSS = "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"
 QUESTION, CHOICES = "Is <Prompt0> left of <Prompt1>?", ["yes", "no"]
@@ -100,27 +102,30 @@ def test_cached_tiles_stay_on_the_gpu(
 
 
 def test_a_token_goes_up_alone(engine: GarEngine, cuda: StandInCuda) -> None:
-    """Per generated token: its embedding, its position and the row of its logits; not a byte of the KV cache."""
+    """Its embedding; not its position, of which the GPU has a list, and not a byte of the KV cache."""
     decoder = engine.decoder
     cache, _ = decoder.prefill(decoder.empty, decoder.embed([1, 2, 3]), lambda: None)
     cuda.copied.clear()
     decoder.prefill(cache, decoder.embed([4]), lambda: None)
-    assert dict(cuda.copied) == {UP: engine.manifest.sizes.hidden * 4 + 8 + 8, DOWN: engine.manifest.sizes.vocab * 4}
+    assert dict(cuda.copied) == {UP: engine.manifest.sizes.hidden * 4, DOWN: engine.manifest.sizes.vocab * 4}
 
 
 def test_prompt_and_tokens_use_their_profiles(engine: GarEngine, trt: StandInTensorRt) -> None:
     decoder = engine.decoder
-    cache, logits = decoder.prefill(decoder.empty, decoder.embed([1, 2, 3]), lambda: None)
+    cache, following = decoder.prefill(decoder.empty, decoder.embed([1, 2, 3]), lambda: None)
     trt.switches.clear()
-    five = np.where(np.arange(len(logits)) == 5, 9, 0).astype(np.float32)
-    run_to_end(decoder.generate(cache, five, 4, lambda: None))
-    decoder.log_likelihoods(cache, logits, [[4, 5, 6], [7, 8]], lambda: None)
+    five = np.where(np.arange(len(decoder.vocabulary)) == 5, 9, 0).astype(np.float32)
+    run_to_end(decoder.generate(cache, OfLogits(five, decoder.embed), 4, lambda: None))
+    decoder.log_likelihoods(cache, following, [[4, 5, 6], [7, 8]], lambda: None)
     assert trt.switches == [1]
 
 
 def test_a_frame_that_is_dropped_gives_its_memory_back(
     engine: GarEngine, cuda: StandInCuda, image: np.ndarray, regions: list[Region]
 ) -> None:
+    engine.encode(image, regions).ask(QUESTION, max_tokens=3)
+    engine.encoder._cache.clear()
+    gc.collect()
     scratch = cuda.used
     engine.encode(image, regions).ask(QUESTION, max_tokens=3)
     gc.collect()
