@@ -11,6 +11,7 @@ from gar_ros.frame import Frame, askable
 from gar_ros.memory.budget import MemoryBudget
 from gar_ros.memory.fingerprint import fingerprint
 from gar_ros.memory.keyframes import KeyframeMemory
+from gar_ros.memory.prompted_image import PromptedImage
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
@@ -85,19 +86,10 @@ class EncodedMemory:
         """
         if self._keyframes is not None:
             return lambda some: self.get(frame, some, max_tiles, raise_if_cancelled)
-        image = self._engine.encode_image(
-            frame.image, regions, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
-        )
+        image = PromptedImage(self._engine, frame, regions, max_tiles, raise_if_cancelled)
         if self.budget is not None:
             self.budget.enforce()
-        places = {region.id: place for place, region in enumerate(regions)}
-
-        def encode(some: Sequence[Region]) -> EncodedFrame:
-            chosen = [places[region.id] for region in some]
-            replays = [image.replay[place : place + 1] for place in chosen]
-            return self._engine.from_features(image.features, some, replays, image.shared)
-
-        return encode
+        return image.encoded
 
     @property
     def prompts_all(self) -> bool:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from gar_ros.engine.cancel import CancelCheck
 from gar_ros.frame import Frame, askable
 from gar_ros.memory.encoded_cache import EncodedMemory
+from gar_ros.memory.prompted_image import PromptedImage
 from gar_ros.region import Region
 
 if TYPE_CHECKING:
     from gar_ros.engine.encoded_frame import EncodedFrame
-    from gar_ros.engine.engine import EncodedImage, GarEngine
+    from gar_ros.engine.engine import GarEngine
 
 
 class PassingFrames:
@@ -26,8 +27,7 @@ class PassingFrames:
     def __init__(self, engine: GarEngine, encoded: EncodedMemory) -> None:
         """encoded: the cache, with the budget in which this counts too."""
         self._engine, self._encoded = engine, encoded
-        self._image: EncodedImage | None = None
-        self._places: dict[str, int] = {}
+        self._image: PromptedImage | None = None
         self._number = self._max_tiles = 0  # of the image
         self._ids: tuple[str, ...] = ()
         self._frame: EncodedFrame | None = None
@@ -79,7 +79,7 @@ class PassingFrames:
         """Size in bytes of what is held."""
         if self._frame is not None:
             return self._frame.nbytes
-        return self._image.features.nbytes + self._image.shared.nbytes if self._image is not None else 0
+        return self._image.nbytes if self._image is not None else 0
 
     def forget_one(self) -> bool:
         """False: there is only one."""
@@ -96,14 +96,8 @@ class PassingFrames:
         self, frame: Frame, regions: Sequence[Region], max_tiles: int, raise_if_cancelled: CancelCheck
     ) -> EncodedFrame:
         if self._image is None:
-            everything = askable(frame)
-            self._places = {region.id: place for place, region in enumerate(everything)}
-            self._image = self._engine.encode_image(
-                frame.image, everything, max_tiles=max_tiles, raise_if_cancelled=raise_if_cancelled
-            )
-        places = [self._places[region.id] for region in regions]
-        replays = [self._image.replay[place : place + 1] for place in places]
-        return self._engine.from_features(self._image.features, regions, replays, self._image.shared)
+            self._image = PromptedImage(self._engine, frame, askable(frame), max_tiles, raise_if_cancelled)
+        return self._image.encoded(regions)
 
     def _turn_to(self, frame: Frame, max_tiles: int) -> None:
         if (self._number, self._max_tiles) != (frame.number, max_tiles):

@@ -15,9 +15,8 @@ from gar_ros.engine.prompt_spelling import REFERENCE
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.scene_graph import nearest_pairs, shared_prompts
 from gar_ros.region import Region
-from gar_ros.serving.requests import MAX_CHARACTERS
+from gar_ros.serving.requests import MAX_CHARACTERS, YES_NO
 
-YES_NO = ("yes", "no")
 ONE_TWO = ("one", "two")
 
 Encode = Callable[[Sequence[Region]], EncodedFrame]

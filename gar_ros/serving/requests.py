@@ -13,6 +13,8 @@ from gar_ros.region import Region
 from gar_ros.serving.fair_queue import UNKNOWN_CALLER, Caller
 from gar_ros.settings import Settings
 
+YES_NO = ("yes", "no")
+"""The choices of what the node itself asks."""
 MAX_CHARACTERS = 4096
 """Largest number of characters of a question, and of all its choices together."""
 MAX_CHOICES = 64

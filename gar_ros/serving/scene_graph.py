@@ -17,11 +17,10 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
 from gar_ros.serving.frame_choice import FrameChoice, check_different
-from gar_ros.serving.requests import MAX_CHARACTERS, MAX_CHOICES, Request, check_number, limits_of
+from gar_ros.serving.requests import MAX_CHARACTERS, MAX_CHOICES, YES_NO, Request, check_number, limits_of
 from gar_ros.serving.worker import Worker
 from gar_ros.settings import Settings
 
-YES_NO = ("yes", "no")
 MAX_PAIRS = 10_000
 GRACE = 30.0
 """Seconds that a graph may take beyond its timeout, to wait for the request before it and finish the last question."""

@@ -13,10 +13,9 @@ from gar_ros.errors import ErrorCode, GarError
 from gar_ros.frame import Frame
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.region import Region
-from gar_ros.serving.requests import MAX_TIMEOUT, Query, check_number
+from gar_ros.serving.requests import MAX_TIMEOUT, YES_NO, Query, check_number
 from gar_ros.settings import Settings
 
-YES_NO = ("yes", "no")
 MAX_RATE = 60.0  # Hz
 
 

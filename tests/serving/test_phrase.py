@@ -19,7 +19,8 @@ from gar_ros.frame import Frame
 from gar_ros.memory.encoded_cache import EncodedMemory
 from gar_ros.memory.keyframes import Bounds, KeyframeMemory
 from gar_ros.region import Region
-from gar_ros.serving.phrase import YES_NO, Encode, Phrase, Score
+from gar_ros.serving.phrase import Encode, Phrase, Score
+from gar_ros.serving.requests import YES_NO
 
 SIZE = (48, 32)
 WORDS = "the red thing"

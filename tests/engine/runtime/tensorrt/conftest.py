@@ -15,7 +15,9 @@ import pytest
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.runtime.select import Engines
+from gar_ros.engine.runtime.tensorrt.device import Device
 from gar_ros.engine.runtime.tensorrt.installed import TensorRt
+from gar_ros.engine.runtime.tensorrt.scratch import Scratch
 from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 from tests.engine.runtime.tensorrt.stand_in_tensorrt import StandInTensorRt
 
@@ -41,6 +43,16 @@ def cuda_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cuda(cuda_driver: None) -> StandInCuda:
     return StandInCuda()
+
+
+@pytest.fixture
+def device(cuda: StandInCuda) -> Device:
+    return Device(cuda)
+
+
+@pytest.fixture
+def scratch(device: Device) -> Scratch:
+    return Scratch(device)
 
 
 @pytest.fixture

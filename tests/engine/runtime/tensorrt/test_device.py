@@ -21,11 +21,6 @@ from tests.engine.runtime.tensorrt.stand_in_cuda import StandInCuda
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-@pytest.fixture
-def device(cuda: StandInCuda) -> Device:
-    return Device(cuda)
-
-
 def test_what_goes_up_comes_down(device: Device) -> None:
     values = VALUES.copy()
     array = device.upload(values)

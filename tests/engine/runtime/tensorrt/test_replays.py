@@ -36,16 +36,6 @@ WRITTEN = {"present": "past"}
 
 
 @pytest.fixture
-def device(cuda: StandInCuda) -> Device:
-    return Device(cuda)
-
-
-@pytest.fixture
-def scratch(device: Device) -> Scratch:
-    return Scratch(device)
-
-
-@pytest.fixture
 def runner(
     trt: StandInTensorRt, tensorrt: TensorRt, decode_graph: Path, device: Device, scratch: Scratch
 ) -> TensorRtRunner:

@@ -29,16 +29,6 @@ EMPTY = np.zeros((0, 2), np.float32)
 
 
 @pytest.fixture
-def device(cuda: StandInCuda) -> Device:
-    return Device(cuda)
-
-
-@pytest.fixture
-def scratch(device: Device) -> Scratch:
-    return Scratch(device)
-
-
-@pytest.fixture
 def load(
     trt: StandInTensorRt, tensorrt: TensorRt, graph: Path, device: Device, scratch: Scratch
 ) -> Callable[..., TensorRtRunner]:
