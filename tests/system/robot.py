@@ -63,6 +63,12 @@ class Robot:
         self._thread = threading.Thread(target=self._executor.spin)
         self._thread.start()
 
+    def watch_no_more(self) -> None:
+        """The client's action of watches is no more, so that nothing of this process listens to feedback."""
+        # rclpy (7.1) can't wait for an action client that another thread destroys.
+        gone = self._executor.create_task(self.client._watch.destroy)
+        wait_until(gone.done, lambda: "the action client is destroyed")
+
     def close(self) -> None:
         self._executor.shutdown()
         self._thread.join()

@@ -63,7 +63,7 @@ class Watches(Goals):
         request = request_of(goal.request)
         with self._lock:  # the watch may end before `begin` returns
             watch = served.watcher.begin(request, partial(self._tell, goal), partial(self._end, goal, served))
-            self._begun[key_of(goal)] = _Begun(served, watch)
+            self._begun[key_of(goal)] = _Begun(served, watch, self._count_listeners() > 0)
         if goal.is_cancel_requested:  # it came before there was a watch
             self._cancel(goal)
 
@@ -106,19 +106,26 @@ class Watches(Goals):
     def _publish(self, goal: ServerGoalHandle, look: Look) -> None:
         if goal.is_active:
             goal.publish_feedback(feedback_of(look))
+        if self._count_listeners():  # who listens may be gone before the timer's next look
+            self._note_listeners([key_of(goal)])
 
     def _look_for_listeners(self) -> None:
         """Gives up the watches that have been listened to when all who listened are gone."""
-        if not self._begun:
+        if self._count_listeners():
+            self._note_listeners(list(self._begun))
             return
-        listeners = self._node.count_subscribers(self._feedback)
-        with self._lock:
-            begun = list(self._begun.items())
-            if listeners:
-                self._begun.update((key, one._replace(listened=True)) for key, one in begun)
-        for _, one in begun:
-            if one.listened and not listeners:
+        for one in list(self._begun.values()):
+            if one.listened:
                 one.served.watcher.stop(one.watch, GarError(ErrorCode.CANCELLED, DESERTED))
+
+    def _count_listeners(self) -> int:
+        return int(self._node.count_subscribers(self._feedback))
+
+    def _note_listeners(self, goals: list[bytes]) -> None:
+        with self._lock:
+            for key in goals:
+                if (one := self._begun.get(key)) is not None:
+                    self._begun[key] = one._replace(listened=True)
 
 
 def request_of(goal: WatchRegions.Goal) -> WatchRequest:
