@@ -32,11 +32,11 @@ phrases() { train --stage answers --vision-scale 0 --scenes 7000 --all-prompted 
 alone=describes,describes_not,describes_foreign,one_or_two,is_phrase,is_not
 phrases --name heads --start detail --heads-only --learning-rate 2e-2 --steps 220 --cooldown 0.6 --focus phrases \
     --regions 0.38,0.42,0.14,0.03,0.03
-words() { phrases --name phrases --start heads --steps 920 --cooldown 0.8 "$@"; }
-words --stop-at 600 --regions 0.3,0.52,0.12,0.03,0.03 --focus $alone,describes_pair
-words --stop-at 780 --regions 0.34,0.56,0.06,0.02,0.02 --focus $alone --focus-of-several describes_pair
-words --regions 0.3,0.42,0.24,0.02,0.02 --focus phrases \
-    --focus-of-several describes_pair,related_otherwise,describes,describes_not,which_not,closest,is_phrase
+words() { phrases --name phrases --start heads --steps 2400 --cooldown 0.75 "$@"; }
+words --stop-at 600 --regions 0.3,0.5,0.14,0.03,0.03 --focus $alone,describes_pair
+words --stop-at 850 --regions 0.32,0.54,0.1,0.02,0.02 --focus $alone --focus-of-several describes_pair
+words --regions 0.33,0.36,0.27,0.02,0.02 --focus $alone \
+    --focus-of-several describes_pair,related_otherwise,describes,describes_not,which_not,closest
 train --stage checkpoint --name phrases --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"
