@@ -9,7 +9,7 @@ order of the prompts, which the released code leaves to Python's hash seed, can'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count as numbers_from
 from itertools import takewhile
@@ -76,7 +76,7 @@ class ReleasedPrompts(PromptBuilder):
 class ReleasedJob(Job):
     """A question about one image, asked as the released evaluation asks it. model: the engine's folder."""
 
-    model: Path
+    model: Path = field(kw_only=True)
 
     def prompts(self, engine: GarEngine) -> int:
         """See `Job`."""

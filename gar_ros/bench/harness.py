@@ -51,11 +51,12 @@ class Job:
     size: tuple[int, int]  # of the image: width, height in pixels
     segmentations: tuple[tuple[str, Any], ...]  # (key in the file, checked segmentation), <Prompt0> first
     ask: Callable[[EncodedFrame], Answer]
+    image_key: str = "image"  # where the image stands in the item
 
     def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
         """See `Task`."""
         check_prompts(len(self.segmentations), self.prompts(engine))
-        image = load_picture(self.image, self.place.at("image"))
+        image = load_picture(self.image, self.place.at(self.image_key))
         regions = [
             region_of(number, segmentation, self.size, self.place.at(key))
             for number, (key, segmentation) in enumerate(self.segmentations)
