@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
+from gar_ros.bench.as_released import ReleasedJob
 from gar_ros.bench.files import write_whole
 from gar_ros.bench.gar_items import RELEASED_FILES, Item, annotation_file, read_items, unique
 from gar_ros.bench.harness import Job, manifest_of, run_jobs, run_settings, summary
@@ -29,10 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="annotations in the released format, or their folder; images are relative to it",
     )
     parser.add_argument("--task", choices=RELEASED_FILES, default="vqa", help="(default: %(default)s)")
-    parser.add_argument(
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
         "--by-likelihood",
         action="store_true",
         help="vqa: answer with the likeliest of the choices' letters, not with the released evaluation's greedy text",
+    )
+    ways.add_argument(
+        "--as-released",
+        action="store_true",
+        help="ask with the released evaluation's oddities, so that its table can be compared item by item: regions "
+        "beyond the model's prompts, one box for all regions, two start tokens",
     )
     add_run_arguments(parser, "32 for vqa, 1024 for captions")
 
@@ -47,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     by_likelihood = args.by_likelihood and args.task == "vqa"
     jobs = [_job(index, item, args, by_likelihood) for index, item in enumerate(items[: args.limit])]
     settings = run_settings(args, data, benchmark="gar-bench", task=args.task, by_likelihood=by_likelihood)
+    if args.as_released:  # a run that was begun before there was this option goes on without
+        settings["as_released"] = True
     records = run_jobs(args, jobs, settings)
     predictions = [_prediction(item, records[str(index)]) for index, item in enumerate(items) if str(index) in records]
     write_whole(args.out, json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
@@ -64,7 +75,8 @@ def _job(index: int, item: Item, args: argparse.Namespace, by_likelihood: bool) 
         return frame.ask(item.text(args.task), letters, args.max_tokens)
 
     masks = tuple((f"mask_rles[{number}]", rle) for number, rle in enumerate(item.masks))
-    return Job(str(index), item.place, item.path, item.check_image(), masks, ask)
+    job = partial(ReleasedJob, model=args.model) if args.as_released else Job
+    return job(str(index), item.place, item.path, item.check_image(), masks, ask)
 
 
 def _prediction(item: Item, record: Record) -> Record:

@@ -6,14 +6,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
+from gar_ros.bench.unanswered import UNASKABLE, BadItems, unanswered
 from gar_ros.engine.command_line import open_engine
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
@@ -23,6 +28,17 @@ from gar_ros.engine.model_dir.manifest import MANIFEST, Manifest
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.progress import progress
 from gar_ros.region import Region
+
+
+class Task(Protocol):
+    """One question of an annotation file."""
+
+    @property
+    def key(self) -> str:
+        """Names it in the journal."""
+
+    def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
+        """Raises GarError: of a code of UNASKABLE where the model can't be asked this, else naming what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,28 @@ class Job:
     size: tuple[int, int]  # of the image: width, height in pixels
     segmentations: tuple[tuple[str, Any], ...]  # (key in the file, checked segmentation), <Prompt0> first
     ask: Callable[[EncodedFrame], Answer]
+    image_key: str = "image"  # where the image stands in the item
+
+    def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
+        """See `Task`."""
+        check_prompts(len(self.segmentations), self.prompts(engine))
+        image = load_picture(self.image, self.place.at(self.image_key))
+        regions = [
+            region_of(number, segmentation, self.size, self.place.at(key))
+            for number, (key, segmentation) in enumerate(self.segmentations)
+        ]
+        with told_where(self.place):
+            return self.ask(self.encode(engine, image, regions, max_tiles))
+
+    def prompts(self, engine: GarEngine) -> int:
+        """Number of regions that can be asked about at once."""
+        return engine.prompts.max_regions
+
+    def encode(
+        self, engine: GarEngine, image: NDArray[np.uint8], regions: Sequence[Region], max_tiles: int | None
+    ) -> EncodedFrame:
+        """The encoded frame of an RGB image (H, W, 3) uint8 and its regions, which is asked. Raises GarError."""
+        return engine.encode(image, regions, max_tiles)
 
 
 def manifest_of(model: Path) -> Manifest:
@@ -67,9 +105,12 @@ def run_settings(args: argparse.Namespace, data: Path, **more: Any) -> Record:
     }
 
 
-def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) -> dict[str, Record]:
+def run_jobs(
+    args: argparse.Namespace, jobs: Sequence[Task], settings: Record, bad: BadItems | None = None
+) -> dict[str, Record]:
     """Answers what is not answered yet; all records by key, also those of an earlier run with a larger --limit.
 
+    bad: takes the items whose data turn out to be wrong, and has those that were found before; None to stop at one.
     Raises GarError; KeyboardInterrupt after saying how to continue. What was answered before is kept in both cases.
     """
     require_pycocotools()
@@ -88,7 +129,11 @@ def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) ->
                 print(f"continuing: {done} of {len(jobs)} items are answered in '{path}'", file=sys.stderr)
             try:
                 for job in progress(missing, done, len(jobs)):
-                    journal.add(job.key, answered(engine, job, args.max_tiles))
+                    record = None
+                    with nullcontext() if bad is None else bad.skipping(job.key):
+                        record = answered(engine, job, args.max_tiles)
+                    if record is not None:
+                        journal.add(job.key, record)
             except KeyboardInterrupt:
                 print(
                     f"interrupted: {sum(job.key in journal.records for job in jobs)} of {len(jobs)} items are answered "
@@ -96,31 +141,23 @@ def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) ->
                     file=sys.stderr,
                 )
                 raise
-        else:
+        elif jobs:
             print(f"all {len(jobs)} items were answered before", file=sys.stderr)
-        return journal.records
+        return {**(bad.records if bad else {}), **journal.records}
 
 
-def answered(engine: GarEngine, job: Job, max_tiles: int | None) -> Record:
+def answered(engine: GarEngine, job: Task, max_tiles: int | None) -> Record:
     """The record of one item; `unanswered` tells why the model can't be asked, and is empty when it was.
 
     Raises GarError naming the item when its data are wrong.
     """
     start = time.perf_counter()
-    count, limit = len(job.segmentations), engine.prompts.max_regions
-    if count > limit:
-        return _unanswered(ErrorCode.TOO_MANY_REGIONS, f"{count} regions, the model has {limit} prompts")
-    image = load_picture(job.image, job.place.at("image"))
-    regions = [
-        _region(number, segmentation, job.size, job.place.at(key))
-        for number, (key, segmentation) in enumerate(job.segmentations)
-    ]
     try:
-        answer = job.ask(engine.encode(image, regions, max_tiles))
+        answer = job.answer(engine, max_tiles)
     except GarError as error:
-        if error.code is ErrorCode.QUESTION_TOO_LONG:
-            return _unanswered(error.code, error.message)
-        raise job.place.error(error.message, error.code) from error
+        if error.code in UNASKABLE:
+            return unanswered(error)
+        raise
     return {
         "output": answer.text,
         "unanswered": "",
@@ -133,16 +170,31 @@ def answered(engine: GarEngine, job: Job, max_tiles: int | None) -> Record:
     }
 
 
-def _unanswered(code: ErrorCode, why: str) -> Record:
-    return {"output": "", "unanswered": f"{code.name}: {why}"}
-
-
-def _region(number: int, segmentation: Any, size: tuple[int, int], place: Place) -> Region:
-    mask = decode(segmentation, size)
+@contextmanager
+def told_where(place: Place) -> Iterator[None]:
+    """Says in errors of the engine which item they are about, but for those of UNASKABLE."""
     try:
-        return Region.from_mask(f"Prompt{number}", mask)
+        yield
     except GarError as error:
+        if error.code in UNASKABLE:
+            raise
         raise place.error(error.message, error.code) from error
+
+
+def check_prompts(regions: int, limit: int) -> None:
+    """Raises GarError TOO_MANY_REGIONS for a question about more regions than `limit`, the model's prompts."""
+    if regions > limit:
+        raise GarError(ErrorCode.TOO_MANY_REGIONS, f"{regions} regions, the model has {limit} prompts")
+
+
+def region_of(number: int, segmentation: Any, size: tuple[int, int], place: Place) -> Region:
+    """The region of <Prompt`number`>, from a checked segmentation of an image of this size (width, height).
+
+    Raises GarError EMPTY_MASK.
+    """
+    mask = decode(segmentation, size)
+    with told_where(place):
+        return Region.from_mask(f"Prompt{number}", mask)
 
 
 def summary(records: Sequence[Record]) -> str:

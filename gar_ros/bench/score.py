@@ -96,17 +96,22 @@ def scored(file: Path, data: Path | None = None, prompts: int = RELEASED_PROMPTS
         prediction = by_identity.get(item.identity)
         output = outputs[id(prediction)] if prediction else ""
         right.append((item, output.lower() == item.answer.lower()))
+    types, overall = counted([(item.type, is_right) for item, is_right in right])
     return Score(
-        overall=_count(is_right for _, is_right in right),
-        types={
-            type: _count(is_right for item, is_right in right if item.type == type)
-            for type in sorted({item.type for item in items})
-        },
+        overall=overall,
+        types=types,
         prompts=prompts,
         beyond_prompts=_count(is_right for item, is_right in right if len(item.masks) > prompts),
         unanswered=sum(not output.strip() for output in outputs.values()),
         missing=len(items) - len(predictions),
     )
+
+
+def counted(answers: Sequence[tuple[str, bool]]) -> tuple[dict[str, Count], Count]:
+    """The counts by type, in the types' order, and of all. answers: type of each item, and whether it is right."""
+    types = sorted({type for type, _ in answers})
+    by_type = {type: _count(is_right for its_type, is_right in answers if its_type == type) for type in types}
+    return by_type, _count(is_right for _, is_right in answers)
 
 
 def _count(right: Iterable[bool]) -> Count:
@@ -127,10 +132,7 @@ def _check_known(predictions: Sequence[Item], known: dict[tuple[str, ...], Item]
 
 def table(score: Score) -> str:
     """The score for people."""
-    rows = [*score.types.items(), ("overall", score.overall)]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"{'type':{width}}  {'right':>9}  percent"]
-    lines += [f"{name:{width}}  {f'{count.right}/{count.items}':>9}  {count.percent:7.1f}" for name, count in rows]
+    lines = rows_of(score.types, score.overall)
     beyond = score.beyond_prompts
     lines.append("")
     lines.append(f"more than {score.prompts} regions: {beyond.items} items, {beyond.right} of them right")
@@ -138,6 +140,16 @@ def table(score: Score) -> str:
     if score.missing:
         lines.append(f"without a prediction: {score.missing} items (not right)")
     return "\n".join(lines)
+
+
+def rows_of(types: dict[str, Count], overall: Count) -> list[str]:
+    """A table's lines: the counts by type and of all."""
+    rows = [*types.items(), ("overall", overall)]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{'type':{width}}  {'right':>9}  percent"]
+    return lines + [
+        f"{name:{width}}  {f'{count.right}/{count.items}':>9}  {count.percent:7.1f}" for name, count in rows
+    ]
 
 
 def as_json(score: Score) -> str:

@@ -11,6 +11,9 @@ from gar_ros.errors import ErrorCode, GarError
 BENCHMARKS = {
     "gar-bench": "answer GAR-Bench's questions or write its captions",
     "dlc-bench": "write DLC-Bench's captions",
+    "ferret-bench": "write Ferret-Bench's descriptions",
+    "mdvp-bench": "write MDVP-Bench's captions",
+    "videorefer": "answer VideoRefer-BenchQ's questions about objects in videos",
     "score": "score a predictions file of GAR-Bench-VQA",
     "tabletop": "ask about rendered tabletops whose truth is known",
     "latency": "measure what a question costs, beside the released way on the same machine",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -77,4 +78,15 @@ def write_items(folder: Path, regions: Sequence[int]) -> Path:
         )
     path = folder / "GAR-Bench-VQA.json"
     path.write_text(json.dumps(items))
+    return path
+
+
+def write_video(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Path:
+    """A real mp4 of RGB frames (HEIGHT, WIDTH, 3)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (WIDTH, HEIGHT))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
     return path

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Items that get no answer: because the model can't be asked them, or because their data are wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gar_ros.bench.journal import Record
+from gar_ros.errors import ErrorCode, GarError
+
+UNASKABLE = (ErrorCode.TOO_MANY_REGIONS, ErrorCode.QUESTION_TOO_LONG)
+"""No fault of the data: the item counts as unanswered, in the journal too."""
+
+_OF_THE_DATA = (ErrorCode.INVALID_REQUEST, ErrorCode.EMPTY_MASK, ErrorCode.PROMPT_WITHOUT_REGION)
+
+
+def unanswered(error: GarError) -> Record:
+    """The record of an item that has no answer for this reason."""
+    return {"output": "", "unanswered": f"{error.code.name}: {error.message}"}
+
+
+class BadItems:
+    """Items whose data are wrong. Each is told on stderr and counts as unanswered; the others are asked.
+
+    They are not in the journal, so that a run after they were mended asks them.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        """By key."""
+
+    @contextmanager
+    def skipping(self, key: str) -> Iterator[None]:
+        """What its body finds wrong with an item's data costs this item alone. Other errors pass."""
+        try:
+            yield
+        except GarError as error:
+            if error.code not in _OF_THE_DATA:
+                raise
+            print(f"skipped: {error.message}", file=sys.stderr)
+            self.records[key] = unanswered(error)
