@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -29,6 +28,7 @@ from gar_ros.messages.headers import stamp_message
 from gar_ros.messages.images import image_message
 from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import RegionArray
+from gar_ros.rclpy_compat import InvalidHandle
 from gar_ros.region import Region
 from gar_ros.settings import PARAMETERS
 from tests.processes import ChildProcess, StartProcess
@@ -46,7 +46,7 @@ class _Executor(SingleThreadedExecutor):
     """One that goes on when a publisher is destroyed while rclpy (7.1) builds its wait set."""
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
-        with suppress(rclpy_implementation.InvalidHandle):
+        with suppress(InvalidHandle):
             super().spin_once(timeout_sec)
 
 

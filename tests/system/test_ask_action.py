@@ -14,9 +14,10 @@ from rclpy.task import Future
 
 from gar_ros.action import AskRegions
 from gar_ros.client_asyncio import AsyncRegionClient
-from gar_ros.client_calls import REPLIES_KEPT, ThreadSafeActionClient
+from gar_ros.client_calls import REPLIES_KEPT
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Answer, Question
+from gar_ros.rclpy_compat import ThreadSafeActionClient
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_until

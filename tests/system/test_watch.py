@@ -20,12 +20,13 @@ from std_msgs.msg import Header
 
 from gar_ros.action import WatchRegions
 from gar_ros.client_asyncio import AsyncRegionClient
-from gar_ros.client_calls import REPLIES_KEPT, ThreadSafeActionClient
+from gar_ros.client_calls import REPLIES_KEPT
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 from gar_ros.msg import Answer
+from gar_ros.rclpy_compat import ThreadSafeActionClient
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Mailbox, Robot, labels_of, picture, refusal, wait_until

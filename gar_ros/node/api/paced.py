@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from gar_ros.rclpy_compat import InvalidHandle
 
 AT_ONCE = 4
 """Refusals without a pause after a quiet time."""
@@ -52,6 +53,6 @@ class PacedGroup(ReentrantCallbackGroup):
     def _pause(self) -> float:
         try:
             clients = self._clients()
-        except rclpy_implementation.InvalidHandle:  # the node is being destroyed
+        except InvalidHandle:  # the node is being destroyed
             clients = 0
         return min(SECONDS + clients * SECONDS_PER_CLIENT, MOST_SECONDS)
