@@ -256,7 +256,7 @@ class _Attempt:
 
     def result(self) -> Any:
         """Raises GarError CANCELLED when the node doesn't know the goal."""
-        response = self.future.result()
+        response: Any = self.future.result()
         if response.status == GoalStatus.STATUS_UNKNOWN:
             raise GarError(ErrorCode.CANCELLED, "the gar node doesn't know the goal: it was restarted; ask again")
         return response.result

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import rclpy
@@ -18,6 +18,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.task import Future
@@ -164,7 +165,8 @@ def test_a_clients_service_has_the_same_name_without_rclpys_property(
 def test_a_done_callback_that_was_taken_back_is_not_called(has_method: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not has_method:
         monkeypatch.delattr(Future, "remove_done_callback")
-    future, called = Future(), []
+    future: Future = Future()
+    called: list[Future] = []
     for callback in (taken_back := partial(called.append), called.append):
         future.add_done_callback(callback)
     rclpy_compat.forget_done_callback(future, taken_back)
@@ -222,6 +224,11 @@ class CalledAsByHumble(Executor):
         return super()._make_handler(entity, node, take_or_fail, execute)
 
 
+def heard_after(publisher: Publisher, numbers: list[int]) -> bool:
+    publisher.publish(Int32(data=3))
+    return bool(numbers)
+
+
 def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     own = MultiThreadedExecutor._make_handler
 
@@ -232,7 +239,7 @@ def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeyp
     defects: list[Exception] = []
     numbers: list[int] = []
     executor = CalledAsByHumble(1, defects.append)
-    node.create_subscription(Int32, "numbers", lambda message: numbers.append(message.data), 10)
+    node.create_subscription(Int32, "numbers", lambda message: numbers.append(cast(Int32, message).data), 10)
     node.create_service(
         GetState, "served", lambda request, response: GetState.Response(current_state=State(label="here"))
     )
@@ -244,7 +251,7 @@ def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeyp
         assert client.wait_for_service(PATIENCE)
         reply: Any = client.call_async(GetState.Request())
         assert until(reply.done)
-        assert until(lambda: publisher.publish(Int32(data=3)) or numbers)
+        assert until(lambda: heard_after(publisher, numbers))
     finally:
         executor.shutdown()
         spinner.join()

@@ -146,10 +146,10 @@ class Executor(TakingExecutor):
         with suppress(InvalidHandle):
             super().spin_once(timeout_sec)
 
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Returns when `spin` has returned and all replies are sent; rclpy's own (7.1) doesn't wait for them.
+    def shutdown(self, timeout_sec: float | None = None, *, wait_for_threads: bool = True) -> bool:
+        """Returns when `spin` has returned and all replies are sent, for which rclpy's own (7.1) doesn't wait.
 
-        It would also destroy what callbacks and wait set still use.
+        It would also destroy what callbacks and wait set still use. wait_for_threads: as if always True.
         """
         self._ending.set()
         self.create_task(lambda: None)  # wakes `spin`

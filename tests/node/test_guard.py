@@ -82,7 +82,7 @@ def active_node(request: pytest.FixtureRequest, ros_domain: int, model_dir: Path
 
 def callbacks(node: GarNode) -> dict[str, Any]:
     """Everything that the executor would call."""
-    found = {f"subscription {one.topic_name}": one.callback for one in node.subscriptions}
+    found: dict[str, Any] = {f"subscription {one.topic_name}": one.callback for one in node.subscriptions}
     found |= {f"timer {number}": one.callback for number, one in enumerate(node.timers)}
     found |= {f"service {one.srv_name}": one.callback for one in node.services}
     found |= {f"condition {number}": one.callback for number, one in enumerate(node.guards)}

@@ -16,6 +16,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -57,7 +58,9 @@ class Robot:
         self.node = node
         self.client = RegionClient(node)
         services = {"change_state": ChangeState, "get_state": GetState, "set_parameters": SetParameters}
-        self._clients = {name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()}
+        self._clients: dict[str, Client] = {
+            name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()
+        }
         self._executor = _Executor()
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin)

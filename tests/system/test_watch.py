@@ -159,7 +159,7 @@ def test_a_hundred_watches_and_a_question_beside_them(robot: Robot, gar: GarStar
         robot.client.wait_until_ready(PATIENCE)
         with pytest.raises(GarError):
             robot.client.watch(GREEN, ["1"], timeout=0.1, least_probability=NEVER)  # the action is heard
-        sent = [client.send_goal_async(goal) for _ in range(100)]
+        sent: list[Any] = [client.send_goal_async(goal) for _ in range(100)]
         wait_until(lambda: all(one.done() for one in sent), lambda: "all are accepted")
         results = [one.result().get_result_async() for one in sent]
         wait_until(lambda: sum(one.done() for one in results) >= 10, lambda: "ten are refused")

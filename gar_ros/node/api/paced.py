@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 
@@ -42,13 +42,14 @@ class PacedGroup(ReentrantCallbackGroup):
         with self._lock:
             self._paced_until = max(self._paced_until, time.monotonic()) + self._pause()
 
-    def beginning_execution(self, entity: Any) -> bool:
+    def beginning_execution(self, entity: Any) -> Literal[True]:
         """Called by the executor in the thread that is about to take a request; waits there."""
         with self._lock:
             ahead = self._paced_until - time.monotonic()
             allowed = AT_ONCE * self._pause() if ahead > 0.0 else 0.0
         time.sleep(max(ahead - allowed, 0.0))
-        return super().beginning_execution(entity)
+        super().beginning_execution(entity)
+        return True
 
     def _pause(self) -> float:
         try:

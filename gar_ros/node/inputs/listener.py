@@ -85,4 +85,5 @@ class Listener:
         message, info = taken
         if self._gaps is not None:
             self._gaps.saw(info.get("publication_sequence_number"))
-        self._subscription.callback(message)
+        callback: Any = self._subscription.callback
+        callback(message)
