@@ -12,9 +12,12 @@
 # make train-tiny            trains gar-tiny, in hours
 # make lock                  resolves requirements/ anew
 # make clean                 removes what is built, but not the venv
-# Settings: where the venv goes, which Python makes it, how many tests run at a time, how often one that failed is run
-# again, how long the soak is.
-VENV ?= .venv
+# Each of them takes ROS_DISTRO=kilted: with ROS 2 Kilted instead of Jazzy, in a venv of its own (.venv-kilted).
+# Settings: which ROS 2 (jazzy or kilted), where the venv goes, which Python makes it, how many tests run at a time, how
+# often one that failed is run again, how long the soak is.
+# No ?=, since whoever has sourced another ROS has its name in the environment: only `make ROS_DISTRO=kilted` chooses.
+ROS_DISTRO = jazzy
+VENV ?= .venv$(if $(filter-out jazzy,$(ROS_DISTRO)),-$(ROS_DISTRO))
 PYTHON ?= python3
 WORKERS ?= 3
 RERUNS ?= 0
@@ -28,6 +31,15 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
+# Each has a lock and a venv of its own.
+DISTROS := $(patsubst requirements/ros-%.lock,%,$(wildcard requirements/ros-*.lock))
+ifeq ($(filter $(ROS_DISTRO),$(DISTROS)),)
+$(error ROS_DISTRO is '$(ROS_DISTRO)', expected jazzy or kilted: PyPI has wheels of no other; see docs/robot.md for ROS from apt)
+endif
+OTHERS := $(wildcard $(addprefix $(DONE)/ros-,$(filter-out $(ROS_DISTRO),$(DISTROS))))
+ifneq ($(OTHERS),)
+$(error ROS_DISTRO is '$(ROS_DISTRO)', but $(VENV) has ROS 2 $(patsubst $(DONE)/ros-%,%,$(OTHERS)); choose that, or another folder with VENV=folder)
+endif
 SOURCES := CMakeLists.txt package.xml pyproject.toml setup.py scripts/node.in $(shell find \
 	action cmake config export gar_ros launch models msg rviz security srv -type f -not -name '*.pyc' -not -path '*/checkpoint/*')
 
@@ -93,7 +105,7 @@ sbom: venv $(DONE)/audit
 	@echo "gar_ros: wrote build/sbom.json"
 
 audit: $(DONE)/audit
-	build/audit/bin/pip-audit --vulnerability-service osv --no-deps --disable-pip $(addprefix --requirement requirements/,runtime.lock ros.lock)
+	build/audit/bin/pip-audit --vulnerability-service osv --no-deps --disable-pip $(addprefix --requirement requirements/,runtime.lock ros-$(ROS_DISTRO).lock)
 
 docs: docs-venv
 	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
@@ -116,7 +128,7 @@ $(DONE)/dev-machine: $(DONE)/machine
 	@scripts/doctor.sh $(PYTHON) dev
 	@touch $@
 
-$(DONE)/package: $(DONE)/ros $(DONE)/runtime $(DONE)/sim $(SOURCES)
+$(DONE)/package: $(DONE)/ros-$(ROS_DISTRO) $(DONE)/runtime $(DONE)/sim $(SOURCES)
 	@echo "gar_ros: building the ROS interfaces (a minute the first time)"
 	@$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
@@ -125,12 +137,15 @@ $(DONE)/%: requirements/%.lock $(DONE)/machine
 	@scripts/install_layer.sh $(VENV) $*
 	@touch $@
 
-# Newest versions that agree over all layers; each layer's lock is then complete and installed without resolving.
+# Newest versions that agree over all layers; each layer's lock is then complete and installed without resolving. The
+# other layers agree with Jazzy; Kilted agrees with them in all that isn't ROS.
 lock: $(DONE)/dev
 	mkdir -p build
-	$(UV_COMPILE) requirements/*.in --output-file build/all.lock
-	for layer in ros runtime sim dev export docs; do \
+	$(UV_COMPILE) $(filter-out requirements/ros-kilted.in,$(wildcard requirements/*.in)) --output-file build/all.lock
+	for layer in ros-jazzy runtime sim dev export docs; do \
 		$(UV_COMPILE) requirements/$$layer.in --constraints build/all.lock --output-file requirements/$$layer.lock; done
+	grep -v '^ros-' build/all.lock > build/not-ros.lock
+	$(UV_COMPILE) requirements/ros-kilted.in --constraints build/not-ros.lock --output-file requirements/ros-kilted.lock
 	$(UV_COMPILE) requirements/audit.in --output-file requirements/audit.lock
 	$(UV_COMPILE) requirements/runtime.in --resolution lowest-direct --output-file requirements/oldest.lock
 	$(UV_COMPILE) requirements/robot.in --constraints build/all.lock --output-file requirements/robot.lock \

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from rclpy.task import Future
 
 from gar_ros.client_waiting import LOOK_SECONDS, refuse_blocked_loop, waiting_of
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.rclpy_compat import ThreadSafeActionClient, count_servers, service_name
 from gar_ros.srv import ListRegions
 
 GRACE = 1.0
@@ -78,12 +78,13 @@ class Calls:
     def probe(self, group: CallbackGroup) -> Client:
         """The client of `list_regions`; make it after all others."""
         self._list = self.client(ListRegions, "list_regions", group)
-        self._replies = f"rr{self._list.service_name}Reply"
+        self._list_name = service_name(self._node, self._list)
+        self._replies = f"rr{self._list_name}Reply"
         return self._list
 
     def reply(self, client: Client, request: Any, timeout: float, lost_by_restart: LostByRestart) -> Any:
         """The reply to a request. timeout: seconds from its arrival to its reply. Raises GarError or RuntimeError."""
-        name = client.service_name
+        name = service_name(self._node, client)
         with self._waiting.call():
             refuse_blocked_loop(self._waiting)
             servers = self._reach(client.service_is_ready, f"no service {name}", timeout)
@@ -166,7 +167,7 @@ class Calls:
             return servers
         if not self._wait_for(self._list.service_is_ready, _DISCOVERY_SECONDS):
             return servers  # something that is no whole gar node
-        return self._probe(self._list.service_name, deadline + GRACE)
+        return self._probe(self._list_name, deadline + GRACE)
 
     def _others(self) -> str:
         """What may be meant by a name that nobody serves: the nodes, and the cameras of nodes, that there are."""
@@ -174,9 +175,9 @@ class Calls:
         there = sorted(
             service.removesuffix("/list_regions")
             for service, kinds in self._node.get_service_names_and_types()
-            if of_lists in kinds and self._node.count_services(service)
+            if of_lists in kinds and count_servers(self._node, service)
         )
-        own = self._list.service_name.removesuffix("/list_regions")
+        own = self._list_name.removesuffix("/list_regions")
         if not there or own in there:
             return "is the gar node running?"
         return f"nobody is called {own}; there {'is' if len(there) == 1 else 'are'} {', '.join(there)}"
@@ -255,7 +256,7 @@ class _Attempt:
 
     def result(self) -> Any:
         """Raises GarError CANCELLED when the node doesn't know the goal."""
-        response = self.future.result()
+        response: Any = self.future.result()
         if response.status == GoalStatus.STATUS_UNKNOWN:
             raise GarError(ErrorCode.CANCELLED, "the gar node doesn't know the goal: it was restarted; ask again")
         return response.result
@@ -270,31 +271,3 @@ class _Attempt:
         """Waits for nothing any more."""
         if not self.future.done():
             self.future.cancel()
-
-
-class ThreadSafeActionClient(ActionClient):
-    """One that threads may use at the same time: rclpy (7.1) takes a reply that comes before it noted its request, and
-    throws it away."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._noting = threading.RLock()
-        super().__init__(*arguments, **named)
-
-    def send_goal_async(self, *arguments: Any, **named: Any) -> Future:
-        """See rclpy."""
-        with self._noting:
-            return super().send_goal_async(*arguments, **named)
-
-    def _get_result_async(self, *arguments: Any) -> Future:
-        with self._noting:
-            return super()._get_result_async(*arguments)
-
-    def _cancel_goal_async(self, *arguments: Any) -> Future:
-        with self._noting:
-            return super()._cancel_goal_async(*arguments)
-
-    async def execute(self, taken_data: Any) -> None:
-        """See rclpy.waitable.Waitable."""
-        with self._noting:  # requests that are being noted may be those that this replies to
-            pass
-        await super().execute(taken_data)

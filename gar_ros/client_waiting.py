@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.task import Future, Task
+from rclpy.task import Future
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.rclpy_compat import executes_in_this_thread, forget_done_callback, thread_pool
 
 LOOK_SECONDS = 0.05
 """Time between two looks at who spins the node."""
@@ -47,12 +46,12 @@ class Waiting:
     @contextmanager
     def call(self) -> Iterator[None]:
         """What a call does meanwhile. Raises RuntimeError where it would wait for itself."""
-        if (executor := executor_of(self._node)) is None or not _runs_in_this_thread(executor):
+        if (executor := executor_of(self._node)) is None or not executes_in_this_thread(executor):
             yield
             return
-        threads = getattr(getattr(executor, "_executor", None), "_max_workers", 1)
         if not isinstance(executor, MultiThreadedExecutor):
             raise RuntimeError(_WITHIN.format("the node's executor has no other thread to take the reply"))
+        threads = thread_pool(executor)._max_workers
         with _callbacks_lock:
             _callbacks_that_wait[executor] = _callbacks_that_wait.get(executor, 0) + 1
         try:
@@ -158,16 +157,6 @@ _callbacks_that_wait: WeakKeyDictionary[Executor, int] = WeakKeyDictionary()
 _waiting: WeakKeyDictionary[Node, Waiting] = WeakKeyDictionary()
 
 
-def _runs_in_this_thread(executor: Executor) -> bool:
-    """Whether the caller is, however deep, in a callback of this executor."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is Task.__call__.__code__ and frame.f_locals["self"]._executor() is executor:
-            return True
-        frame = frame.f_back
-    return False
-
-
 def _wait(future: Future, seconds: float) -> None:
     """Waits until the future is done, at most `seconds`."""
     done = threading.Event()
@@ -177,4 +166,4 @@ def _wait(future: Future, seconds: float) -> None:
 
     future.add_done_callback(tell)
     done.wait(seconds)
-    future.remove_done_callback(tell)
+    forget_done_callback(future, tell)

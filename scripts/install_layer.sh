@@ -5,7 +5,8 @@ set -euo pipefail
 venv=$1
 layer=$2
 declare -A contents=(
-    [ros]="ROS 2 Jazzy"
+    [ros-jazzy]="ROS 2 Jazzy"
+    [ros-kilted]="ROS 2 Kilted"
     [runtime]="ONNX Runtime, OpenCV, tokenizers"
     [sim]="MuJoCo, for the simulated tabletop"
     [dev]="tools of the tests"

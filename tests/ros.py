@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import rclpy
+from rclpy.client import Client
 from rclpy.node import Node
 
 ASK_AGAIN = 5.0
@@ -23,7 +24,7 @@ def call(node: Node, service: Any, name: str, request: Any, timeout: float = 30.
 def try_call(node: Node, service: Any, name: str, request: Any, timeout: float) -> Any | None:
     """The response of a service that may be asked again, None when there is none within `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    client = node.create_client(service, name)
+    client: Client = node.create_client(service, name)
     try:
         if not client.wait_for_service(timeout):
             return None

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,17 @@ def make_targets(text: str) -> set[str]:
     """The targets of the `make` commands in a text: those that begin a line (or a step's) or are marked as code."""
     commands = re.findall(r"(?:`|^\s*(?:- )?(?:run: )?)make ((?:[\w-]+(?:=[^\s`]+)?(?:[ `]|$))+)", text, re.MULTILINE)
     return {word for command in commands for word in re.findall(r"(?<!\S)[\w-]+(?=[ `]|$)", command)}
+
+
+def made(checkout: Path, expression: str, *settings: str) -> str:
+    """What make makes of an expression. settings: of its command line, such as NAME=value."""
+    telling = f"told: ; @echo '{expression}'"
+    command = ["make", "--no-print-directory", f"--eval={telling}", *settings, "told"]
+    left_out = ("MAKEFLAGS", "MAKEOVERRIDES", "VENV")  # where make runs these tests
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment["ROS_DISTRO"] = "humble"  # as where somebody has sourced another ROS
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    return (done.stdout if done.returncode == 0 else done.stderr).strip()
 
 
 def workflow(checkout: Path) -> Any:
@@ -88,7 +101,7 @@ def test_the_hooks_are_the_checks_of_make_lint(checkout: Path) -> None:
     assert hooks["make lint"]["stages"] == ["pre-push"]
     programs = {entry.split()[0] for entry, hook in hooks.items() if hook["language"] == "system"}
     assert programs == {".venv/bin/ruff", "make"}
-    assert "VENV ?= .venv\n" in (checkout / "Makefile").read_text()
+    assert made(checkout, "$(VENV)") == ".venv"
 
 
 def test_editors_and_ruff_agree_on_the_length_of_lines(checkout: Path) -> None:
@@ -97,6 +110,30 @@ def test_editors_and_ruff_agree_on_the_length_of_lines(checkout: Path) -> None:
     ruff = re.search(r"^line-length = (\d+)$", (checkout / "pyproject.toml").read_text(), re.MULTILINE)
     assert ruff
     assert editors["*"]["max_line_length"] == ruff[1]
+
+
+def test_each_ros_has_a_lock_and_a_venv_of_its_own(checkout: Path) -> None:
+    """Whatever ROS the shell knows: only make's command line chooses."""
+    assert made(checkout, "$(ROS_DISTRO) $(VENV)") == "jazzy .venv"
+    assert made(checkout, "$(ROS_DISTRO) $(VENV)", "ROS_DISTRO=kilted") == "kilted .venv-kilted"
+    assert made(checkout, "$(VENV)", "ROS_DISTRO=kilted", "VENV=elsewhere") == "elsewhere"
+    assert "expected jazzy or kilted" in made(checkout, "", "ROS_DISTRO=humble")
+
+
+def test_no_venv_gets_two_ros(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / ".done").mkdir()
+    (tmp_path / ".done/ros-kilted").touch()
+    assert made(checkout, "$(VENV)", f"VENV={tmp_path}", "ROS_DISTRO=kilted") == str(tmp_path)
+    assert f"{tmp_path} has ROS 2 kilted" in made(checkout, "", f"VENV={tmp_path}")
+
+
+def test_the_workflow_tests_on_every_ros_that_has_a_lock(checkout: Path) -> None:
+    locks = {lock.stem.removeprefix("ros-") for lock in (checkout / "requirements").glob("ros-*.lock")}
+    tested = workflow(checkout)["jobs"]["test"]
+    assert set(tested["strategy"]["matrix"]["ros"]) == locks == {"jazzy", "kilted"}
+    runs = [step["run"] for step in tested["steps"] if "make" in step.get("run", "")]
+    assert runs
+    assert all("ROS_DISTRO=${{ matrix.ros }}" in run for run in runs)
 
 
 @pytest.mark.parametrize("form", FORMS)

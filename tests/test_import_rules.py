@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "pictures": {"errors", "files", "region"},
     "planning": set(),
     "progress": set(),
+    "rclpy_compat": set(),
     "region": {"errors"},
     "engine": {*VALUES},
     "doctor": {"engine", "errors"},
@@ -40,11 +41,22 @@ ROOMS: dict[str, set[str]] = {
     },
     "client_arguments": {"errors", "msg"},
     "client_asyncio": {"action", "client", "client_options", "client_waiting", "msg", "srv"},
-    "client_calls": {"client_waiting", "errors", "srv"},
+    "client_calls": {"client_waiting", "errors", "rclpy_compat", "srv"},
     "client_hearing": {"action"},
     "client_options": {"msg"},
-    "client_waiting": {"errors"},
-    "node": {*VALUES, *INTERFACES, "engine", "geometry", "memory", "messages", "serving", "settings", "view"},
+    "client_waiting": {"errors", "rclpy_compat"},
+    "node": {
+        *VALUES,
+        *INTERFACES,
+        "engine",
+        "geometry",
+        "memory",
+        "messages",
+        "rclpy_compat",
+        "serving",
+        "settings",
+        "view",
+    },
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
     "bench": {*VALUES, "doctor", "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
@@ -66,8 +78,8 @@ ROOMS: dict[str, set[str]] = {
 }
 OF_CLIENT = ("arguments", "asyncio", "calls", "hearing", "options", "waiting")
 CLIENT = {"client", *(f"client_{part}" for part in OF_CLIENT)}
-KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "mcp_server", "messages", "node"}
-KNOW_RCLPY = {*CLIENT, "demo", "mcp_server", "node"}
+KNOW_ROS_TYPES = {*CLIENT, "bag", "demo", "mcp_server", "messages", "node", "rclpy_compat"}
+KNOW_RCLPY = {*CLIENT, "demo", "mcp_server", "node", "rclpy_compat"}
 """Beside them `bag` imports rclpy.serialization, which needs no node."""
 KNOW_TORCH = {"gar_export"}
 ROS = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints under which licence each run-time dependency is: `python -m tools.licences`. Fails unless all are permissive.
 
-Run-time dependencies are the packages of requirements/runtime.lock, those of requirements/ros.lock that don't only
+Run-time dependencies are the packages of requirements/runtime.lock, those of the installed ROS's lock that don't only
 build the interfaces, and those that a user may add. The MPL counts as permissive here: it asks for changes to the
 project's own files alone.
 """
@@ -35,15 +35,16 @@ OPTIONAL = ("mcp", "openvino")
 """Packages that a user may add to the node: the extras of pyproject.toml."""
 NOT_LOADED = re.compile(
     r"catkin-pkg|cmake|docutils|empy|lark-parser|setuptools|wheel"
-    r"|ros-(jazzy-.*|ament-cmake.*|ament-package|rosidl-.*generators|python-cmake-module)"
+    r"|ros-((jazzy|kilted)-.*|ament-cmake.*|ament-package|rosidl-.*generators|python-cmake-module)"
 )
-"""Packages of requirements/ros.lock that only build the interfaces, and those that have no files but ask for others."""
+"""Packages of ROS's locks that only build the interfaces, and those that have no files but ask for others."""
 
 
 def run_time_packages() -> list[str]:
     """Names of those that are installed here; the locks' markers leave some out."""
     locked = dict.fromkeys(name for optional in OPTIONAL for name in _with_requirements(optional))
-    for layer in ("runtime", "ros"):
+    ros = [lock.stem for lock in REQUIREMENTS.glob("ros-*.lock") if _installed(f"{lock.stem}-rclpy") is not None]
+    for layer in ("runtime", *ros):
         lines = (REQUIREMENTS / f"{layer}.lock").read_text().splitlines()
         locked |= dict.fromkeys(re.split(r"[=<>; ]", line)[0] for line in lines if line and line[0] != "#")
     return sorted(name for name in locked if not NOT_LOADED.fullmatch(name) and _installed(name) is not None)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
@@ -46,8 +47,10 @@ class TabletopCamera(Node):
         seed = self._integer("seed", DEMO_SEED, "of the scene", 0, 2**31 - 1)
         samples = self._integer("samples", 0, "of the antialiasing; 4 halve the speed of software rendering", 0, 16)
         rate = self._number("rate", 10.0, "images a second", 0.1, 120.0)
-        reliable = self.declare_parameter("reliable", True, ParameterDescriptor(description="QoS; false: best effort"))
-        carry = self.declare_parameter("carry", False, ParameterDescriptor(description=_CARRY, read_only=True))
+        qos_is = ParameterDescriptor(description="QoS; false: best effort")
+        reliable: Parameter = self.declare_parameter("reliable", True, qos_is)
+        carrying = ParameterDescriptor(description=_CARRY, read_only=True)
+        carry: Parameter = self.declare_parameter("carry", False, carrying)
         self._timeline = Timeline(seed, bool(carry.value))
         cv2.setRNGSeed(seed)
         self._renderer = TabletopRenderer(width, height, samples)

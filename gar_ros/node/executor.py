@@ -7,16 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
-from rclpy.event_handler import EventHandler
-from rclpy.executors import MultiThreadedExecutor, await_or_execute
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.executors import await_or_execute
 from rclpy.node import Node
 from rclpy.task import Task
 
 from gar_ros.node.api.callers import REQUEST_NUMBER
+from gar_ros.rclpy_compat import EventHandler, InvalidHandle, Run, TakingExecutor, thread_pool
 
 _HOPELESS = 1000
 """Number of failures without a success between them that ends the process."""
@@ -52,7 +50,7 @@ class _WithoutEvents:
         return getattr(self._node, name)
 
 
-class Executor(MultiThreadedExecutor):
+class Executor(TakingExecutor):
     """A request that waits for the model holds a thread: enough of them for all services, all goals and all topics."""
 
     def __init__(self, queue_size: int, on_defect: Callable[[Exception], object], cameras: int = 1) -> None:
@@ -63,7 +61,7 @@ class Executor(MultiThreadedExecutor):
         super().__init__(num_threads=threads)
         all_begun = threading.Barrier(threads)
         for _ in range(threads):  # else there is one more with each crowd of requests that is larger than all before
-            self._executor.submit(all_begun.wait)
+            thread_pool(self).submit(all_begun.wait)
         self._views: dict[Node, _WithoutEvents] = {}
         self._created_lock = threading.Lock()
         self._created: list[Task] = []
@@ -84,12 +82,12 @@ class Executor(MultiThreadedExecutor):
         with self._created_lock:  # a task that creates another one is not done before that one is in the list
             return not all(task.done() for task in self._created)
 
-    def _take_service(self, srv: Any) -> Any:
+    def _take_service(self, srv: Any) -> Run | None:
         """As rclpy's (7.1), and the callback knows whose the request is."""
         try:
             with srv.handle:
                 request, header = srv.handle.service_take_request(srv.srv_type.Request)
-        except rclpy_implementation.InvalidHandle:
+        except InvalidHandle:
             return None
 
         async def reply() -> None:
@@ -115,20 +113,16 @@ class Executor(MultiThreadedExecutor):
                 timeout_sec = 0.0 if any(with_events) else _EVENTS_SECONDS
         return super()._wait_for_ready_callbacks(timeout_sec, nodes, condition)
 
-    def read(self, take_from_wait_list: Callable[[Any], Any], entity: Any) -> Any:
+    def read(self, take: Callable[[Any], Run | None], entity: Any) -> Run | None:
         """What the executor is to do for an entity that is ready; nothing where that can't be read.
 
         rclpy (7.1) would never look at the entity again, nor at others of its callback group.
         """
         try:
-            return take_from_wait_list(entity)
+            return super().read(take, entity)
         except Exception as error:  # noqa: BLE001 of one message
             self._on_defect(error)
             return None
-
-    def _make_handler(self, entity: Any, node: Any, take_from_wait_list: Callable[[Any], Any]) -> Task:
-        """As rclpy's."""
-        return super()._make_handler(entity, node, partial(self.read, take_from_wait_list))
 
     def spin(self) -> None:
         """Executes callbacks until `shutdown`. Raises what goes wrong again and again, so that nothing works."""
@@ -149,16 +143,16 @@ class Executor(MultiThreadedExecutor):
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """A subscription that another thread destroys while rclpy (7.1) builds its wait set is no reason to end."""
-        with suppress(rclpy_implementation.InvalidHandle):
+        with suppress(InvalidHandle):
             super().spin_once(timeout_sec)
 
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Returns when `spin` has returned and all replies are sent; rclpy's own (7.1) doesn't wait for them.
+    def shutdown(self, timeout_sec: float | None = None, *, wait_for_threads: bool = True) -> bool:
+        """Returns when `spin` has returned and all replies are sent, for which rclpy's own (7.1) doesn't wait.
 
-        It would also destroy what callbacks and wait set still use.
+        It would also destroy what callbacks and wait set still use. wait_for_threads: as if always True.
         """
         self._ending.set()
         self.create_task(lambda: None)  # wakes `spin`
         self._ended.wait()
-        self._executor.shutdown(wait=True)
+        thread_pool(self).shutdown(wait=True)
         return bool(super().shutdown(timeout_sec))

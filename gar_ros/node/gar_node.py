@@ -15,9 +15,6 @@ from functools import partial
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
@@ -38,6 +35,7 @@ from gar_ros.node.memory import give_back, keep_small
 from gar_ros.node.namesakes import NamesakeWatch
 from gar_ros.node.outputs.diagnostics import CameraHealth, Diagnostics, Health
 from gar_ros.node.parameters import Parameters, TakesPresentValues
+from gar_ros.rclpy_compat import RCLError, change_state_service, state_label, steady_clock
 from gar_ros.serving.statistics import RequestStatistics
 
 SWITCH_SECONDS = 0.001
@@ -86,7 +84,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         self._diagnostics.start(self._lifetime)
         if self.get_parameter("autostart").value:
             # By the executor, so that requests hear NOT_ACTIVE while the model loads.
-            self._autostart = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self._autostart = self.create_timer(0.0, self._start, clock=steady_clock())
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model as the parameters say."""
@@ -120,7 +118,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
         components = self._components
         values = components.health() if components is not None else {}
         values |= self._declared.health()
-        state = self._state_machine.current_state[1]
+        state = state_label(self)
         namesake = self._namesakes.trouble()
         failing = self.doors.failing() | ({"this node's name": namesake} if namesake else {})
         cameras = tuple(map(self._health_of, self.cameras))
@@ -143,7 +141,7 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def destroy_node(self) -> None:
         """Ends everything, in whatever state the node is."""
-        with suppress(rclpy_implementation.RCLError):  # raised where it is shut down already
+        with suppress(RCLError):  # raised where it is shut down already
             self.trigger_shutdown()
         self._free()
         self._lifetime.close()
@@ -151,24 +149,25 @@ class GarNode(TakesPresentValues, GuardedNode, LifecycleNode):
 
     def _refuse_impossible_transitions(self) -> None:
         """rclpy (7.1) raises for a transition that isn't possible in this state, and nobody would get a reply again."""
-        change_state = self._service_change_state.callback
+        service = change_state_service(self)
+        change_state = service.callback
 
         def answer(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
             try:
                 return change_state(request, response)
-            except rclpy_implementation.RCLError as error:
+            except RCLError as error:
                 self.get_logger().warning(f"refused a lifecycle transition: {error}")
                 response.success = False
                 return response
 
-        self._service_change_state.callback = answer
+        service.callback = answer
 
     def _start(self) -> None:
         self._autostart.cancel()
         try:
             if self.trigger_configure() is TransitionCallbackReturn.SUCCESS:
                 self.trigger_activate()
-        except rclpy_implementation.RCLError as error:  # somebody else was faster
+        except RCLError as error:  # somebody else was faster
             self.get_logger().warning(f"autostart: {error}")
 
     def _attempt(

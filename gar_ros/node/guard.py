@@ -13,13 +13,11 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer, CancelResponse, GoalResponse
-from rclpy.event_handler import EventHandler
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.node import Node
 
 from gar_ros.errors import LEAVING, ErrorCode, GarError, reason_of
 from gar_ros.node.log import Told
+from gar_ros.rclpy_compat import EventHandler, InvalidHandle, ParameterCallbacks, action_callback
 
 Fallback = Callable[..., Any]
 """What a door returns when its callback failed; called with the reason and what the callback was called with."""
@@ -107,7 +105,7 @@ class Door:
             result = self.callback(*arguments)
         except LEAVING:
             raise
-        except rclpy_implementation.InvalidHandle as error:  # while the lifetime of what it uses ends: no defect
+        except InvalidHandle as error:  # while the lifetime of what it uses ends: no defect
             if self._fallback is nothing:
                 return None
             return self._fallback(reason_of(error), *arguments)
@@ -117,7 +115,7 @@ class Door:
         return result
 
 
-class GuardedNode(Node):
+class GuardedNode(ParameterCallbacks):
     """A node with a guard at the door of everything that is created with it, by whomever."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -178,16 +176,14 @@ class GuardedNode(Node):
         return self.doors.guard(f"parameters {name_of(callback)}", callback, fallback)
 
     def _guard_action(self, action: ActionServer) -> None:
-        """rclpy (7.1) has no public way to an action's callbacks."""
-
         def guard(what: str, fallback: Fallback) -> Door:
-            return self.doors.guard(f"action callback {what}", getattr(action, f"_{what}"), fallback)
+            return self.doors.guard(f"action callback {what}_callback", action_callback(action, what), fallback)
 
-        action.register_goal_callback(guard("goal_callback", lambda *_: GoalResponse.REJECT))
-        action.register_handle_accepted_callback(guard("handle_accepted_callback", nothing))
-        action.register_cancel_callback(guard("cancel_callback", lambda *_: CancelResponse.REJECT))
+        action.register_goal_callback(guard("goal", lambda *_: GoalResponse.REJECT))
+        action.register_handle_accepted_callback(guard("handle_accepted", nothing))
+        action.register_cancel_callback(guard("cancel", lambda *_: CancelResponse.REJECT))
         action.register_execute_callback(
-            guard("execute_callback", lambda reason, goal: _told(action._action_type.Result(), reason))
+            guard("execute", lambda reason, goal: _told(action.action_type.Result(), reason))
         )
 
 

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.rclpy_compat import ParameterCallbacks, given_parameters
 from gar_ros.settings import PARAMETERS, Settings, nearest, refusal
 from gar_ros.settings.declare import ANY_TIME, AT_START
 
@@ -21,7 +22,7 @@ QOS_OVERRIDES = "qos_overrides."
 class Parameters:
     """The node's declared parameters. A refused override doesn't stop the node: reading it then says what was wrong."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: ParameterCallbacks) -> None:
         self._node = node
         self._refused: dict[str, str] = {}
         self.locked = False
@@ -41,8 +42,8 @@ class Parameters:
 
     def _warn(self, known: Iterable[str], of_qos: bool) -> None:
         """Of names given in a params file or on the command line that nobody declared; `known` are those there are."""
-        # rclpy (7.1) has no public way to the overrides that it was given. ROS declares its own parameters before.
-        given = [name for name in self._node._parameter_overrides if name.startswith(QOS_OVERRIDES) == of_qos]
+        # ROS declares its own parameters before.
+        given = [name for name in given_parameters(self._node) if name.startswith(QOS_OVERRIDES) == of_qos]
         for name in given:
             if not self._node.has_parameter(name) and name not in self.unknown:
                 self.unknown[name] = nearest(name, known)
@@ -69,7 +70,7 @@ class Parameters:
     def _declare(self, name: str) -> None:
         descriptor, default = _descriptor(name), PARAMETERS[name].default
         default = list(default) if isinstance(default, tuple) else default
-        given = self._node._parameter_overrides.get(name)
+        given = given_parameters(self._node).get(name)
         # A params file's `[]` has no type, so it is no value to ROS.
         is_empty = given is not None and given.type_ is Parameter.Type.NOT_SET and PARAMETERS[name].metadata["names"]
         try:

@@ -14,13 +14,13 @@ from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action.server import ActionServer
 from rclpy.event_handler import EventHandler
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.node.gar_node import GarNode
 from gar_ros.node.guard import Door, Doors
+from gar_ros.rclpy_compat import InvalidHandle
 from gar_ros.srv import QueryRegions
 
 SETTINGS = {"runtime.threads": 1, "features.mode": "shared", "autostart": "false"}
@@ -82,7 +82,7 @@ def active_node(request: pytest.FixtureRequest, ros_domain: int, model_dir: Path
 
 def callbacks(node: GarNode) -> dict[str, Any]:
     """Everything that the executor would call."""
-    found = {f"subscription {one.topic_name}": one.callback for one in node.subscriptions}
+    found: dict[str, Any] = {f"subscription {one.topic_name}": one.callback for one in node.subscriptions}
     found |= {f"timer {number}": one.callback for number, one in enumerate(node.timers)}
     found |= {f"service {one.srv_name}": one.callback for one in node.services}
     found |= {f"condition {number}": one.callback for number, one in enumerate(node.guards)}
@@ -174,7 +174,7 @@ def test_what_ends_the_process_passes(doors: Doors, log: Log, error: BaseExcepti
 
 
 def test_what_a_lifetime_that_ends_does_to_a_callback_is_no_defect(doors: Doors, log: Log) -> None:
-    gone = raising(rclpy_implementation.InvalidHandle("gone"))
+    gone = raising(InvalidHandle("gone"))
     assert doors.guard("a", gone)() is None
     assert doors.guard("a", gone, lambda reason: f"refused: {reason}")() == "refused: InvalidHandle: gone"
     assert not log.errors

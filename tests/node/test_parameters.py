@@ -143,7 +143,8 @@ def test_the_present_value_is_accepted_where_another_is_refused(
 def test_what_changes_is_set_beside_what_does_not(context: Context) -> None:
     node, parameters = declared(context)
     parameters.locked = True
-    given = {"request.queue_size": 8, "memory.frames_kept": 10, "request.timeout": 5.0, "graph.predicates": ["inside"]}
+    given: dict[str, Any] = {"request.queue_size": 8, "memory.frames_kept": 10, "request.timeout": 5.0}
+    given["graph.predicates"] = ["inside"]
     assert node.set_parameters_atomically([Parameter(name, value=value) for name, value in given.items()]).successful
     assert parameters.read() == Settings.of(given)
     both = [Parameter("request.timeout", value=6.0), Parameter("request.queue_size", value=9)]

@@ -16,8 +16,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -29,6 +29,7 @@ from gar_ros.messages.headers import stamp_message
 from gar_ros.messages.images import image_message
 from gar_ros.messages.regions import region_array_message
 from gar_ros.msg import RegionArray
+from gar_ros.rclpy_compat import InvalidHandle
 from gar_ros.region import Region
 from gar_ros.settings import PARAMETERS
 from tests.processes import ChildProcess, StartProcess
@@ -46,7 +47,7 @@ class _Executor(SingleThreadedExecutor):
     """One that goes on when a publisher is destroyed while rclpy (7.1) builds its wait set."""
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
-        with suppress(rclpy_implementation.InvalidHandle):
+        with suppress(InvalidHandle):
             super().spin_once(timeout_sec)
 
 
@@ -57,7 +58,9 @@ class Robot:
         self.node = node
         self.client = RegionClient(node)
         services = {"change_state": ChangeState, "get_state": GetState, "set_parameters": SetParameters}
-        self._clients = {name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()}
+        self._clients: dict[str, Client] = {
+            name: node.create_client(kind, f"/gar/{name}") for name, kind in services.items()
+        }
         self._executor = _Executor()
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin)

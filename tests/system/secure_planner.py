@@ -7,10 +7,10 @@ import sys
 import time
 
 import rclpy
-from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from gar_ros.client import RegionClient
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.rclpy_compat import RCLError
 
 PATIENCE = 15.0
 """Seconds: a client that has no permission sees no server."""
@@ -28,7 +28,7 @@ def main() -> int:
             except GarError as error:
                 if error.code is ErrorCode.NO_FRAME:  # an answer: there is no camera
                     outcome = "served"
-    except rclpy_implementation.RCLError as error:
+    except RCLError as error:
         if "client" not in str(error):  # which may be all that is not allowed
             raise
     sys.stdout.write(f"{outcome}\n")

@@ -7,16 +7,17 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import rclpy
 from lifecycle_msgs.msg import Transition
-from rclpy.task import Future
 
 from gar_ros.action import AskRegions
 from gar_ros.client_asyncio import AsyncRegionClient
-from gar_ros.client_calls import REPLIES_KEPT, ThreadSafeActionClient
+from gar_ros.client_calls import REPLIES_KEPT
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.msg import Answer, Question
+from gar_ros.rclpy_compat import ThreadSafeActionClient
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Robot, labelled_scene, refusal, wait_until
@@ -120,7 +121,8 @@ def test_every_goal_gets_its_result_before_the_process_ends(robot: Robot, slow_g
     heard = threading.Event()
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
-        sent = [client.send_goal_async(goal, feedback_callback=lambda _: heard.set()) for _ in range(4)]
+        told = {"feedback_callback": lambda _: heard.set()}
+        sent: list[Any] = [client.send_goal_async(goal, **told) for _ in range(4)]
         wait_until(lambda: all(one.done() for one in sent), lambda: "four goals are accepted")
         assert heard.wait(PATIENCE), "one of them is answered, the others wait"
         results = [one.result().get_result_async() for one in sent]
@@ -136,9 +138,9 @@ def test_goals_that_come_while_the_process_ends_are_refused_or_get_a_result(robo
     node = slow_gar()
     client = action_client(robot)
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
-    results: list[Future] = []
+    results: list[Any] = []
 
-    def fetch(sent: Future) -> None:
+    def fetch(sent: Any) -> None:
         if sent.result().accepted:
             results.append(sent.result().get_result_async())
 
@@ -167,7 +169,7 @@ def test_a_client_that_never_asks_for_its_result_does_not_hold_the_process(robot
     goal = AskRegions.Goal(question=Question(text=QUESTION, region_ids=["1"], max_tokens=LONG, timeout=PATIENCE))
     with robot.publishing(labelled_scene):
         robot.client.wait_until_ready(PATIENCE)
-        sent = client.send_goal_async(goal)
+        sent: Any = client.send_goal_async(goal)
         wait_until(sent.done)
         assert sent.result().accepted
         assert node.interrupt(PATIENCE) == 0

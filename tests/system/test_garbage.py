@@ -18,6 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from PIL import Image as Picture
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.client import Client
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
@@ -114,9 +115,9 @@ def answers(robot: Robot, node: ChildProcess) -> None:
 
 def refuses_a_parameter_of_no_type(robot: Robot) -> bool:
     """Whether that is answered within a second; rclpy (7.1) raises for it."""
-    client = robot.node.create_client(SetParametersAtomically, "/gar/set_parameters_atomically")
+    client: Client = robot.node.create_client(SetParametersAtomically, "/gar/set_parameters_atomically")
     parameter = Parameter(name="request.max_age", value=ParameterValue(type=255))
-    future = client.call_async(SetParametersAtomically.Request(parameters=[parameter]))
+    future: Any = client.call_async(SetParametersAtomically.Request(parameters=[parameter]))
     replied = threading.Event()
     future.add_done_callback(lambda _: replied.set())
     return replied.wait(1.0) and not future.result().result.successful

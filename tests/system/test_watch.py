@@ -20,12 +20,13 @@ from std_msgs.msg import Header
 
 from gar_ros.action import WatchRegions
 from gar_ros.client_asyncio import AsyncRegionClient
-from gar_ros.client_calls import REPLIES_KEPT, ThreadSafeActionClient
+from gar_ros.client_calls import REPLIES_KEPT
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.messages.images import image_message
 from gar_ros.msg import Answer
+from gar_ros.rclpy_compat import ThreadSafeActionClient
 from tests.processes import StartProcess
 from tests.system.conftest import GarStarter
 from tests.system.robot import PATIENCE, Mailbox, Robot, labels_of, picture, refusal, wait_until
@@ -158,7 +159,7 @@ def test_a_hundred_watches_and_a_question_beside_them(robot: Robot, gar: GarStar
         robot.client.wait_until_ready(PATIENCE)
         with pytest.raises(GarError):
             robot.client.watch(GREEN, ["1"], timeout=0.1, least_probability=NEVER)  # the action is heard
-        sent = [client.send_goal_async(goal) for _ in range(100)]
+        sent: list[Any] = [client.send_goal_async(goal) for _ in range(100)]
         wait_until(lambda: all(one.done() for one in sent), lambda: "all are accepted")
         results = [one.result().get_result_async() for one in sent]
         wait_until(lambda: sum(one.done() for one in results) >= 10, lambda: "ten are refused")

@@ -8,7 +8,8 @@ from tools.licences import OPTIONAL, PERMISSIVE, licences, run_time_packages
 
 def test_every_run_time_dependency_is_permissive() -> None:
     packages = run_time_packages()
-    assert {"onnxruntime", "numpy", "tokenizers", "ros-rclpy", "ros-fastrtps", *OPTIONAL} <= set(packages)
+    assert {"onnxruntime", "numpy", "tokenizers", "ros-rclpy", *OPTIONAL} <= set(packages)
+    assert {"ros-fastrtps", "ros-fastdds"} & set(packages), "Jazzy's and Kilted's name of the middleware"
     assert {name: ids for name in packages if not (ids := licences(name)) <= PERMISSIVE} == {}
 
 

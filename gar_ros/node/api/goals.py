@@ -20,6 +20,7 @@ from gar_ros.node.api.gate import Gate
 from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.endpoints import Endpoint
 from gar_ros.node.qos import REQUESTS
+from gar_ros.rclpy_compat import count_clients
 
 ASKING_SECONDS = 2.0
 """How long a client may take to ask for the result of a goal that has ended; it usually asks when the goal begins."""
@@ -121,7 +122,7 @@ class Goals(ABC):
         self._owed = OwedResults()
         self._feedback = node.resolve_topic_name(f"{endpoint.name}/_action/feedback")
         goal_service = node.resolve_service_name(f"{endpoint.name}/_action/send_goal")
-        self._paced = PacedGroup(partial(node.count_clients, goal_service))
+        self._paced = PacedGroup(partial(count_clients, node, goal_service))
         self._action = TellingActionServer(
             node,
             endpoint.type,

@@ -6,10 +6,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from gar_ros.rclpy_compat import InvalidHandle
 
 AT_ONCE = 4
 """Refusals without a pause after a quiet time."""
@@ -41,17 +42,18 @@ class PacedGroup(ReentrantCallbackGroup):
         with self._lock:
             self._paced_until = max(self._paced_until, time.monotonic()) + self._pause()
 
-    def beginning_execution(self, entity: Any) -> bool:
+    def beginning_execution(self, entity: Any) -> Literal[True]:
         """Called by the executor in the thread that is about to take a request; waits there."""
         with self._lock:
             ahead = self._paced_until - time.monotonic()
             allowed = AT_ONCE * self._pause() if ahead > 0.0 else 0.0
         time.sleep(max(ahead - allowed, 0.0))
-        return super().beginning_execution(entity)
+        super().beginning_execution(entity)
+        return True
 
     def _pause(self) -> float:
         try:
             clients = self._clients()
-        except rclpy_implementation.InvalidHandle:  # the node is being destroyed
+        except InvalidHandle:  # the node is being destroyed
             clients = 0
         return min(SECONDS + clients * SECONDS_PER_CLIENT, MOST_SECONDS)

@@ -22,6 +22,7 @@ from gar_ros.node.api.gate import Gate, Served
 from gar_ros.node.api.paced import PacedGroup
 from gar_ros.node.endpoints import DESCRIBE, FIND, GET_GRAPH, LIST, QUERY, Camera
 from gar_ros.node.qos import REQUESTS
+from gar_ros.rclpy_compat import count_clients
 from gar_ros.region import Region
 from gar_ros.serving.fair_queue import Caller
 from gar_ros.serving.find import FindRequest
@@ -48,7 +49,7 @@ class Services:
             (LIST, self._list),  # the last: the client's probe of whether it can be heard, see gar_ros/client_calls.py
         ):
             name = camera.of(endpoint).name
-            group = PacedGroup(partial(node.count_clients, node.resolve_service_name(name)))
+            group = PacedGroup(partial(count_clients, node, node.resolve_service_name(name)))
             reply = partial(self._reply, fill, endpoint is not LIST, group)
             service = node.create_service(endpoint.type, name, reply, qos_profile=REQUESTS, callback_group=group)
             lifetime.callback(node.destroy_service, service)

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from rclpy.action.server import CancelResponse, GoalEvent, ServerGoalHandle
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.action.server import CancelResponse, ServerGoalHandle
 
 from gar_ros.action import WatchRegions
 from gar_ros.errors import ErrorCode, GarError
@@ -20,6 +19,7 @@ from gar_ros.node.api.goals import CANCELLED, DESERTED, Goals, end_unmet, key_of
 from gar_ros.node.endpoints import WATCH, Camera
 from gar_ros.node.guard import GuardedNode
 from gar_ros.node.timers import every
+from gar_ros.rclpy_compat import begin_executing
 from gar_ros.serving.watch import End, Look, Watch, WatchRequest
 
 _LISTENERS_SECONDS = 1.0
@@ -53,8 +53,7 @@ class Watches(Goals):
 
     def _begin(self, goal: ServerGoalHandle) -> None:
         self._owed.accepted(key_of(goal))
-        with suppress(rclpy_implementation.RCLError):  # raised where it was cancelled already
-            goal._update_state(GoalEvent.EXECUTE)  # rclpy's own way calls the callback at once
+        begin_executing(goal)
         error = self._gate.reply(partial(self._watch, goal), WatchRegions.Result(), counted=False)
         if error is not None:
             self._end(goal, None, error)

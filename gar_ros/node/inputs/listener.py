@@ -12,13 +12,12 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.event_handler import EventHandler
 from rclpy.guard_condition import GuardCondition
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.subscription import Subscription
 
 from gar_ros.node.guard import GuardedNode, subscription_door
 from gar_ros.node.inputs.sequence import Gaps
+from gar_ros.rclpy_compat import EventHandler, InvalidHandle, wait_set
 
 _PAUSE = 0.1
 """Seconds until a thread tries again that could not wait for a message."""
@@ -48,7 +47,7 @@ class Listener:
     def close(self) -> None:
         """Returns when the callback has returned and will not be called again."""
         self._closing.set()
-        with suppress(rclpy_implementation.InvalidHandle):
+        with suppress(InvalidHandle):
             self._wake.trigger()
         self._thread.join()
         self._wake.destroy()
@@ -57,7 +56,7 @@ class Listener:
         while not self._closing.is_set() and self._node.context.ok():
             try:
                 self._listen()
-            except rclpy_implementation.InvalidHandle:  # the subscription or ROS has ended
+            except InvalidHandle:  # the subscription or ROS has ended
                 return
             except BaseException as error:  # noqa: BLE001 whatever it is, the next message is another one
                 self._node.doors.failed(self._door, error)
@@ -70,12 +69,12 @@ class Listener:
         with ExitStack() as used:
             for handle in (subscription, wake, context):
                 used.enter_context(handle)
-            wait_set = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context)
+            entities = wait_set(1, 1, context)
             while not self._closing.is_set():
-                wait_set.clear_entities()
-                wait_set.add_subscription(subscription)
-                wait_set.add_guard_condition(wake)
-                wait_set.wait(-1)
+                entities.clear_entities()
+                entities.add_subscription(subscription)
+                entities.add_guard_condition(wake)
+                entities.wait(-1)
                 if not self._closing.is_set():
                     self._take()
 
@@ -86,4 +85,5 @@ class Listener:
         message, info = taken
         if self._gaps is not None:
             self._gaps.saw(info.get("publication_sequence_number"))
-        self._subscription.callback(message)
+        callback: Any = self._subscription.callback
+        callback(message)

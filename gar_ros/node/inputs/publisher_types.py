@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rclpy.topic_endpoint_info import TopicEndpointInfo
-
 from gar_ros.node.endpoints import IMAGE, REGIONS, Endpoint
+from gar_ros.rclpy_compat import TopicEndpointInfo, type_hash
 from gar_ros.settings.groups import REGIONS_TYPES
 
 
@@ -25,8 +24,8 @@ def why_mistyped(
             f"{topic} is published as {' and '.join(others)}, but subscribed to as {endpoint.type_name}: "
             f"{_advice(endpoint, others)}"
         )
-    hashes = {str(one.topic_type_hash) for one in own if one.topic_type == endpoint.type_name}
-    strange = [one for one in publishers if one.topic_type_hash.version > 0 and str(one.topic_type_hash) not in hashes]
+    hashes = {type_hash(one) for one in own if one.topic_type == endpoint.type_name}
+    strange = [one for one in publishers if type_hash(one) and type_hash(one) not in hashes]
     if hashes and strange:
         return (
             f"{topic} is published by node '{strange[0].node_name}' with another definition of {endpoint.type_name} "

@@ -9,10 +9,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from gar_ros.node.endpoints import Endpoint
 from gar_ros.node.guard import GuardedNode
@@ -21,6 +19,7 @@ from gar_ros.node.inputs.publisher_types import why_mistyped
 from gar_ros.node.inputs.sequence import Gaps
 from gar_ros.node.qos import SUBSCRIBED, given_reliability, refused_policies
 from gar_ros.node.timers import every
+from gar_ros.rclpy_compat import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks, TopicEndpointInfo
 
 LOOK_PERIOD = 1.0
 """Seconds between looks at the publishers: their QoS and message types."""

@@ -56,7 +56,7 @@ class Memory:
         self.tracks = TrackMemory(SameIds(), 1, 2 * SECOND, 200, 5)
         depth = DepthMemory(10, 0, lambda frame_id, stamp_ns: None)
         self.inputs = Inputs(self.node, Settings.of(settings), self.frames, depth, self.tracks, lifetime, Camera())
-        self._callbacks = {one.topic_name: one.callback for one in self.node.subscriptions}
+        self._callbacks: dict[str, Any] = {one.topic_name: one.callback for one in self.node.subscriptions}
 
     def image(self, number: int) -> None:
         self._add("/image", number, np.zeros((4, 4, 3), np.uint8), "rgb8")

@@ -30,7 +30,7 @@ class YoloNode(Node):
     def __init__(self) -> None:
         super().__init__("yolo_node")
         given = {"model_type": "YOLO", "model": "yolov8m.pt", "enable": True, "image_reliability": 2}
-        values = {name: self.declare_parameter(name, default).value for name, default in given.items()}
+        values: dict[str, Any] = {name: self.declare_parameter(name, default).value for name, default in given.items()}
         self._model, self._reliability = f"{values['model_type']} {values['model']}", values["image_reliability"]
         self._enabled, self._classes = bool(values["enable"]), ["red", "blue"]
         self._publisher = self.create_publisher(DetectionArray, "detections", 10)
