@@ -86,7 +86,8 @@ def write_captions(
             keys = source if isinstance(source, dict) else {}
             reason = {"unanswered": record["unanswered"]} if record["unanswered"] else {}
             predictions.append({**prediction(Captioned(keys, args.images, record["output"])), **reason})
-    write_whole(args.out, json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
+    # In ASCII, as the text of a bad item may be no Unicode.
+    write_whole(args.out, json.dumps(predictions, indent=1) + "\n")
     print(f"{summary(list(records.values()))}\npredictions: '{args.out}'")
     return 0
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from gar_ros.bench.journal import Record
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import printable
 
 UNASKABLE = (ErrorCode.TOO_MANY_REGIONS, ErrorCode.QUESTION_TOO_LONG)
 """No fault of the data: the item counts as unanswered, in the journal too."""
@@ -39,5 +40,6 @@ class BadItems:
         except GarError as error:
             if error.code not in _OF_THE_DATA:
                 raise
-            print(f"skipped: {error.message}", file=sys.stderr)
-            self.records[key] = unanswered(error)
+            shown = GarError(error.code, printable(error.message))  # a name in it may be anything
+            print(f"skipped: {shown.message}", file=sys.stderr)
+            self.records[key] = unanswered(shown)

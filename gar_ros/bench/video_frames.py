@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,12 +27,15 @@ def load_frames(path: Path, numbers: Collection[int], place: Place) -> Frames:
 
 def check_video(path: Path, place: Place) -> None:
     """Raises GarError INVALID_REQUEST where there is neither file nor folder. What is in it shows when it is read."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 Path.exists raises for a name that no file can have
         raise place.error(f"expected a video file or a folder of frames, found nothing at '{path}'")
 
 
 def _of_folder(path: Path, numbers: Collection[int], place: Place) -> Frames:
-    pictures = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    try:
+        pictures = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    except OSError as error:
+        raise place.error(f"the folder '{path}' can't be read: {error.strerror}") from error
     _check_numbers(numbers, len(pictures), path, place)
     return {number: load_picture(pictures[number], place) for number in numbers}
 

@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     )
     records = run_jobs(args, jobs, settings, bad)
     asked = [(source, records[str(index)]) for index, source in enumerate(sources) if str(index) in records]
-    lines = [json.dumps(_prediction(source, record), ensure_ascii=False) + "\n" for source, record in asked]
+    lines = [json.dumps(_prediction(source, record)) + "\n" for source, record in asked]
     write_whole(args.out, "".join(lines))
     print(f"{summary(list(records.values()))}\npredictions: '{args.out}'\n")
     answers = [(_text(source, "type") or _UNKNOWN, _right(source, record)) for source, record in asked]

@@ -108,6 +108,7 @@ def test_the_region_is_described_with_the_released_caption_prompt(
     [
         (lambda item: 7, "expected an object, got 7"),
         (lambda item: {}, "missing"),
+        (lambda item: {**item(1), "image": "\ud800", "image_path": "\ud800"}, "surrogates not allowed"),
         (lambda item: item(9), "can't be read as a picture"),
         (lambda item: item(1, {"size": [9, 9], "counts": "Y2"}), "expected 'size' [48, 64], the image's, got [9, 9]"),
         (lambda item: item(1, [[1, 2, 3]]), "expected a polygon of three or more points"),

@@ -169,6 +169,7 @@ def with_mask(segmentation: object) -> dict[str, Any]:
     ("bad", "expected"),
     [
         (lambda _: 7, "expected an object, got 7"),
+        (lambda _: item(video="\ud800\n"), "/\\ud800\\n'"),
         (
             lambda _: item(Answer="(D) pink"),
             "key 'Answer': expected an answer with one of the options' letters A, B, C",

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gar_ros.bench.files import Place
+from gar_ros.bench.video_frames import check_video
 from gar_ros.bench.videorefer_items import Item, letter_of, read_item
 from gar_ros.errors import GarError
 from tests.bench.conftest import compressed, squares
@@ -148,3 +151,24 @@ def test_an_answer_may_be_the_letter_alone_and_a_frame_a_number() -> None:
 )
 def test_the_letter_of_an_answer_is_found_as_videorefers_scorer_does(output: str, letter: str) -> None:
     assert letter_of(output) == letter
+
+
+_SMALL = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["<region>", "(A) x", "3"])
+_JSON = st.recursive(_SMALL, lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=3), inside))
+_KEYS = sorted(source(""))
+
+
+@given(st.sampled_from(_KEYS), _JSON)
+def test_any_value_of_any_key_is_read_or_refused(key: str, value: Any) -> None:
+    try:
+        read = read_item({**source("What is <object1><region>?"), key: value}, PLACE)
+    except GarError:
+        return
+    assert read.answer in read.letters
+    assert all(mask.is_empty in (True, False) for masks in read.objects for mask in masks.values())
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_a_missing_video(tmp_path: Path, name: str) -> None:
+    with pytest.raises(GarError, match="found nothing at"):
+        check_video(tmp_path / name, PLACE)
