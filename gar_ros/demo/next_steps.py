@@ -17,7 +17,7 @@ RVIZ, EXAMPLE = "rviz/gar.rviz", "examples/clear_table.py"
 def next_steps(out: Path) -> list[str]:
     """What to try once the demo has ended. out: its folder, with the picture and a mask for each region."""
     checkout = Path("Makefile").is_file() and Path("gar_ros/demo").is_dir()
-    stay = "DEMO_GUI=1 make demo" if checkout else command(Path(sys.executable), "-m", "gar_ros.demo", "--gui")
+    stay = f"DEMO_GUI=1 {made('demo')}" if checkout else command(Path(sys.executable), "-m", "gar_ros.demo", "--gui")
     steps = [stay, "  keeps camera and GAR node running, for rviz2 and your own planner"]
     gar, masks = Path(sys.executable).with_name("gar"), sorted(out.glob("mask_*.png"))
     if gar.is_file() and masks:
@@ -26,8 +26,13 @@ def next_steps(out: Path) -> list[str]:
             "  asks about a picture without ROS",
         ]
     if checkout:
-        steps += ["make test", "  runs the tests", "README.md and docs/", "  tell how to run it on a robot"]
+        steps += [made("test"), "  runs the tests", "README.md and docs/", "  tell how to run it on a robot"]
     return steps
+
+
+def made(target: str) -> str:
+    """A make command with the settings that make was given, such as ROS_DISTRO=kilted, where it started this."""
+    return f"make {target} {os.environ.get('MAKEFLAGS', '').partition('-- ')[2]}".rstrip()
 
 
 def while_it_runs(domain: int, seed: int | None) -> list[str]:

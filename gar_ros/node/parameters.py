@@ -8,7 +8,6 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import ParameterException
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gar_ros.errors import ErrorCode, GarError
@@ -95,7 +94,7 @@ class Parameters:
             self._refused.pop(parameter.name, None)
 
 
-class TakesPresentValues(Node):
+class TakesPresentValues(ParameterCallbacks):
     """Setting a parameter to the value that it has succeeds in every state of this node, read-only ones included.
 
     `ros2 param load` sets every parameter of a file, also those that don't change.

@@ -20,10 +20,15 @@ def test_paths_below_the_working_folder_are_relative(tmp_path: Path, monkeypatch
     assert command("ls", tmp_path / "a b.png", Path("/etc/hosts")) == "ls 'a b.png' /etc/hosts"
 
 
-def test_a_checkout_names_its_make_commands(tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("flags", "settings"), [("", ""), ("n", ""), (" -- ROS_DISTRO=kilted", " ROS_DISTRO=kilted")])
+def test_a_checkout_names_its_make_commands(
+    flags: str, settings: str, tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the settings that make was given, in which lies what it has installed."""
+    monkeypatch.setenv("MAKEFLAGS", flags)
     monkeypatch.chdir(checkout)
     steps = next_steps(tmp_path)
-    assert steps[0] == "DEMO_GUI=1 make demo" and "make test" in steps
+    assert steps[0] == f"DEMO_GUI=1 make demo{settings}" and f"make test{settings}" in steps
     assert not any(" ask " in step for step in steps)  # there is no picture
 
 
