@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,31 @@ def test_the_health_check_ends_before_docker_ends_it(dockerfile: Path, checkout:
     (timeout,) = re.findall(r"--timeout=(\d+)s", last(dockerfile, "robot", "HEALTHCHECK"))
     (patience,) = re.findall(r"^PATIENCE = ([\d.]+)", (checkout / "docker/healthcheck.py").read_text(), re.MULTILINE)
     assert float(patience) + 2 < float(timeout)
+
+
+@pytest.mark.parametrize("stage", ["dependencies", "build"])
+def test_rosdep_installs_from_apt_alone(dockerfile: Path, checkout: Path, tmp_path: Path, stage: str) -> None:
+    """The stage's own command, which only tells what it would do for Ubuntu 24.04."""
+    rosdep = shutil.which("rosdep", path=f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}")
+    if rosdep is None:
+        pytest.skip("rosdep is not installed (requirements/dev.lock, or apt: python3-rosdep)")
+    commands = [
+        re.findall(r"rosdep install ([^&]*)", each.value) for each in stages(dockerfile)[stage] if each.name == "RUN"
+    ]
+    arguments = [found for (found,) in filter(None, commands)][-1]
+    package = tmp_path / "src/gar_ros"
+    package.mkdir(parents=True)
+    shutil.copy(checkout / "package.xml", package)
+    for_jazzy = ["--simulate", "--rosdistro", "jazzy", "--os", "ubuntu:noble"]
+    command = [rosdep, "install", *shlex.split(arguments), *for_jazzy]
+    simulated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert simulated.returncode != 2, simulated.stderr  # of options that it doesn't have
+    if "not been initialized" in simulated.stderr:
+        pytest.skip("rosdep has no lists (rosdep init, rosdep update: network)")
+    assert simulated.returncode == 0, simulated.stderr
+    assert re.findall(r"#\[(\w+)\] Installation commands", simulated.stdout) == ["apt"]
+    wanted = "ros-jazzy-cv-bridge" if stage == "dependencies" else "ros-jazzy-rosidl-default-generators"
+    assert wanted in simulated.stdout
 
 
 class TestBuildContext:
