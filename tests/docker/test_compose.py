@@ -66,7 +66,7 @@ def test_who_shares_the_network_shares_the_memory(services: dict[str, Service]) 
 
 def test_all_run_as_one_user_in_one_domain(services: dict[str, Service]) -> None:
     """A user can't open another one's files in /dev/shm."""
-    assert {service["build"]["args"]["UID"] for service in services.values()} == {"${GAR_UID:-1000}"}
+    assert {service["build"]["args"]["GAR_UID"] for service in services.values()} == {"${GAR_UID:-1000}"}
     assert all(service["environment"] == services["gar"]["environment"] for service in services.values())
 
 

@@ -61,8 +61,40 @@ def test_the_demo_builds_on_what_a_robot_runs(dockerfile: Path) -> None:
 
 @pytest.mark.parametrize("stage", RUN_IN)
 def test_containers_don_t_run_as_root(dockerfile: Path, stage: str) -> None:
-    assert last(dockerfile, stage, "USER") == "${UID}"
-    assert last(dockerfile, stage, "ARG") == "UID=1000"
+    assert last(dockerfile, stage, "USER") == "${GAR_UID}"
+    assert last(dockerfile, stage, "ARG") == "GAR_UID=1000"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_shell_doesn_t_replace_an_argument_by_its_own_variable(checkout: Path, name: str) -> None:
+    """In bash, $UID is always the number of who runs it, whatever ARG UID says."""
+    given = [i.value.split("=")[0] for i in instructions(checkout / "docker" / name) if i.name == "ARG"]
+    assert given
+    for argument in given:
+        command = [shutil.which("bash") or "/bin/bash", "-c", f'printf %s "${argument}"']
+        seen = subprocess.run(command, env={argument: "as given"}, capture_output=True, text=True)
+        assert seen.stdout == "as given", argument
+
+
+@pytest.mark.parametrize("stage", RUN_IN)
+def test_the_user_takes_the_place_of_one_with_the_same_number(dockerfile: Path, tmp_path: Path, stage: str) -> None:
+    """The image's command, with programs that only tell what they are asked for."""
+    (command,) = [i.value for i in stages(dockerfile)[stage] if i.name == "RUN" and "useradd" in i.value]
+    for program, script in {
+        "getent": '[ "$*" = "passwd 1000" ] && echo "ubuntu:x:1000:1000::/home/ubuntu:/bin/bash"',
+        "userdel": 'echo "userdel $*" >&2',
+        "useradd": 'echo "useradd $*" >&2',
+    }.items():
+        (tmp_path / program).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / program).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GAR_UID": "1000"}
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines() == [
+        "userdel --remove ubuntu",
+        "useradd --create-home --uid 1000 --shell /bin/bash gar",
+    ]
 
 
 @pytest.mark.parametrize("stage", RUN_IN)
