@@ -21,6 +21,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "sim",
         "system/test_camera.py",
         "system/test_clear_table.py",
+        "system/test_compose.py",
         "system/test_demo.py",
         "system/test_replayed_bag.py",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def build_environment(home: Path) -> dict[str, str]:
         "COLCON_HOME": str(home),
         "PATH": _path(),
     }
+
+
+def without_network() -> list[str]:
+    """What a command begins with to run without any network, not even this machine's own; empty where the system
+    doesn't permit that."""
+    program = shutil.which("unshare")
+    if program is None:
+        return []
+    prefix = [program, "--map-root-user", "--net"]
+    return prefix if subprocess.run([*prefix, "true"], capture_output=True).returncode == 0 else []
 
 
 def prepended(folder: Path | str, variable: str) -> str:

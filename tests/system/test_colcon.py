@@ -14,7 +14,7 @@ from rclpy.node import Node
 
 from tests.processes import ChildProcess, StartProcess, process_starter
 from tests.ros import call
-from tests.system.colcon import build_environment, colcon_program, prepended
+from tests.system.colcon import build_environment, colcon_program, prepended, without_network
 
 BUILD_SECONDS = 600.0
 
@@ -53,6 +53,8 @@ def colcon(workspace: Path, checkout: Path, robot_venv: Path) -> Iterator[Colcon
 
         def run(verb: str, *arguments: str, env: Mapping[str, str] | None = None) -> ChildProcess:
             command = [program, f"--log-base={workspace / 'log'}", verb, *given[verb], *arguments]
+            if verb == "build":
+                command = [*without_network(), *command]
             child = start_process(*command, env={**environment, **(env or {})})
             child.wait(BUILD_SECONDS)
             return child
@@ -71,6 +73,17 @@ def install(workspace: Path, checkout: Path, colcon: Colcon) -> Path:
     )
     assert build.wait(0) == 0, build.log
     return workspace / "install/gar_ros"
+
+
+def test_the_package_is_built_without_a_network(install: Path, start_process: StartProcess) -> None:
+    """As on the machines that build packages for apt, which have none."""
+    if not without_network():
+        pytest.skip("built with the network: this system doesn't permit `unshare --map-root-user --net`")
+    assert list(install.glob("lib/libgar_ros__rosidl_*.so"))
+    connect = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    reach = start_process(*without_network(), sys.executable, "-c", connect)
+    assert reach.wait(timeout=60) == 1
+    assert "Network is unreachable" in reach.log  # where there is one, the connection is refused
 
 
 def test_installed_executables_run_in_the_active_venv(
