@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs on a Ray cluster. Ray decides which worker does what, starts dead workers again and repeats their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util import ActorPool
+
+from gar_ros.errors import ErrorCode, GarError
+from gar_ros.fleet.actor import WATCH, Refused, WorkerActor
+from gar_ros.fleet.cluster import LOCAL, Cluster
+from gar_ros.fleet.work import Lost, Tick, Worker
+from gar_ros.progress import now_and_then
+
+RETRIES = 2
+"""How often a job is tried again when its worker dies."""
+_POLL_SECONDS = 0.5
+_STOP_SECONDS = 15.0
+_OBJECT_BYTES = 80 << 20
+"""For objects that processes share: jobs and results are small, and Ray would take a third of the memory."""
+
+
+def on_ray(
+    open_worker: Callable[[], Worker[Any, Any]], jobs: Sequence[Any], cluster: Cluster, tick: Tick
+) -> Iterator[tuple[int, Any]]:
+    """As `work_through`, with a cluster."""
+    with _connected(cluster):
+        cpus, gpus, count = _shares(cluster, len(jobs))
+        remote = ray.remote(concurrency_groups={WATCH: 1})(WorkerActor)
+        remote = remote.options(num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)
+        pool = _Pool([remote.remote(open_worker) for _ in range(count)])
+        try:
+            yield from pool.results(jobs, tick)
+        finally:
+            pool.stop()
+
+
+@contextmanager
+def _connected(cluster: Cluster) -> Iterator[None]:
+    """Starts a cluster on this machine or joins one. Raises GarError INVALID_REQUEST."""
+    own: dict[str, Any] = {}
+    if cluster.address == LOCAL:
+        own = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES}
+    try:
+        ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
+    except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
+        why = " ".join(str(error).split())
+        what = f"can't work on the Ray cluster '{cluster.address}': {why}"
+        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _shares(cluster: Cluster, jobs: int) -> tuple[int, float, int]:
+    """CPUs and GPUs of a worker, and the number of workers. Raises GarError INVALID_REQUEST where none fits."""
+    there = ray.cluster_resources()
+    gpus = cluster.gpus
+    if gpus is None:
+        gpus = 0.0 if cluster.on_cpu or not there.get("GPU") else 1.0
+    fit = int(there.get("CPU", 0) // cluster.cpus)
+    if gpus:
+        fit = min(fit, int(there.get("GPU", 0) / gpus))
+    # Only this machine can't grow: a cluster may add machines for workers that wait.
+    wanted = cluster.workers or fit
+    if not fit or (cluster.address == LOCAL and wanted > fit):
+        has = f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
+        each = f"{cluster.cpus} CPUs and {gpus:g} GPUs"
+        what = (
+            f"expected room for {wanted or 1} worker(s) of {each}; the cluster has {has}: see --workers, --cpus, --gpus"
+        )
+        raise GarError(ErrorCode.INVALID_REQUEST, what)
+    return cluster.cpus, gpus, min(wanted, jobs)
+
+
+class _Pool:
+    """The workers, which join when Ray has started them."""
+
+    def __init__(self, actors: list[Any]) -> None:
+        self._actors = actors
+        self._starting = {actor.ready.remote(): actor for actor in actors}
+        self._running: dict[Any, Any] = {}
+        """The last job of each worker, as Ray knows it."""
+
+    def results(self, jobs: Sequence[Any], tick: Tick) -> Iterator[tuple[int, Any]]:
+        """Index and result of each job, as they are done. Raises GarError."""
+        pool = ActorPool(self._first())
+        for indexed in enumerate(jobs):
+            pool.submit(self._submit, indexed)
+        done: set[int] = set()
+        why = "it was never tried"
+        while pool.has_next():
+            for actor in self._started(0):
+                pool.push(actor)
+            try:
+                index, result = pool.get_next_unordered(timeout=_POLL_SECONDS)
+            except TimeoutError:
+                tick(self._images())
+                continue
+            except RayTaskError:  # an exception in the worker, which is a defect
+                raise
+            except RayError as error:  # the worker died each time; Ray has started it again
+                why = " ".join(str(error).split())
+                continue
+            if isinstance(result, Refused):
+                raise result.error()
+            done.add(index)
+            yield index, result
+        for index in range(len(jobs)):
+            if index not in done:
+                yield index, Lost(f"its worker died in each of {1 + RETRIES} tries ({why})")
+
+    def stop(self) -> None:
+        """Asks all workers to end, and waits for those that have a job."""
+        for actor in self._actors:
+            actor.stop.remote()
+        running = list(self._running.values())
+        if running:
+            ray.wait(running, num_returns=len(running), timeout=_STOP_SECONDS)
+
+    def _submit(self, actor: Any, indexed: tuple[int, Any]) -> Any:
+        self._running[actor] = actor.work.remote(*indexed)
+        return self._running[actor]
+
+    def _first(self) -> list[Any]:
+        """The workers that are there first; it waits for one."""
+        show = now_and_then()
+        while not (started := self._started(_POLL_SECONDS)):
+            show("waiting for the cluster to start the first worker")
+        return started
+
+    def _started(self, seconds: float) -> list[Any]:
+        """Workers that have loaded their model since the last call. Raises GarError where one can't."""
+        if not self._starting:
+            return []
+        ready, _ = ray.wait(
+            list(self._starting), num_returns=len(self._starting) if not seconds else 1, timeout=seconds
+        )
+        started = []
+        for one in ready:
+            started.append(self._starting.pop(one))
+            try:
+                refused = ray.get(one)
+            except RayError as error:
+                why = " ".join(str(error).split())
+                raise GarError(ErrorCode.BAD_MODEL, f"a worker died while it loaded the model: {why}") from error
+            if refused is not None:
+                raise refused.error()
+        return started
+
+    def _images(self) -> int:
+        """How many images of unfinished jobs are done, as far as the workers tell in time."""
+        asked = [actor.images.remote() for actor in self._running]
+        told, _ = ray.wait(asked, num_returns=len(asked), timeout=_POLL_SECONDS) if asked else ([], [])
+        images = 0
+        for one in told:
+            try:
+                images += ray.get(one)
+            except RayError:  # it is being started again
+                continue
+        return images
