@@ -6,7 +6,7 @@ from __future__ import annotations
 import glob
 import posixpath
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 from gar_ros.bag.answering import BagJob
@@ -99,6 +99,11 @@ def find_bags(words: Sequence[str], out: Path) -> list[BagJob]:
                 advice = "name their folder, or a pattern in quotes, to have the folders between kept"
                 raise GarError(ErrorCode.INVALID_REQUEST, f"{what}: {advice}")
             found[bag.name] = bag.source
+    for name in found:
+        inside = next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in found), None)
+        if inside is not None:
+            what = f"'{found[name]}' would become '{out / name}', in the folder of the bag '{out / inside}'"
+            raise GarError(ErrorCode.INVALID_REQUEST, f"{what}: give one of them another --out")
     if alone:
         ((_, source),) = found.items()
         return [BagJob(source, out, out.name)]

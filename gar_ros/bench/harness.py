@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import MANIFEST, Manifest
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.fleet.cluster import cluster_of, worker_options
+from gar_ros.fleet.work import Lost, Worker, working
 from gar_ros.progress import progress
 from gar_ros.region import Region
 
@@ -82,13 +85,13 @@ def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) ->
     with Journal(path, settings) as journal:
         missing = [job for job in jobs if job.key not in journal.records]
         if missing:
-            engine = open_engine(args)
             done = len(jobs) - len(missing)
             if done:
                 print(f"continuing: {done} of {len(jobs)} items are answered in '{path}'", file=sys.stderr)
             try:
-                for job in progress(missing, done, len(jobs)):
-                    journal.add(job.key, answered(engine, job, args.max_tiles))
+                with _answering(args, missing) as answers:
+                    for job, record in progress(answers, done, len(jobs)):
+                        journal.add(job.key, record)
             except KeyboardInterrupt:
                 print(
                     f"interrupted: {sum(job.key in journal.records for job in jobs)} of {len(jobs)} items are answered "
@@ -98,7 +101,30 @@ def run_jobs(args: argparse.Namespace, jobs: Sequence[Job], settings: Record) ->
                 raise
         else:
             print(f"all {len(jobs)} items were answered before", file=sys.stderr)
-        return journal.records
+        # On Ray they are answered in another order each time.
+        return {job.key: journal.records[job.key] for job in jobs} | journal.records
+
+
+@contextmanager
+def _answering(args: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[Iterator[tuple[Job, Record]]]:
+    """Gives each job with its record, as they are answered. Raises GarError."""
+    cluster = cluster_of(args)
+    if cluster is not None:  # a worker may have another current folder
+        jobs = [replace(job, image=job.image.absolute()) for job in jobs]
+    options, max_tiles = worker_options(args, cluster), args.max_tiles
+
+    def open_worker() -> Worker[Job, Record]:
+        engine = open_engine(options)
+        return lambda job, tick: answered(engine, job, max_tiles)
+
+    def answered_jobs(results: Iterator[tuple[int, Record | Lost]]) -> Iterator[tuple[Job, Record]]:
+        for index, record in results:
+            if isinstance(record, Lost):
+                raise jobs[index].place.error(record.reason, ErrorCode.INTERNAL_ERROR)
+            yield jobs[index], record
+
+    with working(open_worker, jobs, cluster) as results:
+        yield answered_jobs(results)
 
 
 def answered(engine: GarEngine, job: Job, max_tiles: int | None) -> Record:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.fleet.cluster import Cluster
-from gar_ros.fleet.work import Lost, work_through
+from gar_ros.fleet.work import Lost, working
 from gar_ros.progress import advancing, now_and_then
 
 if TYPE_CHECKING:  # both need ROS and rosbags, which not every machine has
@@ -29,7 +29,8 @@ def annotate_one(job: BagJob, worker: BagWorker, cluster: Cluster | None, table:
         outcome = worker.answer(job, lambda done: show(f"{done} images"), lambda _: show(f"{next(read)} messages read"))
     else:
         check_new(job.out)
-        ((_, result),) = work_through(_opener(worker), [job], cluster, lambda done: show(f"{done} images"))
+        with working(_opener(worker), [job], cluster, lambda done: show(f"{done} images")) as results:
+            ((_, result),) = results
         outcome = _outcome(result)
         if outcome.code:
             raise GarError(outcome.code, outcome.failure)
@@ -87,22 +88,23 @@ def _work(
     due: Sequence[BagJob], worker: BagWorker, cluster: Cluster | None, total: int, outcomes: dict[int, Outcome]
 ) -> None:
     """Fills `outcomes`, by the index in `due`."""
-    start, current = time.monotonic(), 0
+    start, current = 0.0, 0
 
     def note() -> str:
         images = current + sum(one.images for one in outcomes.values())
         return f"{images} images, {images / max(time.monotonic() - start, 1e-3):.2g} a second"
 
-    with advancing(total - len(due), total, "bag", note) as advance:
+    def tick(images: int) -> None:
+        nonlocal current
+        current = images
+        advance(0)
 
-        def tick(images: int) -> None:
-            nonlocal current
-            current = images
-            advance(0)
-
-        for index, result in work_through(_opener(worker), due, cluster, tick):
-            outcomes[index], current = _outcome(result), 0
-            advance(1)
+    with working(_opener(worker), due, cluster, tick) as results:
+        start = time.monotonic()
+        with advancing(total - len(due), total, "bag", note) as advance:
+            for index, result in results:
+                outcomes[index], current = _outcome(result), 0
+                advance(1)
 
 
 def _opener(worker: BagWorker) -> Callable[[], BagWorker]:

@@ -25,19 +25,20 @@ _OBJECT_BYTES = 80 << 20
 """For objects that processes share: jobs and results are small, and Ray would take a third of the memory."""
 
 
+@contextmanager
 def on_ray(
     open_worker: Callable[[], Worker[Any, Any]], jobs: Sequence[Any], cluster: Cluster, tick: Tick
-) -> Iterator[tuple[int, Any]]:
-    """As `work_through`, with a cluster."""
+) -> Iterator[Iterator[tuple[int, Any]]]:
+    """As `working`, with a cluster."""
     with _connected(cluster):
         cpus, gpus, count = _shares(cluster, len(jobs))
         remote = ray.remote(concurrency_groups={WATCH: 1})(WorkerActor)
         remote = remote.options(num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)
-        pool = _Pool([remote.remote(open_worker) for _ in range(count)])
+        workers = _Workers([remote.remote(open_worker) for _ in range(count)])
         try:
-            yield from pool.results(jobs, tick)
+            yield workers.results(workers.first(), jobs, tick)
         finally:
-            pool.stop()
+            workers.stop()
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def _shares(cluster: Cluster, jobs: int) -> tuple[int, float, int]:
     return cluster.cpus, gpus, min(wanted, jobs)
 
 
-class _Pool:
+class _Workers:
     """The workers, which join when Ray has started them."""
 
     def __init__(self, actors: list[Any]) -> None:
@@ -88,9 +89,16 @@ class _Pool:
         self._running: dict[Any, Any] = {}
         """The last job of each worker, as Ray knows it."""
 
-    def results(self, jobs: Sequence[Any], tick: Tick) -> Iterator[tuple[int, Any]]:
-        """Index and result of each job, as they are done. Raises GarError."""
-        pool = ActorPool(self._first())
+    def first(self) -> list[Any]:
+        """The workers that are there first; it waits for one. Raises GarError where one can't load its model."""
+        show = now_and_then()
+        while not (started := self._started(_POLL_SECONDS)):
+            show("waiting for the cluster to start the first worker")
+        return started
+
+    def results(self, started: list[Any], jobs: Sequence[Any], tick: Tick) -> Iterator[tuple[int, Any]]:
+        """Index and result of each job, as they are done. started: the first workers. Raises GarError."""
+        pool = ActorPool(started)
         for indexed in enumerate(jobs):
             pool.submit(self._submit, indexed)
         done: set[int] = set()
@@ -128,20 +136,11 @@ class _Pool:
         self._running[actor] = actor.work.remote(*indexed)
         return self._running[actor]
 
-    def _first(self) -> list[Any]:
-        """The workers that are there first; it waits for one."""
-        show = now_and_then()
-        while not (started := self._started(_POLL_SECONDS)):
-            show("waiting for the cluster to start the first worker")
-        return started
-
     def _started(self, seconds: float) -> list[Any]:
         """Workers that have loaded their model since the last call. Raises GarError where one can't."""
         if not self._starting:
             return []
-        ready, _ = ray.wait(
-            list(self._starting), num_returns=len(self._starting) if not seconds else 1, timeout=seconds
-        )
+        ready, _ = ray.wait(list(self._starting), num_returns=1, timeout=seconds)
         started = []
         for one in ready:
             started.append(self._starting.pop(one))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,26 +27,28 @@ class Lost:
     reason: str
 
 
-def work_through(
+@contextmanager
+def working(
     open_worker: Callable[[], Worker[Job, Result]],
     jobs: Sequence[Job],
     cluster: Cluster | None = None,
     tick: Tick = lambda images: None,
-) -> Iterator[tuple[int, Result | Lost]]:
-    """The index of each job with its result: in the order of `jobs` without a cluster, else as they are done.
+) -> Iterator[Iterator[tuple[int, Result | Lost]]]:
+    """Gives the index of each job with its result: in the order of `jobs` without a cluster, else as they are done. The
+    (first) worker is there when the context begins.
 
     open_worker: makes a worker, which has the model loaded; called once here, or once in each worker's process, so it
     must be picklable, as jobs and results must be. tick: told how many images of unfinished jobs are done.
 
-    Raises GarError, also where Ray is not installed or the cluster can't be reached. Closing the iterator, or an
-    exception such as KeyboardInterrupt in it, stops all workers and waits until they have tidied up.
+    Raises GarError, also where Ray is not installed or the cluster can't be reached. However the context is left, all
+    workers are stopped, and what they have begun is tidied up.
     """
     if cluster is None:
         worker = open_worker()
-        for index, job in enumerate(jobs):
-            yield index, worker(job, tick)
+        yield ((index, worker(job, tick)) for index, job in enumerate(jobs))
         return
-    yield from import_ray().on_ray(open_worker, jobs, cluster, tick)
+    with import_ray().on_ray(open_worker, jobs, cluster, tick) as results:
+        yield results
 
 
 def import_ray() -> Any:
