@@ -49,6 +49,6 @@ def missing(jobs: Iterable[BagJob]) -> list[BagJob]:
 
 def tidy(jobs: Iterable[BagJob]) -> None:
     """Deletes what workers that were killed on this machine have left of these new bags."""
-    for job in missing(jobs):
+    for job in jobs:
         if job.out.parent.is_dir():
             delete_unfinished(job.out)
