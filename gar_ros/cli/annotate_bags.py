@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # both need ROS and rosbags, which not every machine has
 
 def annotate_one(job: BagJob, worker: BagWorker, cluster: Cluster | None, table: Path | None) -> int:
     """One new bag; the exit code. Raises GarError where the bag or the model can't be used."""
+    from gar_ros.bag.begun import tidy
     from gar_ros.bag.files import check_new
 
     show = now_and_then()
@@ -29,8 +30,11 @@ def annotate_one(job: BagJob, worker: BagWorker, cluster: Cluster | None, table:
         outcome = worker.answer(job, lambda done: show(f"{done} images"), lambda _: show(f"{next(read)} messages read"))
     else:
         check_new(job.out)
-        with working(_opener(worker), [job], cluster, lambda done: show(f"{done} images")) as results:
-            ((_, result),) = results
+        try:
+            with working(_opener(worker), [job], cluster, lambda done: show(f"{done} images")) as results:
+                ((_, result),) = results
+        finally:
+            tidy([job])
         outcome = _outcome(result)
         if outcome.code:
             raise GarError(outcome.code, outcome.failure)

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util import ActorPool
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, reason_of
 from gar_ros.fleet.actor import WATCH, Refused, WorkerActor
 from gar_ros.fleet.cluster import LOCAL, Cluster
 from gar_ros.fleet.work import Lost, Tick, Worker
@@ -48,12 +48,11 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     if cluster.address == LOCAL:
         own = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES}
     try:
-        ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
-    except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
-        why = " ".join(str(error).split())
-        what = f"can't work on the Ray cluster '{cluster.address}': {why}"
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
-    try:
+        try:
+            ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
+        except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
+            what = f"can't work on the Ray cluster '{cluster.address}': {reason_of(error)}"
+            raise GarError(ErrorCode.INVALID_REQUEST, what) from error
         yield
     finally:
         ray.shutdown()
@@ -114,7 +113,7 @@ class _Workers:
             except RayTaskError:  # an exception in the worker, which is a defect
                 raise
             except RayError as error:  # the worker died each time; Ray has started it again
-                why = " ".join(str(error).split())
+                why = reason_of(error)
                 continue
             if isinstance(result, Refused):
                 raise result.error()
@@ -147,8 +146,8 @@ class _Workers:
             try:
                 refused = ray.get(one)
             except RayError as error:
-                why = " ".join(str(error).split())
-                raise GarError(ErrorCode.BAD_MODEL, f"a worker died while it loaded the model: {why}") from error
+                what = f"a worker died while it loaded the model: {reason_of(error)}"
+                raise GarError(ErrorCode.BAD_MODEL, what) from error
             if refused is not None:
                 raise refused.error()
         return started
