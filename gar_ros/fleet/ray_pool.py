@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from gar_ros.progress import now_and_then
 
 RETRIES = 2
 """How often a job is tried again when its worker dies."""
+_REACH_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 15.0
 _OBJECT_BYTES = 80 << 20
@@ -44,6 +46,7 @@ def on_ray(
 @contextmanager
 def _connected(cluster: Cluster) -> Iterator[None]:
     """Starts a cluster on this machine or joins one. Raises GarError INVALID_REQUEST."""
+    _check_reachable(cluster.address)
     own: dict[str, Any] = {}
     if cluster.address == LOCAL:
         own = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES}
@@ -56,6 +59,18 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises GarError INVALID_REQUEST where nothing listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:  # the latter for a port above 65535
+        what = f"can't work on the Ray cluster '{address}', where nothing listens: {reason_of(error)}"
+        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
 
 
 def _shares(cluster: Cluster, jobs: int) -> tuple[int, float, int]:

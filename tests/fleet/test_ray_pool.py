@@ -88,7 +88,7 @@ def test_workers_that_do_not_fit_are_told() -> None:
         pass
 
 
-def test_a_cluster_that_is_not_there_is_told() -> None:
-    nowhere = Cluster("127.0.0.1:9")
-    with pytest.raises(GarError, match="can't work on the Ray cluster"), working(never, ["a"], nowhere):
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "[::1]:9", "ray://127.0.0.1:9", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
+    with pytest.raises(GarError, match="where nothing listens"), working(never, ["a"], Cluster(address)):
         pass
