@@ -92,7 +92,7 @@ class BagWorker:
                 except GarError as error:  # names the copy of a bag from elsewhere
                     raise GarError(error.code, error.message.replace(str(path), job.source)) from error
         except OSError as error:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"'{job.source}' can't be read: {reason_of(error)}") from error
+            raise GarError(ErrorCode.INVALID_REQUEST, f"'{job.source}' can't be answered: {reason_of(error)}") from error
 
     def _answer(self, path: Path, job: BagJob, tick: Tick, reading: Tick) -> Outcome:
         task = self.task
