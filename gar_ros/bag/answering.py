@@ -92,7 +92,8 @@ class BagWorker:
                 except GarError as error:  # names the copy of a bag from elsewhere
                     raise GarError(error.code, error.message.replace(str(path), job.source)) from error
         except OSError as error:
-            raise GarError(ErrorCode.INVALID_REQUEST, f"'{job.source}' can't be answered: {reason_of(error)}") from error
+            what = f"'{job.source}' can't be answered about: {reason_of(error)}"
+            raise GarError(ErrorCode.INVALID_REQUEST, what) from error
 
     def _answer(self, path: Path, job: BagJob, tick: Tick, reading: Tick) -> Outcome:
         task = self.task
