@@ -20,6 +20,8 @@ from gar_ros.progress import now_and_then
 
 RETRIES = 2
 """How often a job is tried again when its worker dies."""
+_START_TRIES = 3
+"""To start a cluster: Ray gives each 30 s, which a busy machine may not suffice for."""
 _REACH_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 15.0
@@ -48,14 +50,20 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     """Starts a cluster on this machine or joins one. Raises GarError INVALID_REQUEST."""
     _check_reachable(cluster.address)
     own: dict[str, Any] = {}
+    tries = 1
     if cluster.address == LOCAL:
         own = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES}
+        tries = _START_TRIES
     try:
-        try:
-            ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
-        except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
-            what = f"can't work on the Ray cluster '{cluster.address}': {reason_of(error)}"
-            raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        while not ray.is_initialized():
+            tries -= 1
+            try:
+                ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
+            except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
+                ray.shutdown()
+                if not tries:
+                    what = f"can't work on the Ray cluster '{cluster.address}': {reason_of(error)}"
+                    raise GarError(ErrorCode.INVALID_REQUEST, what) from error
         yield
     finally:
         ray.shutdown()
@@ -84,7 +92,7 @@ def _shares(cluster: Cluster, jobs: int) -> tuple[int, float, int]:
         fit = min(fit, int(there.get("GPU", 0) / gpus))
     # Only this machine can't grow: a cluster may add machines for workers that wait.
     wanted = cluster.workers or fit
-    if not fit or (cluster.address == LOCAL and wanted > fit):
+    if not wanted or (cluster.address == LOCAL and wanted > fit):
         has = f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs"
         each = f"{cluster.cpus} CPUs and {gpus:g} GPUs"
         what = (
