@@ -72,11 +72,15 @@ def delete_unfinished(folder: Path, endings: set[str]) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether there is a process of this number that has not ended, even if nobody has asked for its exit code yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
         pass
-    return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:  # it has ended meanwhile, or another user's processes are hidden
+        return True
+    return stat.rpartition(") ")[2][:1] != "Z"

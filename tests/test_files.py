@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from gar_ros.files import write_atomically
+from gar_ros.files import is_running, write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
@@ -26,3 +27,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_process_that_has_ended_is_not_running_though_nobody_has_asked_for_its_exit_code() -> None:
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    assert is_running(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its exit code stays to be asked for
+    assert not is_running(child.pid)
+    child.communicate()
+    assert not is_running(child.pid)

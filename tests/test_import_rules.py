@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "serving": {*VALUES, "engine", "geometry", "memory", "settings"},
     "messages": {*VALUES, "geometry", "memory", "msg", "settings", "view"},
     "sim": {"errors", "region"},
+    "fleet": {"engine", "errors", "progress"},
     "gar_export": {"bench", "engine", "errors", "files", "json_reader", "progress", "region", "sim"},
     "client": {
         *("action", "errors", "msg", "srv"),
@@ -59,7 +60,19 @@ ROOMS: dict[str, set[str]] = {
     },
     "demo": {*VALUES, *INTERFACES, "client", "engine", "geometry", "messages", "planning", "sim", "view"},
     "bag": {*VALUES, "engine", "geometry", "memory", "messages", "msg", "settings", "view"},
-    "bench": {*VALUES, "doctor", "engine", "memory", "pictures", "progress", "serving", "settings", "sim", "view"},
+    "bench": {
+        *VALUES,
+        "doctor",
+        "engine",
+        "fleet",
+        "memory",
+        "pictures",
+        "progress",
+        "serving",
+        "settings",
+        "sim",
+        "view",
+    },
     "mcp_server": {"client_asyncio", "errors", "messages", "msg", "srv"},
     "cli": {
         *VALUES,
@@ -67,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "bench",
         "doctor",
         "engine",
+        "fleet",
         "gar_export",
         "mcp_server",
         "memory",
@@ -93,6 +107,7 @@ ROS = {
     "launch_ros",
 }
 MCP = {"mcp", "mcp_types", "pydantic"}
+FLEET = {"fsspec", "pyarrow", "ray"}
 TORCH = {"torch", "torchvision", "transformers", "timm", "onnx", "onnxscript", "safetensors"}
 
 
@@ -194,13 +209,24 @@ def test_only_the_mcp_server_imports_mcp(imports: list[Import]) -> None:
     assert [use for use in imports if use.imported_room == "mcp_server" != use.room and use.at_load] == []
 
 
+def test_what_a_fleet_needs_is_imported_only_when_asked(imports: list[Import]) -> None:
+    """An extra, too: Ray in two modules that only work_through imports, the others in functions."""
+    used = [used for used in imports if used.top in FLEET]
+    assert {use.top for use in used} == FLEET
+    with_ray = {"gar_ros/fleet/actor.py", "gar_ros/fleet/ray_pool.py"}
+    assert {use.file for use in used if use.at_load} == with_ray
+    modules = {"gar_ros.fleet.actor", "gar_ros.fleet.ray_pool"}
+    importing = [use for use in imports if use.module in modules and use.at_load]
+    assert {use.file for use in importing} <= with_ray
+
+
 def test_export_is_imported_lazily(imports: list[Import]) -> None:
     used = [used for used in imports if used.imported_room == "gar_export" and used.room != "gar_export"]
     assert [use for use in used if use.at_load] == []
 
 
 def test_the_node_runs_where_torch_is_absent(checkout: Path) -> None:
-    absent = sorted(TORCH | MCP | {"mujoco", "pycocotools", "pytest"})
+    absent = sorted(TORCH | MCP | FLEET | {"mujoco", "pycocotools", "pytest"})
     program = (
         f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
         "import gar_ros.node.gar_node, gar_ros.cli.main, gar_ros.client\n"

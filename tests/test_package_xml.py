@@ -36,7 +36,7 @@ BY_NAME = {"bondpy", "cv_bridge", "sensor_msgs_py", "tf2_ros"}
 # Imported for the type checker alone.
 FOR_TYPES = {"typing_extensions"}
 # Extras of pyproject.toml, which a user may add, and what the extra mcp brings.
-EXTRAS = {"mcp", "mcp_types", "openvino", "pydantic"}
+EXTRAS = {"fsspec", "mcp", "mcp_types", "openvino", "pyarrow", "pydantic", "ray"}
 NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime"}
 NOT_ON_ROBOTS = {"gar_export", "sim"}
 # What rosdep has lists for.

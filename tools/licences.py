@@ -31,7 +31,7 @@ SPELLINGS = {
     "zlib License": "Zlib",
 }
 """SPDX id by what projects write instead."""
-OPTIONAL = ("mcp", "openvino")
+OPTIONAL = ("fsspec", "mcp", "openvino", "pyarrow", "ray")
 """Packages that a user may add to the node: the extras of pyproject.toml."""
 NOT_LOADED = re.compile(
     r"catkin-pkg|cmake|docutils|empy|lark-parser|setuptools|wheel"

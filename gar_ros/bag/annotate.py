@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from gar_ros.bag.pending import Pending, pending_in
 from gar_ros.bag.plan import Pair, Plan
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt import Question
-from gar_ros.errors import LEAVING, ErrorCode, GarError
+from gar_ros.errors import LEAVING, ErrorCode, GarError, GpuLostError
 from gar_ros.frame import Frame, askable
 from gar_ros.geometry.extent import Extent
 from gar_ros.memory.answers import AnswerMemory, AnswerRecord
@@ -67,7 +66,8 @@ class Count:
 
 
 class Annotator:
-    """Takes a bag's messages one by one. progress: told after each image, with its stamp in nanoseconds."""
+    """Takes a bag's messages one by one. progress: told the number of images after each. keep: given the answers about
+    each image."""
 
     def __init__(
         self,
@@ -78,9 +78,10 @@ class Annotator:
         pending: Pending,
         asking: Asking,
         questions: Sequence[Question],
-        progress: Callable[[int], None] = lambda stamp: None,
+        progress: Callable[[int], None] = lambda images: None,
+        keep: Callable[[list[AnswerRecord]], None] = lambda records: None,
     ) -> None:
-        self._engine, self._writer, self._asking, self._progress = engine, writer, asking, progress
+        self._engine, self._writer, self._asking, self._progress, self._keep = engine, writer, asking, progress, keep
         self._inputs, self._plan, self._pending, self._questions = inputs, plan, pending, questions
         self.count = Count()
         self._regions = FrameRegions(inputs.settings)
@@ -139,6 +140,8 @@ class Annotator:
             try:
                 (self._done if self._take_frame(frame) else self._bare).add(pair.image)
                 self.count.bare = len(self._bare - self._done)
+            except GpuLostError:  # no further image could be answered about
+                raise
             except GarError as error:
                 self.count.skipped[error.message] += 1
 
@@ -169,31 +172,31 @@ class Annotator:
     def _answer(self, frame: Frame, regions: list[Region]) -> None:
         answers = AnswerMemory(len(regions) * len(self._questions))
         for chosen in self._chosen(regions):
-            start = time.monotonic_ns()
             encoded = self._engine.encode(frame.image, chosen, self._asking.max_tiles)
             for question in self._questions:
                 answer = encoded.ask(question, max_tokens=self._asking.max_tokens)
-                answers.add(
-                    AnswerRecord(
-                        answer=answer,
-                        question=question.text,
-                        region_ids=tuple(region.id for region in chosen),
-                        choices=question.choices,
-                        stamp_ns=frame.stamp_ns,
-                        frame_id=frame.frame_id,
-                        age_ns=0,
-                        latency_ns=time.monotonic_ns() - start,
-                        extents=tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen),
-                    )
+                record = AnswerRecord(
+                    answer=answer,
+                    question=question.text,
+                    region_ids=tuple(region.id for region in chosen),
+                    choices=question.choices,
+                    stamp_ns=frame.stamp_ns,
+                    frame_id=frame.frame_id,
+                    age_ns=0,
+                    latency_ns=0,  # a bag must not depend on how fast the machine was that answered
+                    extents=tuple(Extent(frame.frame_id, frame.stamp_ns) for _ in chosen),
                 )
+                answers.add(record)
         header = header_message(frame.frame_id, frame.stamp_ns)
-        messages = [answer_message(one) for one in answers.all()]
+        records = answers.all()
+        messages = [answer_message(one) for one in records]
         self._writer.write(ANSWERS, AnswerArray(answers=messages), self._logged_ns)
         picture = draw_overlay(frame.image, regions, answers.captions())
         self._writer.write(OVERLAY, image_message(picture, "rgb8", header), self._logged_ns)
+        self._keep(records)
         self.count.images += 1
         self.count.answers += len(messages)
-        self._progress(frame.stamp_ns)
+        self._progress(self.count.images)
 
     def _chosen(self, regions: list[Region]) -> list[list[Region]]:
         """The regions of each prompt. Raises GarError UNKNOWN_REGION."""
@@ -215,15 +218,16 @@ def annotate(
     asking: Asking,
     questions: Sequence[Question],
     with_input: bool,
-    progress: Callable[[int], None] = lambda stamp: None,
+    progress: Callable[[int], None] = lambda images: None,
+    keep: Callable[[list[AnswerRecord]], None] = lambda records: None,
 ) -> Count:
     """Answers about all images of `reader`. plan: of the same topics; it is used up. questions: of `asking`, parsed.
-    with_input: the bag's messages are copied, besides answers of an earlier run.
+    with_input: the bag's messages are copied, besides answers of an earlier run. progress, keep: of `Annotator`.
 
     Raises GarError INVALID_REQUEST.
     """
     with pending_in(writer.folder) as pending:
-        annotator = Annotator(engine, writer, inputs, plan, pending, asking, questions, progress)
+        annotator = Annotator(engine, writer, inputs, plan, pending, asking, questions, progress, keep)
         for message in reader.messages(None if with_input else inputs.kinds):
             if with_input and message.topic not in (ANSWERS, OVERLAY):
                 writer.copy(message)

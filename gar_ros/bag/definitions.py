@@ -64,6 +64,20 @@ def installed(kind: str) -> Definition | None:
         return None
 
 
+class ZeroPadding:
+    """Serialized messages of one type with zeros where the format has gaps between fields. Fast CDR leaves there what
+    was in memory, so that the same message has other bytes each time."""
+
+    def __init__(self, kind: str, definition: Definition) -> None:
+        self._kind = full_name(kind)
+        self._store = get_typestore(Stores.EMPTY)
+        self._store.register(get_types_from_msg(definition.text, self._kind))
+
+    def __call__(self, data: bytes) -> bytes:
+        """The same message."""
+        return bytes(self._store.serialize_cdr(self._store.deserialize_cdr(data, self._kind), self._kind))
+
+
 def _described(types: Mapping[str, Any], kind: str) -> Definition:
     store = get_typestore(Stores.EMPTY)
     store.register(dict(types))

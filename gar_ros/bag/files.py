@@ -20,7 +20,7 @@ from rclpy.serialization import serialize_message
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 
-from gar_ros.bag.definitions import carried, full_name, installed
+from gar_ros.bag.definitions import ZeroPadding, carried, full_name, installed
 from gar_ros.bag.libraries import zstd
 from gar_ros.bag.recover import McapScan, SqliteScan, why_incomplete
 from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files
@@ -147,7 +147,7 @@ class BagWriter:
         """Messages of the other bag that could not be copied, by the reason."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _delete_unfinished(path)
+            delete_unfinished(path)
             self.folder.mkdir()
             # The file in the bag is called like the folder.
             self._writer = Writer(self.folder / path.name, version=_VERSION, storage_plugin=StoragePlugin.MCAP)
@@ -155,7 +155,7 @@ class BagWriter:
         except (WriterError, OSError) as error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise self._failed(error) from error
-        self._own: dict[str, Connection] = {}
+        self._own: dict[str, tuple[Connection, ZeroPadding]] = {}
         self._copied: dict[tuple[str, str], Connection | None] = {}
 
     def __enter__(self) -> BagWriter:
@@ -194,16 +194,25 @@ class BagWriter:
         self._write(connection, message.logged_ns, message.data)
 
     def write(self, topic: str, message: Any, logged_ns: int) -> None:
-        """Writes a message of sensor_msgs or of this package. Raises GarError INVALID_REQUEST."""
+        """Writes a message of sensor_msgs or of this package; the same message as the same bytes. Raises GarError
+        INVALID_REQUEST."""
         if topic not in self._own:
             kind = f"{type(message).__module__.split('.')[0]}/msg/{type(message).__name__}"
             definition = installed(kind)
             if definition is None:
                 raise GarError(ErrorCode.INTERNAL_ERROR, f"the definition of {kind} is not installed")
-            self._own[topic] = self._writer.add_connection(
-                topic, kind, msgdef=definition.text, rihs01=definition.digest
-            )
-        self._write(self._own[topic], logged_ns, serialize_message(message))
+            connection = self._writer.add_connection(topic, kind, msgdef=definition.text, rihs01=definition.digest)
+            self._own[topic] = connection, ZeroPadding(kind, definition)
+        connection, zero_padding = self._own[topic]
+        self._write(connection, logged_ns, zero_padding(serialize_message(message)))
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """Puts a file of another kind into the bag's folder, which readers of bags leave alone. Raises GarError
+        INVALID_REQUEST."""
+        try:
+            (self.folder / self._path.name / name).write_bytes(content)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def _counterpart(self, source: Connection) -> Connection | None:
         """The topic in this bag, None where nothing defines its type."""
@@ -240,7 +249,7 @@ def check_new(path: Path) -> None:
         raise GarError(ErrorCode.INVALID_REQUEST, f"expected a new folder for the bag, got '{path}', which exists")
 
 
-def _delete_unfinished(path: Path) -> None:
+def delete_unfinished(path: Path) -> None:
     """Deletes what runs that were killed have left of this bag. Raises OSError."""
     unfinished = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.part")
     for folder in path.parent.iterdir():

@@ -45,7 +45,7 @@ def storage_files(path: Path, scratch: Path) -> list[StorageFile]:
         return [_readable(path, scratch)]
     named = _named_in_metadata(path)
     if named is None:
-        named = sorted((file for file in path.iterdir() if _is_storage(file.name)), key=_numbers_by_value)
+        named = sorted((file for file in path.iterdir() if is_storage(file.name)), key=_numbers_by_value)
         if not named:
             raise bad_bag(path, "the folder has no metadata.yaml, and no .mcap or .db3 file either")
     return [_readable(file, scratch) for file in named]
@@ -76,8 +76,14 @@ def _named_in_metadata(folder: Path) -> list[Path] | None:
     return [folder / name for name in names]
 
 
-def _is_storage(name: str) -> bool:
+def is_storage(name: str) -> bool:
+    """Whether a file of this name holds a bag's messages."""
     return name.removesuffix(".zstd").endswith((".mcap", ".db3"))
+
+
+def without_suffix(name: str) -> str:
+    """The name of a bag's file without what says how it is stored."""
+    return name.removesuffix(".zstd").removesuffix(".mcap").removesuffix(".db3") if is_storage(name) else name
 
 
 def _numbers_by_value(file: Path) -> list[tuple[int, str]]:

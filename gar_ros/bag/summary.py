@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why images of a bag were not answered about, for the person who can mend it."""
+"""What of a bag was not answered about or not copied, and why, for the person who can mend it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from gar_ros.bag.annotate import Count
 from gar_ros.bag.inputs import Inputs
 from gar_ros.bag.plan import Plan, least_distance
 from gar_ros.messages.pairing import Input
@@ -22,6 +23,22 @@ def why_alone(plan: Plan, inputs: Inputs, slop_ns: int | None) -> Iterator[str]:
         return
     why = "; ".join(_why(kind, topics[kind], plan, slop_ns) for kind in plan.found)
     yield f"{len(plan.alone)} of {plan.images} images on {topics[Input.IMAGE]} have no regions: {why}"
+
+
+def what_came_of_it(count: Count, not_copied: Mapping[str, int], every_ns: int) -> Iterator[str]:
+    """Sentences about messages and images that were left out. not_copied: messages, by the reason."""
+    for reason, times in count.skipped.items():
+        yield f"{times} message(s) left out: {reason}"
+    for topic, (times, first) in count.odd.items():
+        yield (
+            f"{times} message(s) on {topic} have detections that are left out, or without their ids; the first: {first}"
+        )
+    for reason, times in not_copied.items():
+        yield f"{times} message(s) not copied: {reason}"
+    if count.bare:
+        yield f"in {count.bare} images no region has a pixel"
+    if count.between:
+        yield f"{count.between} images left out: less than {every_ns / 1e9:g} s from an answered one; see --every"
 
 
 def _why(kind: Input, topic: str, plan: Plan, slop_ns: int | None) -> str:

@@ -78,6 +78,10 @@ class ReleasedJob(Job):
 
     model: Path = field(kw_only=True)
 
+    def anywhere(self) -> ReleasedJob:
+        """See `Task`."""
+        return replace(self, image=self.image.absolute(), model=self.model.absolute())
+
     def prompts(self, engine: GarEngine) -> int:
         """See `Job`."""
         return released_prompts(self.model).max_regions

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gar_ros.bench.files import Place, load_picture
 from gar_ros.bench.journal import Journal, Record
 from gar_ros.bench.masks import decode, require_pycocotools
-from gar_ros.bench.unanswered import UNASKABLE, BadItems, unanswered
+from gar_ros.bench.unanswered import UNASKABLE, BadItems, WrongData, unanswered
 from gar_ros.engine.command_line import open_engine
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
@@ -26,6 +26,8 @@ from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import MANIFEST, Manifest
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.fleet.cluster import cluster_of, worker_options
+from gar_ros.fleet.work import Lost, Worker, working
 from gar_ros.progress import progress
 from gar_ros.region import Region
 
@@ -36,6 +38,13 @@ class Task(Protocol):
     @property
     def key(self) -> str:
         """Names it in the journal."""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+
+    def anywhere(self) -> Task:
+        """The same question, with paths that hold whatever the current folder is."""
 
     def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
         """Raises GarError: of a code of UNASKABLE where the model can't be asked this, else naming what is wrong."""
@@ -52,6 +61,10 @@ class Job:
     segmentations: tuple[tuple[str, Any], ...]  # (key in the file, checked segmentation), <Prompt0> first
     ask: Callable[[EncodedFrame], Answer]
     image_key: str = "image"  # where the image stands in the item
+
+    def anywhere(self) -> Job:
+        """See `Task`."""
+        return replace(self, image=self.image.absolute())
 
     def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
         """See `Task`."""
@@ -123,17 +136,14 @@ def run_jobs(
     with Journal(path, settings) as journal:
         missing = [job for job in jobs if job.key not in journal.records]
         if missing:
-            engine = open_engine(args)
             done = len(jobs) - len(missing)
             if done:
                 print(f"continuing: {done} of {len(jobs)} items are answered in '{path}'", file=sys.stderr)
             try:
-                for job in progress(missing, done, len(jobs)):
-                    record = None
-                    with nullcontext() if bad is None else bad.skipping(job.key):
-                        record = answered(engine, job, args.max_tiles)
-                    if record is not None:
-                        journal.add(job.key, record)
+                with _answering(args, missing) as answers:
+                    for job, record in progress(answers, done, len(jobs)):
+                        with nullcontext() if bad is None else bad.skipping(job.key):
+                            journal.add(job.key, _checked(record))
             except KeyboardInterrupt:
                 print(
                     f"interrupted: {sum(job.key in journal.records for job in jobs)} of {len(jobs)} items are answered "
@@ -143,7 +153,47 @@ def run_jobs(
                 raise
         elif jobs:
             print(f"all {len(jobs)} items were answered before", file=sys.stderr)
-        return {**(bad.records if bad else {}), **journal.records}
+        records = {**(bad.records if bad else {}), **journal.records}
+        # On Ray they are answered in another order each time.
+        return {job.key: records[job.key] for job in jobs} | records
+
+
+@contextmanager
+def _answering(args: argparse.Namespace, jobs: Sequence[Task]) -> Iterator[Iterator[tuple[Task, Record | WrongData]]]:
+    """Gives each job with its record, as they are answered. Raises GarError."""
+    cluster = cluster_of(args)
+    if cluster is not None:
+        jobs = [job.anywhere() for job in jobs]
+    options, max_tiles = worker_options(args, cluster), args.max_tiles
+
+    def open_worker() -> Worker[Task, Record | WrongData]:
+        engine = open_engine(options)
+        return lambda job, tick: _attempted(engine, job, max_tiles)
+
+    def answered_jobs(
+        results: Iterator[tuple[int, Record | WrongData | Lost]],
+    ) -> Iterator[tuple[Task, Record | WrongData]]:
+        for index, record in results:
+            if isinstance(record, Lost):
+                raise jobs[index].place.error(record.reason, ErrorCode.INTERNAL_ERROR)
+            yield jobs[index], record
+
+    with working(open_worker, jobs, cluster) as results:
+        yield answered_jobs(results)
+
+
+def _attempted(engine: GarEngine, job: Task, max_tiles: int | None) -> Record | WrongData:
+    """As `answered`; what is wrong with the item's data is returned, for whoever may be in another process."""
+    try:
+        return answered(engine, job, max_tiles)
+    except GarError as error:
+        return WrongData.of(error)
+
+
+def _checked(record: Record | WrongData) -> Record:
+    if isinstance(record, WrongData):
+        raise GarError(record.code, record.message)
+    return record
 
 
 def answered(engine: GarEngine, job: Task, max_tiles: int | None) -> Record:

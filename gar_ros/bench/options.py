@@ -7,11 +7,13 @@ import argparse
 from pathlib import Path
 
 from gar_ros.engine.command_line import add_engine_arguments
+from gar_ros.fleet.cluster import add_fleet_arguments
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, max_tokens: str) -> None:
     """The options of every run. max_tokens: what the default is, in words."""
     add_engine_arguments(parser, model_required=True)
+    add_fleet_arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,

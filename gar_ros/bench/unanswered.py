@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from gar_ros.bench.journal import Record
 from gar_ros.errors import ErrorCode, GarError
@@ -20,6 +21,21 @@ _OF_THE_DATA = (ErrorCode.INVALID_REQUEST, ErrorCode.EMPTY_MASK, ErrorCode.PROMP
 def unanswered(error: GarError) -> Record:
     """The record of an item that has no answer for this reason."""
     return {"output": "", "unanswered": f"{error.code.name}: {error.message}"}
+
+
+@dataclass(frozen=True)
+class WrongData:
+    """What is wrong with an item's data, on its way to the process that tells it."""
+
+    code: ErrorCode
+    message: str
+
+    @classmethod
+    def of(cls, error: GarError) -> WrongData:
+        """Raises the error itself where it is about something else."""
+        if error.code not in _OF_THE_DATA:
+            raise error
+        return cls(error.code, error.message)
 
 
 class BadItems:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +48,15 @@ class VideoJob:
     frames: int
     max_tokens: int
     letters: tuple[str, ...]
+
+    @property
+    def place(self) -> Place:
+        """See `harness.Task`."""
+        return self.item.place
+
+    def anywhere(self) -> VideoJob:
+        """See `harness.Task`."""
+        return replace(self, video=self.video.absolute())
 
     def answer(self, engine: GarEngine, max_tiles: int | None) -> Answer:
         """See `harness.Task`."""

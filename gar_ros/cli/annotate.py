@@ -1,24 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`gar annotate`: asks about the images of a recorded bag and writes answers and overlay pictures into a new one."""
+"""`gar annotate`: asks about the images of recorded bags and writes answers and overlay pictures into new ones."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from itertools import count
+from functools import partial
 from pathlib import Path
 
+from gar_ros.cli.annotate_bags import annotate_many, annotate_one
 from gar_ros.engine.command_line import add_engine_arguments, open_engine
+from gar_ros.engine.model_dir.folder import default_model_dir
+from gar_ros.engine.model_dir.hash_cache import sha256_of
+from gar_ros.engine.model_dir.manifest import MANIFEST
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.progress import now_and_then
+from gar_ros.fleet.cluster import add_fleet_arguments, cluster_of, worker_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `gar annotate`."""
     add = parser.add_argument
-    add("bag", type=Path, metavar="BAG", help="rosbag2 bag: folder, .mcap or .db3")
-    add("--out", type=Path, required=True, metavar="BAG", help="folder of the new MCAP bag, which must not exist")
+    add(
+        "bags",
+        nargs="+",
+        metavar="BAG",
+        help="rosbag2 bag (folder, .mcap or .db3), folder of bags, pattern in quotes, or URL that fsspec reads",
+    )
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for one BAG that is a bag: folder of the new MCAP bag, which must not exist; otherwise a folder for all "
+        "new bags, where the same command continues",
+    )
     add("--image", default="/image", metavar="TOPIC", help="camera images, compressed or not (default: %(default)s)")
     add(
         "--regions",
@@ -63,17 +77,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--without-input", action="store_true", help="don't copy the bag's own messages")
     add("--max-tiles", type=int, metavar="N", help="tiles of an image besides its thumbnail")
     add("--max-tokens", type=int, default=64, metavar="N", help="limit of a free answer (default: %(default)s)")
+    add("--table", type=Path, metavar="FILE", help="also write the answers as a Parquet table (needs pyarrow)")
     add_engine_arguments(parser)
+    add_fleet_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the bag and says what is in it. Raises GarError."""
+    """Writes the bags and says what is in them. Raises GarError."""
     try:
-        from gar_ros.bag.annotate import Asking, annotate
-        from gar_ros.bag.files import BagReader, BagWriter, check_new
-        from gar_ros.bag.inputs import Inputs, Topics
-        from gar_ros.bag.plan import make_plan
-        from gar_ros.bag.summary import why_alone
+        from gar_ros.bag.annotate import Asking
+        from gar_ros.bag.answering import BagWorker, Task
+        from gar_ros.bag.find import find_bags
+        from gar_ros.bag.inputs import Topics
+        from gar_ros.bag.table import require_pyarrow
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
@@ -84,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected {option} of 0 seconds or more, got {seconds}")
     if args.choices is not None and not args.questions:
         raise GarError(ErrorCode.INVALID_REQUEST, "expected a --question to go with --choices")
+    if args.table is not None:
+        require_pyarrow()
     asking = Asking(
         questions=tuple(args.questions),
         choices=tuple(args.choices.split(",")) if args.choices else (),
@@ -92,43 +110,27 @@ def run(args: argparse.Namespace) -> int:
         max_tokens=args.max_tokens,
         max_tiles=args.max_tiles,
     )
-    slop_ns = round(args.slop * 1e9) or None
-    with BagReader(args.bag, args.recover) as reader:
-        types = reader.types()
-        inputs = Inputs(Topics(args.image, args.regions, args.instances).resolved(types), types)
-        engine = open_engine(args)
-        questions = asking.parse(engine)
-        check_new(args.out)
-        # All that will be copied is read now: damage should show before hours of answers are lost to it.
-        read = reader.messages(inputs.kinds if args.without_input else None)
-        plan = make_plan(read, inputs.kinds, slop_ns, inputs.together, _progress("{} messages read"))
-        told = [*why_alone(plan, inputs, slop_ns), *(f"'{file}': {why}" for file, why in reader.damage.items())]
-        if not plan.due:
-            _tell([*told, f"no image on {args.image} can be answered about; '{args.out}' is not written"])
-            return 1
-        with BagWriter(args.out) as writer:
-            progress = _progress("{} images")
-            done = annotate(reader, writer, engine, inputs, plan, asking, questions, not args.without_input, progress)
-    told += [f"{times} message(s) left out: {reason}" for reason, times in done.skipped.items()]
-    told += [
-        f"{times} message(s) on {topic} have detections that are left out, or without their ids; the first: {first}"
-        for topic, (times, first) in done.odd.items()
-    ]
-    told += [f"{times} message(s) not copied: {reason}" for reason, times in writer.not_copied.items()]
-    if done.bare:
-        told.append(f"in {done.bare} images no region has a pixel")
-    if done.between:
-        told.append(f"{done.between} images left out: less than {args.every:g} s from an answered one; see --every")
-    _tell(told)
-    print(f"{done.answers} answers about {done.images} images in {args.out}")
-    return 0 if done.images and not reader.damage else 1
+    task = Task(
+        Topics(args.image, args.regions, args.instances),
+        asking,
+        slop_ns=round(args.slop * 1e9) or None,
+        recover=args.recover,
+        with_input=not args.without_input,
+        table=args.table is not None,
+    )
+    cluster = cluster_of(args)
+    worker = BagWorker(task, partial(open_engine, worker_options(args, cluster)))
+    jobs = find_bags(args.bags, args.out)
+    if [job.out for job in jobs] == [args.out.absolute()]:
+        return annotate_one(jobs[0], worker, cluster, args.table)
+    return annotate_many(jobs, worker, cluster, args.out.absolute(), _settings(args), args.table)
 
 
-def _tell(sentences: list[str]) -> None:
-    for sentence in sentences:
-        print(f"gar: {sentence}", file=sys.stderr)
-
-
-def _progress(text: str) -> Callable[[int], None]:
-    show, times = now_and_then(), count(1)
-    return lambda _: show(text.format(next(times)))
+def _settings(args: argparse.Namespace) -> dict[str, object]:
+    """What decides what the new bags hold. Raises GarError BAD_MODEL."""
+    manifest = (args.model or default_model_dir()) / MANIFEST
+    if not manifest.is_file():
+        raise GarError(ErrorCode.BAD_MODEL, f"expected an exported model folder, '{manifest}' does not exist")
+    names = ("image", "regions", "instances", "questions", "choices", "region_ids", "every", "slop", "recover")
+    names += ("without_input", "max_tiles", "max_tokens")
+    return {"manifest_sha256": sha256_of(manifest), **{name: getattr(args, name) for name in names}}
