@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import gar_ros.fleet
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.fleet.cluster import Cluster
 from gar_ros.fleet.work import Tick, Worker, working
@@ -38,8 +39,9 @@ def test_an_error_of_a_worker_ends_the_work() -> None:
 
 
 def test_ray_is_told_to_report_nothing_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ray", "gar_ros.fleet.ray_pool", "gar_ros.fleet.actor"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("ray_pool", "actor"):  # as before any import of them
+        monkeypatch.delitem(sys.modules, f"gar_ros.fleet.{name}", raising=False)
+        monkeypatch.delattr(gar_ros.fleet, name, raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
     with pytest.raises(GarError, match="pip install 'gar_ros\\[ray\\]'"), working(doubling, [1], Cluster()):
