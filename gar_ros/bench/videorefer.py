@@ -28,9 +28,10 @@ from gar_ros.bench.videorefer_items import Item, Mask, letter_of, read_item
 from gar_ros.engine.encoded_frame import Answer, EncodedFrame
 from gar_ros.engine.engine import GarEngine
 from gar_ros.errors import ErrorCode, GarError
+from gar_ros.json_reader import printable
 from gar_ros.region import Region
 
-_MAX_TOKENS = 32  # a letter needs one or two; VideoRefer's own limit is its model's
+_MAX_TOKENS = 32  # an answer that needs more is no letter
 _NONE = "-"
 """Written for an answer without a letter that could be right: VideoRefer's scorer fails on an empty one."""
 _UNKNOWN = "(unknown)"  # type of an item that doesn't say it
@@ -40,7 +41,10 @@ _Items = Annotated[list[Any], msgspec.Meta(min_length=1, description="a list of 
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One question. video: its file or folder of frames. frames: most that are asked about; letters: see `ask`."""
+    """One question. video: its file or folder of frames. frames: most that are asked about.
+
+    letters: of the options, to answer with the likeliest of them; none to answer with a text.
+    """
 
     key: str
     item: Item
@@ -144,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [json.dumps(_prediction(source, record)) + "\n" for source, record in asked]
     write_whole(args.out, "".join(lines))
     print(f"{summary(list(records.values()))}\npredictions: '{args.out}'\n")
-    answers = [(_text(source, "type") or _UNKNOWN, _right(source, record)) for source, record in asked]
+    answers = [(printable(_text(source, "type")) or _UNKNOWN, _right(source, record)) for source, record in asked]
     print("\n".join(rows_of(*counted(answers))))
     return 0
 

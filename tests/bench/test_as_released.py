@@ -17,6 +17,7 @@ from gar_ros.bench.gar_items import read_items
 from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.manifest import MANIFEST, TOKENIZER
+from gar_ros.engine.runtime.protocol import on_host
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.region import Region
 from tests.bench.conftest import RunGar, squares, write_items
@@ -97,8 +98,8 @@ def test_the_sixth_region_has_a_name_and_crop_tokens_but_neither_mask_nor_replay
     by_hand = engine.encode_image(image, sixth_box)
     ids += prompts.question(asked, 6)
     embeds = engine.decoder.embed(ids)
-    embeds[np.array(ids) == engine.manifest.tokens.image] = by_hand.features.reshape(-1, embeds.shape[1])
-    for crop, replay in zip(engine.manifest.tokens.crops, by_hand.replay, strict=True):
+    embeds[np.array(ids) == engine.manifest.tokens.image] = on_host(by_hand.features).reshape(-1, embeds.shape[1])
+    for crop, replay in zip(engine.manifest.tokens.crops, on_host(by_hand.replay), strict=True):
         embeds[np.array(ids) == crop] = replay
     assert len(embeds) == answer.prompt_tokens
     vocabulary = engine.decoder.vocabulary

@@ -43,7 +43,8 @@ def test_a_file_gives_the_frames_that_were_asked_for_in_rgb(mp4: Path) -> None:
     frames = load_frames(mp4, [5, 1], PLACE)
     assert sorted(frames) == [1, 5]
     for number, pixels in frames.items():
-        assert (pixels.shape, pixels.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+        assert pixels.shape == (HEIGHT, WIDTH, 3)
+        assert pixels.dtype == np.uint8
         np.testing.assert_allclose(pixels.reshape(-1, 3).mean(0), (SHADES[number], 0, 0), atol=12)  # it is compressed
 
 
