@@ -74,9 +74,7 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     profile = shipped("config/fastdds_shm.xml")
     if profile is not None:
-        # Jazzy's Fast DDS knows the first name, Kilted's the second one, and warns of the first without it.
-        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-            environment[name] = str(profile)
+        environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
     return environment
 
 
