@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -160,7 +160,7 @@ def thread_pool(executor: MultiThreadedExecutor) -> ThreadPoolExecutor:
     return executor._executor
 
 
-Run = Callable[[], Awaitable[None]]
+Run = Callable[[], Coroutine[None, None, None]]
 """What is to be done for an entity that is ready."""
 
 
@@ -186,7 +186,9 @@ class TakingExecutor(MultiThreadedExecutor):
             await run()
 
 
-def _with_data(take: Callable[[Any], Any], execute: Callable[[Any, Any], Awaitable[None]], entity: Any) -> Run:
+def _with_data(
+    take: Callable[[Any], Any], execute: Callable[[Any, Any], Coroutine[None, None, None]], entity: Any
+) -> Run:
     return partial(execute, entity, take(entity))
 
 

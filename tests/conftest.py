@@ -74,7 +74,8 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
         monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix, prepend=":")
-        for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        profiles = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+        for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", *profiles):
             monkeypatch.delenv(name, raising=False)
         yield domain
 

@@ -15,6 +15,7 @@ import rclpy
 import rclpy.executors
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -134,7 +135,7 @@ def test_clients_and_servers_are_counted_alike_without_rclpys_counts(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.create_service(GetState, "served", lambda request, response: response)
-    clients = [node.create_client(GetState, "served") for _ in range(3)]
+    clients: list[Client] = [node.create_client(GetState, "served") for _ in range(3)]
     name = node.resolve_service_name("served")
     counts = [rclpy_compat.count_clients, rclpy_compat.count_servers]
     assert until(lambda: [count(node, name) for count in counts] == [3, 1])
@@ -151,7 +152,7 @@ def test_a_clients_service_has_the_same_name_without_rclpys_property(
 ) -> None:
     rclpy.init(args=["--ros-args", "-r", "__ns:=/robot", "-r", "asked:=somewhere/else"])
     one = rclpy.create_node("one")
-    client = one.create_client(GetState, "asked")
+    client: Client = one.create_client(GetState, "asked")
     try:
         assert rclpy_compat.service_name(one, client) == "/robot/somewhere/else"
         monkeypatch.delattr(type(client), "service_name")
@@ -243,7 +244,8 @@ def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeyp
     node.create_service(
         GetState, "served", lambda request, response: GetState.Response(current_state=State(label="here"))
     )
-    publisher, client = node.create_publisher(Int32, "numbers", 10), node.create_client(GetState, "served")
+    publisher = node.create_publisher(Int32, "numbers", 10)
+    client: Client = node.create_client(GetState, "served")
     executor.add_node(node)
     spinner = threading.Thread(target=executor.spin)
     spinner.start()

@@ -147,7 +147,7 @@ def test_what_changes_is_set_beside_what_does_not(context: Context) -> None:
     given["graph.predicates"] = ["inside"]
     assert node.set_parameters_atomically([Parameter(name, value=value) for name, value in given.items()]).successful
     assert parameters.read() == Settings.of(given)
-    both = [Parameter("request.timeout", value=6.0), Parameter("request.queue_size", value=9)]
+    both: list[Any] = [Parameter("request.timeout", value=6.0), Parameter("request.queue_size", value=9)]
     assert not node.set_parameters_atomically(both).successful
     assert parameters.read().request.timeout == 5.0
 

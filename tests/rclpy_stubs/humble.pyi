@@ -4,7 +4,7 @@
 Each part names the file that it was read in. What isn't here, Humble doesn't have.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from threading import Lock
@@ -51,7 +51,7 @@ class MultiThreadedExecutor(Executor):
         entity: Any,
         node: Node,
         take_from_wait_list: Callable[[Any], Any],
-        call_coroutine: Callable[[Any, Any], Awaitable[None]],
+        call_coroutine: Callable[[Any, Any], Coroutine[None, None, None]],
     ) -> Task: ...
     async def _execute_service(self, srv: Service, request_and_header: Any) -> None: ...
 

@@ -5,7 +5,7 @@ Each part names the file that it was read in, in ros2/rclpy, branch rolling, in 
 commit. Of the files without a commit nothing as new was at hand: their parts are those of Kilted's 9.1.2.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from threading import Lock
@@ -64,7 +64,7 @@ class MultiThreadedExecutor(Executor):
         self,
         entity: Any,
         node: Node,
-        take_from_wait_list: Callable[[Any], Callable[[], Awaitable[None]] | None],
+        take_from_wait_list: Callable[[Any], Callable[[], Coroutine[None, None, None]] | None],
     ) -> Task: ...
 
 # rclpy/impl/implementation_singleton.py 43b61f06 (the stub of the extension, impl/_rclpy_nanobind.pyi)
