@@ -131,6 +131,16 @@ def _settings(args: argparse.Namespace) -> dict[str, object]:
     manifest = (args.model or default_model_dir()) / MANIFEST
     if not manifest.is_file():
         raise GarError(ErrorCode.BAD_MODEL, f"expected an exported model folder, '{manifest}' does not exist")
-    names = ("image", "regions", "instances", "questions", "choices", "region_ids", "every", "slop", "recover")
+    names: tuple[str, ...] = (
+        "image",
+        "regions",
+        "instances",
+        "questions",
+        "choices",
+        "region_ids",
+        "every",
+        "slop",
+        "recover",
+    )
     names += ("without_input", "max_tiles", "max_tokens")
     return {"manifest_sha256": sha256_of(manifest), **{name: getattr(args, name) for name in names}}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ def on_ray(
     """As `working`, with a cluster."""
     with _connected(cluster):
         cpus, gpus, count = _shares(cluster, len(jobs))
-        remote = ray.remote(concurrency_groups={WATCH: 1})(WorkerActor)
+        declare: Any = ray.remote  # its types don't know concurrency_groups
+        remote = declare(concurrency_groups={WATCH: 1})(WorkerActor)
         remote = remote.options(num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)
         workers = _Workers([remote.remote(open_worker) for _ in range(count)])
         try:
@@ -58,7 +60,7 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         while not ray.is_initialized():
             tries -= 1
             try:
-                ray.init(cluster.address, log_to_driver=False, logging_level="ERROR", **own)
+                ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, **own)
             except Exception as error:  # ConnectionError, RuntimeError, ImportError of ray:// and others
                 ray.shutdown()
                 if not tries:
