@@ -27,7 +27,8 @@ train --stage answers --name shape --start match --vision-scale 0.4 --tiles 0.65
 train --stage answers --name detail --start shape --vision-scale 0.4 --tiles 0.8 --steps 4900 --cooldown 0.95 \
     --regions 0.4,0.3,0.25,0.03,0.02 --focus can_see,same_shape,inside,on_top,touching,closest
 # Phrases, negations and other wordings, while the ViT stands still. Their new heads first, which would pull the model
-# where they happen to point; then the kinds that things are found by, phrases of two things at last; at the end all.
+# where they happen to point; then the kinds that things are found by, and three regions as often as before. At last, at
+# a low rate, phrases that nearly fit and other wordings; then what is inside or on top of a thing.
 phrases() { train --stage answers --vision-scale 0 --scenes 7000 --all-prompted 0.5 "$@"; }
 alone=describes,describes_not,describes_foreign,one_or_two,is_phrase,is_not
 phrases --name heads --start detail --heads-only --learning-rate 2e-2 --steps 220 --cooldown 0.6 --focus phrases \
@@ -37,6 +38,12 @@ words --stop-at 600 --regions 0.3,0.5,0.14,0.03,0.03 --focus $alone,describes_pa
 words --stop-at 850 --regions 0.32,0.54,0.1,0.02,0.02 --focus $alone --focus-of-several describes_pair
 words --regions 0.33,0.36,0.27,0.02,0.02 --focus $alone \
     --focus-of-several describes_pair,related_otherwise,describes,describes_not,which_not,closest
-train --stage checkpoint --name phrases --out "$run/checkpoint"
+late() { phrases --learning-rate 6e-4 --steps 500 --cooldown 0.95 --regions 0.4,0.32,0.24,0.02,0.02 "$@"; }
+late --name near --start phrases --focus describes,is_phrase,describes_foreign \
+    --focus-of-several describes_pair,describes,asked_otherwise,claimed_otherwise
+content=anything_inside,anything_on_top,empty
+late --name content --start near --focus describes,describes_foreign,is_not,$content \
+    --focus-of-several describes_pair,describes,describes_not,$content
+train --stage checkpoint --name content --out "$run/checkpoint"
 "$python" -m gar_ros.cli.main export --checkpoint "$run/checkpoint" --out "$run/export" --name gar-tiny
 "$python" -m gar_ros.cli.main bench tabletop --model "$run/export" --json "$run/tabletop.json"
