@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from gar_ros.cli.main import main
 from tests.bag.small_bags import record, scene
-from tests.bench.conftest import write_items
+from tests.bench.conftest import write_items, write_video
+from tests.bench.test_videorefer import CLIP, FRAMES, HEIGHT, WIDTH, item
 from tests.processes import ChildProcess, StartProcess, process_starter, session_members
 
 pytestmark = pytest.mark.usefixtures("minutes")
@@ -141,3 +143,22 @@ def test_a_benchmark_writes_the_same_predictions(checkout: Path, tmp_path: Path,
     assert main([str(word) for word in (*options, "--out", tmp_path / "here.json")]) == 0
     assert (tmp_path / "ray.json").read_bytes() == (tmp_path / "here.json").read_bytes()
     assert len(json.loads((tmp_path / "ray.json").read_text())) == 6
+
+
+def test_a_bad_item_of_a_benchmark_costs_only_itself(
+    checkout: Path, tmp_path: Path, start_process: StartProcess
+) -> None:
+    videos, model = tmp_path / "videos", checkout / "models/gar-tiny"
+    videos.mkdir()
+    frames = np.random.default_rng(1).integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    write_video(videos / CLIP, list(frames))
+    (videos / "cut.mp4").write_bytes((videos / CLIP).read_bytes()[:400])
+    data = videos / "questions.json"
+    data.write_text(json.dumps([item(), item(video="cut.mp4"), item()]))
+    options = ["bench", "videorefer", "--data", data, "--model", model, "--max-tokens", 4]
+    child = start_process(*GAR, *options, "--out", tmp_path / "ray.jsonl", "--ray", "local", "--workers", "2")
+    assert child.wait(TIMEOUT) == 0, child.log
+    assert f"skipped: '{data}', item 1" in child.log
+    assert "answered: 2 of 3 items" in child.log
+    assert main([str(word) for word in (*options, "--out", tmp_path / "here.jsonl")]) == 0
+    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
