@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why examples/clear_table.py is right beside the simulated tabletop, whenever it is started.
 
-Measured in the states that the two scenes go through, with the shipped model: at least 0.94 for region 5 inside 3 of
-scene 11, 0.99 for 4 on top of 3 and 0.71 for 8 on top of 7 of scene 33, where the example asks for 0.2 or more; each
-chain of relations to the contrary has a link below 0.3. Fifty samples of the camera's noise move a probability by less
-than 0.01. New weights that are less sure fail here, each time, instead of now and then in
+Measured in the states that the two scenes go through, with the shipped model: at least 0.97 for region 5 inside 3 of
+scene 11, 0.99 for 4 on top of 3 and 0.85 for 8 on top of 7 of scene 33, where the example asks for 0.2 or more; each
+chain of relations to the contrary has a link below 0.5. Fifty samples of the camera's noise moved a probability by less
+than 0.01 with the weights before. New weights that are less sure fail here, each time, instead of now and then in
 tests/system/test_clear_table.py.
 """
 

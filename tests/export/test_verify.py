@@ -13,6 +13,7 @@ import pytest
 
 from gar_export.verify import Stage, verify
 from gar_ros.cli.main import main
+from gar_ros.engine.model_dir.folder import ModelDir
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import DECODER, EMBEDDINGS, MANIFEST, REPLAY, VISION
 from gar_ros.errors import GarError
@@ -100,3 +101,8 @@ def _accept(model_dir: Path, file: str) -> None:
     path = model_dir / file
     manifest["files"][file] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     (model_dir / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_the_shipped_model_names_the_checkpoint_beside_it(checkout: Path) -> None:
+    shipped = checkout / "models/gar-tiny"
+    assert (shipped / ModelDir.open(shipped).manifest.source["checkpoint"]).resolve() == shipped / "checkpoint"

@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from gar_ros.client import RegionClient
+from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.errors import ErrorCode
 from gar_ros.messages.images import image_message
 from tests.system.conftest import GarStarter
@@ -48,7 +49,7 @@ def of_wrist(header: Header) -> list[tuple[str, Any]]:
 
 
 def test_each_camera_has_its_own_regions_answers_and_pictures(robot: Robot, gar: GarStarter) -> None:
-    gar(cameras=CAMERAS)
+    gar(cameras=CAMERAS, model=default_model_dir())
     front, wrist = RegionClient(robot.node, "gar/front"), RegionClient(robot.node, "gar/wrist")
     overlays = {name: Mailbox(robot, Image, f"gar/{name}/overlay", QoSProfile(depth=1)) for name in ("front", "wrist")}
     with robot.publishing(of_front), robot.publishing(of_wrist):

@@ -24,7 +24,7 @@ from gar_export.train.initialise import initialise
 from gar_export.train.mixed_stage import ALL_MASKED, MixedStage
 from gar_export.train.parallel import run_workers
 from gar_export.train.questions import DIRECT_KINDS, corpus
-from gar_export.train.run import STATE, VISION_PARTS, Run, Settings, load_weights, train
+from gar_export.train.run import STATE, VISION_PARTS, Run, Settings, load_mean, load_weights, train
 from gar_export.train.scenes import HELD_OUT_SEEDS, Scenes, finished_shards, write_shard
 from gar_export.train.tiny_checkpoint import write_companions
 from gar_export.train.tokenizer import train_tokenizer
@@ -53,7 +53,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--run", type=Path, required=True, help="folder of everything this run makes, for instance .runs/tiny")
     add("--processes", type=int, default=2, help="of one thread each, to render and to train")
     add("--scenes", type=int, default=20_000, help="to render, or at most to learn from")
-    add("--name", help="of the folder a training stage keeps its state in; the stage's own by default")
+    add(
+        "--name",
+        help="of the folder a training stage keeps its state in (default: the stage's own); with --stage checkpoint, "
+        "whose weights to write, or NAME,NAME for their mean",
+    )
     add(
         "--start",
         default="vision",
@@ -145,12 +149,15 @@ def train_stage(arguments: argparse.Namespace) -> None:
 
 
 def write_checkpoint(arguments: argparse.Namespace) -> None:
-    """Writes the averaged weights of a run as a checkpoint in the released format, for `gar export`."""
+    """Writes the averaged weights of a run, or their mean over several, as a checkpoint in the released format, for
+    `gar export`."""
     if arguments.out is None:
         raise SystemExit("expected --out, the folder of the checkpoint")
     config = GarConfig.read(arguments.run / "model")
-    run = Run(arguments.run / (arguments.name or "answers"), model := GarModel(config), Heads(model))
-    load_weights(run.modules(), run.folder / STATE)
+    model = GarModel(config)
+    modules = torch.nn.ModuleDict({"model": model, "heads": Heads(model)})
+    states = [arguments.run / name / STATE for name in (arguments.name or "answers").split(",")]
+    load_mean(modules, states)
     if arguments.without == "mask":
         torch.nn.init.zeros_(model.mask_patch_embedding.weight)
     tokenizer = Tokenizer.from_file(str(arguments.run / "model" / "tokenizer.json"))

@@ -153,6 +153,16 @@ def load_weights(modules: nn.ModuleDict, path: Path, parts: tuple[str, ...] = ("
     _fill(modules, {name: value for name, value in tensors.items() if any(part in name for part in parts)}, parts)
 
 
+def load_mean(modules: nn.ModuleDict, paths: list[Path]) -> None:
+    """The mean of the averaged weights of state files. Raises as `load_weights` does."""
+    total: dict[str, Tensor] = {}
+    for path in paths:
+        load_weights(modules, path)
+        for name, value in modules.state_dict().items():
+            total[name] = total.get(name, 0) + value / len(paths)
+    modules.load_state_dict(total)
+
+
 def _fill(modules: nn.Module, tensors: dict[str, Tensor], parts: tuple[str, ...] = ("",)) -> None:
     """Heads that the file lacks stay as they are: they are only there for training."""
     missing, unexpected = modules.load_state_dict(tensors, strict=False)
