@@ -18,8 +18,8 @@ import pytest
 
 from gar_ros.cli.main import main
 from tests.bag.small_bags import record, scene
-from tests.bench.conftest import write_items, write_video
-from tests.bench.test_videorefer import CLIP, FRAMES, HEIGHT, WIDTH, item
+from tests.bench.conftest import HEIGHT, WIDTH, write_items, write_video
+from tests.bench.test_videorefer import CLIP, FRAMES, item
 from tests.processes import ChildProcess, StartProcess, process_starter, session_members
 
 pytestmark = pytest.mark.usefixtures("minutes")
