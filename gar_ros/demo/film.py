@@ -36,7 +36,7 @@ _FAINT: Colour = (160, 165, 172)
 _VERDICT_RGB: dict[str, Colour] = {RIGHT: (76, 200, 110), WRONG: (240, 84, 84), MISSED: (240, 84, 84)}
 _READ_MS, _TYPE_MS, _ANSWER_MS, _FACT_MS, _END_MS = 600, 100, 1600, 120, 3500
 _TYPED = 4  # frames in which an answer is typed
-_REGION_ID = re.compile(r"(\b\d+\b)")
+_REGION_ID = re.compile(r"(?<!\.)(\b\d+\b)(?!\.\d)")  # a whole number
 
 
 class _Frame(NamedTuple):

@@ -66,6 +66,12 @@ def test_ids_have_the_colours_that_they_have_in_the_overlay(tmp_path: Path) -> N
     assert not has_colour(picture, region_colour("1"))  # of the title
 
 
+def test_seconds_are_no_ids(tmp_path: Path) -> None:
+    (*_, (picture, _)) = filmed(tmp_path, Row(RIGHT, "Told: Is 5 inside 3? yes", "0.02 s late", "in 1 s", 0.9))
+    assert has_colour(picture, region_colour("5")) and has_colour(picture, region_colour("3"))
+    assert not has_colour(picture, region_colour("0")) and not has_colour(picture, region_colour("02"))
+
+
 def test_it_runs_without_end_in_one_size(tmp_path: Path) -> None:
     filmed(tmp_path, *(Row(RIGHT, "Is 5 inside 3?", "yes", "yes", 0.9, 0.1) for _ in range(2)))
     with PIL.Image.open(tmp_path / "film.gif") as film:
