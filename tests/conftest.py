@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sys
 import tempfile
@@ -48,6 +49,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 ROS_DOMAINS = range(1, 102)
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_used_domains: set[int] = set()
 _next_domains = islice(cycle(ROS_DOMAINS), len(ROS_DOMAINS) * _WORKER // _WORKERS, None)
 
 settings.register_profile("gar_ros", derandomize=True, deadline=None, max_examples=100)
@@ -101,6 +103,9 @@ def _locked_domain() -> Iterator[int]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            if domain in _used_domains:
+                gc.collect()  # rclpy (7.1) destroys action clients, and with them their node, as late as that
+            _used_domains.add(domain)
             yield domain
             return
     pytest.fail("all ROS domains are in use by other tests")
