@@ -22,13 +22,13 @@ client.wait_until_ready(100.0)
 client.stream("<Prompt0>?", ["left"], lambda _: print("heard", flush=True), max_tokens=1024, timeout=600.0)
 """
 
-EARLY, LATE = 40, 100
+EARLY, LATE = 40, 140
 """Numbers of lifecycles between which memory is compared. Pages that are partly in use stay with the allocator: they
 grow by some 20 MB in the first forty lifecycles, then by 2 MB in a hundred."""
 WINDOW = 10
 """The least of so many lifecycles counts, since at some moments an image is on its way."""
 ASKED_EVERY = 5
-MOST_GROWTH = 10 * 2**20
+MOST_GROWTH = 20 * 2**20
 """Bytes: less than an image (0.2 MB) or a model (31 MB) each time would take."""
 
 
