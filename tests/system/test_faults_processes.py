@@ -24,7 +24,7 @@ client.stream("<Prompt0>?", ["left"], lambda _: print("heard", flush=True), max_
 
 EARLY, LATE = 40, 140
 """Numbers of lifecycles between which memory is compared. Pages that are partly in use stay with the allocator: they
-grow by some 20 MB in the first forty lifecycles, then by 2 MB in a hundred."""
+grow by some 20 MB in the first forty lifecycles, then by about 10 MB in a hundred."""
 WINDOW = 10
 """The least of so many lifecycles counts, since at some moments an image is on its way."""
 ASKED_EVERY = 5
