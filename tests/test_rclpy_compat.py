@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -37,15 +36,6 @@ def until(condition: Any) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     return bool(condition())
-
-
-@pytest.fixture
-def node(ros_domain: int) -> Iterator[Node]:
-    rclpy.init()
-    made = rclpy.create_node("somebody")
-    yield made
-    made.destroy_node()
-    rclpy.shutdown()
 
 
 # What of rclpy isn't public. Each is named where it is missing, so that a new rclpy tells what has to be looked at.
@@ -114,13 +104,13 @@ def test_parameters_that_were_given_are_known_before_they_are_declared(ros_domai
         rclpy.shutdown()
 
 
-def test_an_executor_has_as_many_threads_as_it_was_given(node: Node) -> None:
+def test_an_executor_has_as_many_threads_as_it_was_given(ros_node: Node) -> None:
     executor = MultiThreadedExecutor(num_threads=3)
     assert rclpy_compat.thread_pool(executor)._max_workers == 3
     executor.shutdown()
 
 
-def test_a_callback_knows_whose_thread_it_runs_in(node: Node) -> None:
+def test_a_callback_knows_whose_thread_it_runs_in(ros_node: Node) -> None:
     executor, other = rclpy.executors.SingleThreadedExecutor(), rclpy.executors.SingleThreadedExecutor()
     known = executor.create_task(lambda: [rclpy_compat.executes_in_this_thread(one) for one in (executor, other)])
     executor.spin_once()
@@ -132,19 +122,19 @@ def test_a_callback_knows_whose_thread_it_runs_in(node: Node) -> None:
 
 
 def test_clients_and_servers_are_counted_alike_without_rclpys_counts(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    ros_node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node.create_service(GetState, "served", lambda request, response: response)
-    clients: list[Client] = [node.create_client(GetState, "served") for _ in range(3)]
-    name = node.resolve_service_name("served")
+    ros_node.create_service(GetState, "served", lambda request, response: response)
+    clients: list[Client] = [ros_node.create_client(GetState, "served") for _ in range(3)]
+    name = ros_node.resolve_service_name("served")
     counts = [rclpy_compat.count_clients, rclpy_compat.count_servers]
-    assert until(lambda: [count(node, name) for count in counts] == [3, 1])
+    assert until(lambda: [count(ros_node, name) for count in counts] == [3, 1])
     monkeypatch.delattr(Node, "count_clients")
     monkeypatch.delattr(Node, "count_services")
-    assert [count(node, name) for count in counts] == [3, 1]
-    assert [count(node, "/nobody") for count in counts] == [0, 0]
-    node.destroy_client(clients[0])
-    assert until(lambda: rclpy_compat.count_clients(node, name) == 2)
+    assert [count(ros_node, name) for count in counts] == [3, 1]
+    assert [count(ros_node, "/nobody") for count in counts] == [0, 0]
+    ros_node.destroy_client(clients[0])
+    assert until(lambda: rclpy_compat.count_clients(ros_node, name) == 2)
 
 
 def test_a_clients_service_has_the_same_name_without_rclpys_property(
@@ -197,9 +187,9 @@ def test_a_callback_hears_of_parameters_that_were_set_and_of_no_others(
         rclpy.shutdown()
 
 
-def test_no_type_hash_is_known_where_rclpy_tells_none(node: Node) -> None:
-    node.create_publisher(Int32, "numbers", 1)
-    (info,) = node.get_publishers_info_by_topic("/numbers")
+def test_no_type_hash_is_known_where_rclpy_tells_none(ros_node: Node) -> None:
+    ros_node.create_publisher(Int32, "numbers", 1)
+    (info,) = ros_node.get_publishers_info_by_topic("/numbers")
     assert rclpy_compat.type_hash(info).startswith("RIHS01_")
     assert rclpy_compat.type_hash(object()) == ""  # type: ignore[arg-type]
 
@@ -230,7 +220,7 @@ def heard_after(publisher: Publisher, numbers: list[int]) -> bool:
     return bool(numbers)
 
 
-def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_executor_serves_and_hears_with_humbles_handlers(ros_node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     own = MultiThreadedExecutor._make_handler
 
     def humbles(self: Any, entity: Any, node: Any, take: Any, execute: Any) -> Any:
@@ -240,13 +230,13 @@ def test_the_executor_serves_and_hears_with_humbles_handlers(node: Node, monkeyp
     defects: list[Exception] = []
     numbers: list[int] = []
     executor = CalledAsByHumble(1, defects.append)
-    node.create_subscription(Int32, "numbers", lambda message: numbers.append(cast(Int32, message).data), 10)
-    node.create_service(
+    ros_node.create_subscription(Int32, "numbers", lambda message: numbers.append(cast(Int32, message).data), 10)
+    ros_node.create_service(
         GetState, "served", lambda request, response: GetState.Response(current_state=State(label="here"))
     )
-    publisher = node.create_publisher(Int32, "numbers", 10)
-    client: Client = node.create_client(GetState, "served")
-    executor.add_node(node)
+    publisher = ros_node.create_publisher(Int32, "numbers", 10)
+    client: Client = ros_node.create_client(GetState, "served")
+    executor.add_node(ros_node)
     spinner = threading.Thread(target=executor.spin)
     spinner.start()
     try:

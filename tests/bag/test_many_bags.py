@@ -48,6 +48,19 @@ def damage(bag: Path) -> bytes:
     return whole
 
 
+class Failing(NamingEngine):
+    """Raises an error at the image whose first pixel is 12, of bag b."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def encode(self, image: Any, *rest: Any) -> Any:
+        if image[0, 0, 0] == 12:
+            raise self._error
+        return super().encode(image, *rest)
+
+
 def test_each_bag_becomes_one(drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert annotate(drives, out) == 0
@@ -95,13 +108,7 @@ def test_a_damaged_bag_costs_itself_and_is_tried_again(
 def test_a_bag_that_breaks_a_library_costs_itself(
     drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Breaking(NamingEngine):
-        def encode(self, image: Any, *rest: Any) -> Any:
-            if image[0, 0, 0] == 12:
-                raise ZeroDivisionError("of a library")
-            return super().encode(image, *rest)
-
-    monkeypatch.setattr("gar_ros.cli.annotate.open_engine", lambda args: Breaking())
+    monkeypatch.setattr("gar_ros.cli.annotate.open_engine", lambda args: Failing(ZeroDivisionError("of a library")))
     assert annotate(drives, tmp_path / "out") == 1
     assert "gar: b: not written: ZeroDivisionError: of a library" in capsys.readouterr().err
     assert sorted(names(tmp_path / "out")) == ["a", "c", SETTINGS]
@@ -110,13 +117,7 @@ def test_a_bag_that_breaks_a_library_costs_itself(
 def test_what_is_interrupted_leaves_whole_bags_alone(
     drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(NamingEngine):
-        def encode(self, image: Any, *rest: Any) -> Any:
-            if image[0, 0, 0] == 12:
-                raise KeyboardInterrupt
-            return super().encode(image, *rest)
-
-    monkeypatch.setattr("gar_ros.cli.annotate.open_engine", lambda args: Interrupted())
+    monkeypatch.setattr("gar_ros.cli.annotate.open_engine", lambda args: Failing(KeyboardInterrupt()))
     assert annotate(drives, tmp_path / "out") == 130
     assert "interrupted: 1 of 3 bags are in" in capsys.readouterr().err
     assert sorted(names(tmp_path / "out")) == ["a", SETTINGS]
