@@ -2,7 +2,8 @@
 """Measures what 1,000 images cost `gar annotate --ray` with one worker and with more: `python -m tools.fleet`.
 
 Records bags of the simulated tabletop, then times the whole command over them, and over bags of one image each, whose
-time is taken off: it is what Ray and the models take to start. Needs an idle machine for its numbers.
+time is taken off: it is what Ray, the models and the first images take. Each row has the medians of its rounds; all
+numbers of workers take turns in a round. Needs an idle machine for its numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -48,18 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--bags", type=int, default=8, help="(default: %(default)s)")
     add("--images", type=int, default=100, help="of a bag (default: %(default)s)")
     add("--workers", default="1,2", help="numbers of workers, separated by commas (default: %(default)s)")
+    add("--rounds", type=int, default=3, help="(default: %(default)s)")
     args, options = parser.parse_known_args(argv)
     with TemporaryDirectory(prefix="gar_fleet-") as name:
         folder = Path(name)
         for kind, images in (("whole", args.images), ("start", 1)):
             for number in range(args.bags):
                 record(folder / kind / f"bag_{number}", _FIRST_SEED + number, images)
-        measured = []
-        for workers in map(int, args.workers.split(",")):
-            start = seconds_of(folder / "start", folder / f"start_{workers}", workers, options)
-            whole = seconds_of(folder / "whole", folder / f"whole_{workers}", workers, options)
-            images = args.bags * (args.images - 1)
-            measured.append(Measured(workers, images, whole - start, start))
+        rounds = [
+            [
+                measure(folder, workers, args.bags * (args.images - 1), options)
+                for workers in map(int, args.workers.split(","))
+            ]
+            for _ in range(args.rounds)
+        ]
+    measured = [middle(of_workers) for of_workers in zip(*rounds, strict=True)]
     print(table(measured))
     return 0
 
@@ -75,12 +80,28 @@ def record(path: Path, seed: int, images: int) -> None:
             writer.write("/instances", image_message(picture.labels, "mono8", header), stamp)
 
 
-def seconds_of(bags: Path, out: Path, workers: int, options: Sequence[str]) -> float:
+def measure(folder: Path, workers: int, images: int, options: Sequence[str]) -> Measured:
+    """One round. images: how many more the bags in folder / "whole" have than those in folder / "start"."""
+    start = seconds_of(folder / "start", workers, options)
+    whole = seconds_of(folder / "whole", workers, options)
+    return Measured(workers, images, whole - start, start)
+
+
+def seconds_of(bags: Path, workers: int, options: Sequence[str]) -> float:
     """Of the command from its start to its end. options: more words for it. Raises CalledProcessError."""
-    command = [sys.executable, "-m", "gar_ros.cli.main", "annotate", str(bags), "--out", str(out), "--every", "0"]
-    start = time.monotonic()
-    subprocess.run([*command, "--ray", "local", "--workers", str(workers), *options], check=True)
-    return time.monotonic() - start
+    with TemporaryDirectory(prefix="out-", dir=bags.parent) as out:
+        command = [sys.executable, "-m", "gar_ros.cli.main", "annotate", str(bags), "--out", out, "--every", "0"]
+        command += ["--ray", "local", "--workers", str(workers), *options]
+        start = time.monotonic()
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        return time.monotonic() - start
+
+
+def middle(rounds: Sequence[Measured]) -> Measured:
+    """The medians of one number of workers."""
+    return rounds[0]._replace(
+        seconds=median(one.seconds for one in rounds), start_seconds=median(one.start_seconds for one in rounds)
+    )
 
 
 def table(measured: Sequence[Measured]) -> str:
