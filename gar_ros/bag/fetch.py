@@ -7,9 +7,9 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from gar_ros.bag.scratch import scratch_folder
 from gar_ros.errors import ErrorCode, GarError, reason_of
 
 
@@ -41,8 +41,8 @@ def at_hand(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     system, remote = file_system(source)
-    with TemporaryDirectory(prefix="gar_ros-") as scratch:
-        local = Path(scratch) / (posixpath.basename(remote.rstrip("/")) or "bag")
+    with scratch_folder() as scratch:
+        local = scratch / (posixpath.basename(remote.rstrip("/")) or "bag")
         try:
             _copy(system, remote, local)
         except Exception as error:  # of any of the libraries that fsspec reads with

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer, WriterError
 from gar_ros.bag.definitions import ZeroPadding, carried, full_name, installed
 from gar_ros.bag.libraries import zstd
 from gar_ros.bag.recover import McapScan, SqliteScan, why_incomplete
+from gar_ros.bag.scratch import scratch_folder
 from gar_ros.bag.sources import ZSTD_MAGIC, StorageFile, bad_bag, storage_files
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.files import is_running
@@ -52,7 +52,7 @@ class BagReader:
         """Of each file that can't be read to its end, why; complete once all messages were read."""
         with ExitStack() as stack:
             try:
-                scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gar_ros-")))
+                scratch = stack.enter_context(scratch_folder())
                 for file in storage_files(path, scratch):
                     opened = self._opened(file, scratch)
                     stack.callback(opened.close)
