@@ -74,8 +74,14 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     profile = shipped("config/fastdds_shm.xml")
     if profile is not None:
-        environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
+        environment[_profiles_variable(environment.get("AMENT_PREFIX_PATH", ""))] = str(profile)
     return environment
+
+
+def _profiles_variable(prefixes: str) -> str:
+    """What names Fast DDS's profiles: its version 3, which Kilted has, warns of the name that version 2 needs."""
+    version_3 = any((Path(prefix) / "share" / "fastdds").is_dir() for prefix in prefixes.split(os.pathsep) if prefix)
+    return "FASTDDS_DEFAULT_PROFILES_FILE" if version_3 else "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def _run(children: Children, options: argparse.Namespace, stop: threading.Event) -> int:

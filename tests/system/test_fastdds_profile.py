@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config/fastdds_shm.xml: Fast DDS takes it, and images really go through a segment that is larger than they are."""
+"""config/fastdds_shm.xml: Fast DDS takes it by the name that the demo gives it, and images really go through a segment
+that is larger than they are."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
+from gar_ros.demo.__main__ import demo_environment
 from tests.processes import StartProcess
 
 SEGMENT_BYTES = 32 * 1024 * 1024
@@ -26,10 +28,10 @@ rclpy.spin(node)
 
 
 def test_images_go_through_a_large_shared_memory_segment(
-    checkout: Path, ros_node: Node, start_process: StartProcess
+    ros_domain: int, ros_node: Node, start_process: StartProcess, tmp_path: Path
 ) -> None:
-    profile = checkout / "config/fastdds_shm.xml"
-    camera = start_process(sys.executable, "-c", CAMERA, env={"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile)})
+    environment = demo_environment(ros_domain, tmp_path)
+    camera = start_process(sys.executable, "-c", CAMERA, env=environment)
     images: list[Image] = []
     ros_node.create_subscription(Image, "image", images.append, 1)
 
@@ -40,6 +42,7 @@ def test_images_go_through_a_large_shared_memory_segment(
     camera.wait_until(received, 60, "an image")
     assert images[0].width == 1280
     assert "XML" not in camera.log
+    assert "deprecated" not in camera.log
     assert max(shared_memory_segments(camera.pid)) >= SEGMENT_BYTES
 
 
