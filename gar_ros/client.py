@@ -74,6 +74,8 @@ class RegionClient:
     a callback of that executor a call raises RuntimeError if no other thread could receive its reply. When the gar node
     was restarted while a call waits, the request is sent again; a further turn of a dialogue fails instead, with
     UNKNOWN_DIALOGUE.
+
+    Make one client for each gar node and keep it: it stays a part of `node` until that is destroyed.
     """
 
     def __init__(self, node: Node, gar: str = "gar") -> None:
