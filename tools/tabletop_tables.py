@@ -32,7 +32,7 @@ SETTINGS = {
     "masks eroded by 2 px": "--regions-as eroded:2",
     "masks dilated by 2 px": "--regions-as dilated:2",
     "masks shifted by 3 px": "--regions-as shifted:3",
-    "all regions prompted (`features: shared`)": "--features shared",
+    "all regions prompted (`features.mode: shared`)": "--features shared",
 }
 
 
