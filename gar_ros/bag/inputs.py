@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.detections import OWN, message_type
 from gar_ros.messages.pairing import Input
-from gar_ros.settings.groups import REGIONS_TYPES, InputSettings
+from gar_ros.settings.inputs import REGIONS_TYPES, InputSettings
 
 IMAGE_TYPES: dict[str, Any] = {"sensor_msgs/Image": Image, "sensor_msgs/CompressedImage": CompressedImage}
 

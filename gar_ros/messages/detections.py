@@ -20,7 +20,7 @@ from gar_ros.messages.region_ids import name_all, quoted
 from gar_ros.messages.shapes import FARTHEST, TurnedBox, polygon_corners, polygon_mask
 from gar_ros.msg import RegionArray
 from gar_ros.region import Box, Region
-from gar_ros.settings.groups import REGIONS_TYPES
+from gar_ros.settings.inputs import REGIONS_TYPES
 
 OWN, VISION, YOLO = REGIONS_TYPES
 

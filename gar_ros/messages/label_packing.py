@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.messages.encodings import ENCODINGS, LABEL_ENCODINGS, quoted
-from gar_ros.settings.groups import InputSettings
+from gar_ros.settings.inputs import InputSettings
 
 
 @dataclass(frozen=True)

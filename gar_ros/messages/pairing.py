@@ -15,7 +15,7 @@ from gar_ros.messages.lazy_regions import LazyRegions
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.messages.stamp_pairing import StampPairing
 from gar_ros.messages.stream_pairing import Input, StreamPairing
-from gar_ros.settings.groups import InputSettings, SyncSettings
+from gar_ros.settings.inputs import InputSettings, SyncSettings
 
 __all__ = ["Arrival", "FramePairing", "FrameRegions", "Input", "StampPairing", "checked_stamp_ns"]
 

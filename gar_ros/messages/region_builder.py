@@ -14,7 +14,7 @@ from gar_ros.messages.label_packing import LabelPacking
 from gar_ros.messages.label_regions import LabelRegions
 from gar_ros.messages.lazy_regions import LazyRegions, check_number
 from gar_ros.messages.regions import MessageRegions
-from gar_ros.settings.groups import InputSettings
+from gar_ros.settings.inputs import InputSettings
 
 _WAITING = 10
 """Images whose detections or label image wait for the other."""

@@ -11,27 +11,20 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from gar_ros.errors import ErrorCode, GarError
-from gar_ros.settings.declare import AT_START, parameter
-from gar_ros.settings.groups import (
-    BondSettings,
-    DepthSettings,
-    DiagnosticsSettings,
+from gar_ros.settings.answering import (
     DialogueSettings,
     FeaturesSettings,
     FindSettings,
     GraphSettings,
-    InputSettings,
     KeyframeSettings,
-    MarkersSettings,
     MemorySettings,
-    OverlaySettings,
-    PastSettings,
     RequestSettings,
     RuntimeSettings,
-    SyncSettings,
-    TrackingSettings,
     WatchSettings,
 )
+from gar_ros.settings.declare import AT_START, parameter
+from gar_ros.settings.inputs import DepthSettings, InputSettings, PastSettings, SyncSettings, TrackingSettings
+from gar_ros.settings.outputs import BondSettings, DiagnosticsSettings, MarkersSettings, OverlaySettings
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 _MOST_NAMES = 16

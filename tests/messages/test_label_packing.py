@@ -16,7 +16,7 @@ from gar_ros.messages.label_packing import LabelPacking
 from gar_ros.messages.label_regions import LabelRegions
 from gar_ros.messages.lazy_regions import MOST_REGIONS
 from gar_ros.messages.region_builder import RegionBuilder
-from gar_ros.settings.groups import InputSettings
+from gar_ros.settings.inputs import InputSettings
 
 CHAIR, BAG = 1, 3
 NAMES = ("ignore", "chair", "", "bag")

@@ -20,7 +20,7 @@ from gar_ros.messages.regions import region_array_message
 from gar_ros.messages.ros_libraries import ros_library
 from gar_ros.msg import RegionArray
 from gar_ros.region import Region
-from gar_ros.settings.groups import InputSettings, SyncSettings
+from gar_ros.settings.inputs import InputSettings, SyncSettings
 
 MS = 1_000_000
 SECOND = 1_000_000_000

@@ -33,7 +33,7 @@ from gar_ros.messages.images import frame_of
 from gar_ros.messages.region_builder import RegionBuilder
 from gar_ros.msg import Region, RegionArray
 from gar_ros.pictures.files import load_mask, load_picture
-from gar_ros.settings.groups import REGIONS_TYPES, InputSettings
+from gar_ros.settings.inputs import REGIONS_TYPES, InputSettings
 from tools.fuzz import seeds
 from tools.fuzz.bytes_reader import BytesReader
 

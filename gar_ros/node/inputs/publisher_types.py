@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from gar_ros.node.endpoints import IMAGE, REGIONS, Endpoint
 from gar_ros.rclpy_compat import TopicEndpointInfo, type_hash
-from gar_ros.settings.groups import REGIONS_TYPES
+from gar_ros.settings.inputs import REGIONS_TYPES
 
 
 def why_mistyped(
