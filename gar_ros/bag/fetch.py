@@ -24,7 +24,10 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ModuleNotFoundError as error:
-        what = f"'{url}' needs the Python package fsspec, which is not installed: pip install 'gar_ros[ray]'"
+        what = (
+            f"'{url}' needs the Python package fsspec, which is not installed: run `pip install fsspec` in the venv of "
+            "this command"
+        )
         raise GarError(ErrorCode.INVALID_REQUEST, what) from error
     try:
         system, path = fsspec.core.url_to_fs(url)

@@ -29,7 +29,10 @@ def require_pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        what = "--table needs the Python package pyarrow, which is not installed: pip install 'gar_ros[ray]'"
+        what = (
+            "--table needs the Python package pyarrow, which is not installed: run `pip install 'pyarrow>=25'` in the "
+            "venv of this command"
+        )
         raise GarError(ErrorCode.INVALID_REQUEST, what) from error
     return pyarrow
 

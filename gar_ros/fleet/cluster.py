@@ -39,7 +39,7 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
         const=os.environ.get("RAY_ADDRESS") or LOCAL,
         metavar="ADDRESS",
         help="work on a Ray cluster: HOST:PORT, or auto for the one that runs on this machine; without ADDRESS the one "
-        "of RAY_ADDRESS, else one that this command starts and ends (needs `pip install 'gar_ros[ray]'`)",
+        "of RAY_ADDRESS, else one that this command starts and ends (needs the Python package ray)",
     )
     add("--workers", type=_positive, metavar="N", help="with --ray: workers, each with a model (default: all that fit)")
     add("--cpus", type=_positive, default=1, metavar="N", help="with --ray: CPUs of a worker (default: %(default)s)")

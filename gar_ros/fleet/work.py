@@ -59,6 +59,9 @@ def import_ray() -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
-        what = f"--ray needs the Python package {error.name}, which is not installed: pip install 'gar_ros[ray]'"
+        what = (
+            f"--ray needs the Python package {error.name}, which is not installed: run `pip install 'ray>=2.60'` in "
+            "the venv of this command"
+        )
         raise GarError(ErrorCode.INVALID_REQUEST, what) from error
     return ray_pool

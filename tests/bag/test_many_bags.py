@@ -219,18 +219,24 @@ def test_a_table_of_one_bag(drives: Path, tmp_path: Path, capsys: pytest.Capture
     assert [(row["bag"], row["answer"]) for row in rows(table)] == [("other", "1"), ("other", "2")]
 
 
-@pytest.mark.parametrize(("option", "package"), [("--table=t.parquet", "pyarrow"), ("--ray", "ray")])
+@pytest.mark.parametrize(
+    ("option", "package", "requirement"),
+    [("--table=t.parquet", "pyarrow", "pyarrow>=25"), ("--ray", "ray", "ray>=2.60")],
+)
 def test_what_the_extra_brings_is_named(
+    checkout: Path,
     drives: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     option: str,
     package: str,
+    requirement: str,
 ) -> None:
+    assert f'"{requirement}"' in (checkout / "pyproject.toml").read_text(encoding="utf-8")
     for name in (package, "gar_ros.fleet.ray_pool", "gar_ros.fleet.actor"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     assert annotate(drives, tmp_path / "out", option) == 2
     told = capsys.readouterr().err
-    assert f"needs the Python package {package}, which is not installed: pip install 'gar_ros[ray]'" in told
+    assert f"needs the Python package {package}, which is not installed: run `pip install '{requirement}'`" in told

@@ -33,7 +33,7 @@ def decoder_bytes(model: str) -> dict[str, float]:
     return {
         "float16": FLOAT16 * (layers + head + norms),
         "int8": (1 + scale) * (layers + head) + FLOAT16 * norms,
-        "int4": (0.5 + scale) * layers + (1 + scale) * head + FLOAT16 * norms,
+        "int4": (0.5 + scale) * layers + head + FLOAT16 * VOCABULARY + FLOAT16 * norms,  # a scale for each token
     }
 
 
