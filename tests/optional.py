@@ -25,6 +25,7 @@ NEEDED_BY: dict[str, tuple[str, ...]] = {
         "system/test_demo.py",
         "system/test_replayed_bag.py",
         "tools/test_fleet.py",
+        "tools/test_graph_table.py",
     ),
     "sphinx": ("docs/test_site.py",),
     "pycocotools": ("bench", "fleet/test_annotate_on_ray.py", "system/test_photographs.py"),
