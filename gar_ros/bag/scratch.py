@@ -22,28 +22,39 @@ def scratch_folder() -> Iterator[Path]:
     whatever the process dies of. Raises OSError.
     """
     _delete_orphans()
+    folder, descriptor = _locked()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _locked() -> tuple[Path, int]:
+    """A new folder, and the file descriptor that holds its lock."""
     while True:
-        with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name, _opened(name) as folder:
-            with suppress(OSError):  # a file system without locks: then nobody can take this folder for an orphan
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            if Path(name).is_dir():  # not deleted by another process before it was locked
-                yield Path(name)
-                return
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(FileNotFoundError):  # before it is locked, another process may take it for an orphan
+            descriptor = _opened(folder)
+            with suppress(OSError):  # a file system without locks: nobody can lock it, so nobody deletes it
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if folder.is_dir():
+                return folder, descriptor
+            os.close(descriptor)
 
 
 def _delete_orphans() -> None:
     """Deletes this user's folders that no process has locked."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError), _opened(path) as folder:  # another user's, or locked by a process that uses it
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # another user's, or locked by a process that uses it
+            descriptor = _opened(path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
-@contextmanager
-def _opened(path: Path | str) -> Iterator[int]:
+def _opened(folder: Path) -> int:
     """A file descriptor of a folder, not of a link to one. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,3 +75,16 @@ def test_a_link_with_such_a_name_is_not_followed(
     (temporary_files / "gar_ros-bag-link").symlink_to(elsewhere)
     with scratch_folder():
         assert (elsewhere / "notes").exists()
+
+
+def test_many_at_once_leave_each_other_alone(temporary_files: Path) -> None:
+    """A folder may be taken for an orphan between its making and its lock."""
+
+    def use(number: int) -> bool:
+        with scratch_folder() as folder:
+            (folder / "drive.mcap").write_text(str(number))
+            return (folder / "drive.mcap").read_text() == str(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(use, range(400)))
+    assert not list(temporary_files.iterdir())
