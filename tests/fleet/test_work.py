@@ -44,6 +44,6 @@ def test_ray_is_told_to_report_nothing_before_it_is_imported(monkeypatch: pytest
         monkeypatch.delattr(gar_ros.fleet, name, raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
-    with pytest.raises(GarError, match="pip install 'ray>=2.60'"), working(doubling, [1], Cluster()):
+    with pytest.raises(GarError, match=r"pip install 'ray>=2\.60'"), working(doubling, [1], Cluster()):
         pass
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
