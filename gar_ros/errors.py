@@ -53,6 +53,13 @@ class GpuLostError(GarError):
         super().__init__(ErrorCode.INTERNAL_ERROR, message)
 
 
+def missing_package(what: str, package: str | None, install: str = "") -> GarError:
+    """What to raise where `what` needs a Python package that is not installed. install: what pip is to install."""
+    how = f": run `pip install {install}` in the venv of this command" if install else ""
+    message = f"{what} needs the Python package {package}, which is not installed{how}"
+    return GarError(ErrorCode.INVALID_REQUEST, message)
+
+
 LEAVING = (KeyboardInterrupt, SystemExit)
 """What isn't caught where everything else is: somebody wants the process to end."""
 _LONGEST_REASON = 1000

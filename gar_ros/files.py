@@ -17,9 +17,14 @@ _UNFINISHED = re.compile(r"\..+\.(\w+)\.(\d{1,9})\.part")  # .name.PID.part: the
 
 def shipped_paths(name: str) -> list[Path]:
     """Where `name` may be, best first: in a source checkout, else in the share folder of an ament or Python prefix."""
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    folders = [Path(__file__).resolve().parents[1], *(Path(prefix) / "share" / "gar_ros" for prefix in prefixes)]
+    folders = [Path(__file__).resolve().parents[1], *(prefix / "share" / "gar_ros" for prefix in install_prefixes())]
     return [folder / name for folder in folders]
+
+
+def install_prefixes() -> list[Path]:
+    """Where packages are installed, with a folder in `share` each: ament's prefixes, then Python's."""
+    given = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return [Path(prefix) for prefix in (*filter(None, given), sys.prefix)]
 
 
 def shipped(name: str) -> Path | None:

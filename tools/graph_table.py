@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from gar_ros.bench.tabletop import FIRST_SEED
 from gar_ros.engine.engine import GarEngine
 from gar_ros.memory.scene_graph import nearest_pairs, shared_prompts
 from gar_ros.region import Region
+from gar_ros.serving.requests import YES_NO
 from gar_ros.sim.contact import UNCLEAR, YES
 from gar_ros.sim.generate import random_scene
 from gar_ros.sim.render import TabletopRenderer
@@ -68,11 +68,10 @@ def scored(engine: GarEngine, renderer: TabletopRenderer, seed: int) -> Iterator
     pairs = nearest_pairs({name: region.box for name, region in regions.items()}, _ALL_PAIRS)
     for group in shared_prompts(pairs, engine.prompts.max_regions):
         frame = engine.encode(picture.rgb, [regions[name] for name in group.region_ids])
-        prompts = {name: f"<Prompt{number}>" for number, name in enumerate(group.region_ids)}
-        for (subject, object_), (predicate, relation) in product(group.pairs, RELATIONS.items()):
-            holds = int(truth.relations[relation][int(subject), int(object_)])
+        for (subject, object_), predicate, text in group.questions(tuple(RELATIONS)):
+            holds = int(truth.relations[RELATIONS[predicate]][int(subject), int(object_)])
             if holds != UNCLEAR:
-                answer = frame.ask(f"Is {prompts[subject]} {predicate} {prompts[object_]}?", ("yes", "no"))
+                answer = frame.ask(text, YES_NO)
                 yield Scored(predicate, answer.probabilities[0], holds)
 
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +11,7 @@ from typing import Any, NamedTuple
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from gar_ros.files import shipped
+from gar_ros.files import install_prefixes, shipped
 
 _TYPE = re.compile(r"(?P<package>\w+)/(msg/)?(?P<name>\w+)")
 
@@ -91,8 +89,7 @@ def _definition_file(name: str) -> Path | None:
     if package == "gar_ros":
         folder = shipped("msg")
         return None if folder is None else folder / f"{kind}.msg"
-    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
-    files = [Path(prefix) / "share" / package / "msg" / f"{kind}.msg" for prefix in prefixes]
+    files = [prefix / "share" / package / "msg" / f"{kind}.msg" for prefix in install_prefixes()]
     return next(filter(Path.is_file, files), None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gar_ros.bag.scratch import scratch_folder
-from gar_ros.errors import ErrorCode, GarError, reason_of
+from gar_ros.errors import ErrorCode, GarError, missing_package, reason_of
 
 
 def is_url(source: str) -> bool:
@@ -24,11 +24,7 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ModuleNotFoundError as error:
-        what = (
-            f"'{url}' needs the Python package fsspec, which is not installed: run `pip install fsspec` in the venv of "
-            "this command"
-        )
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        raise missing_package(f"'{url}'", "fsspec", "fsspec") from error
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError, OSError) as error:  # "Install s3fs to access S3", "Protocol not known"

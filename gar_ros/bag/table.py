@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 
 from gar_ros.bag.annotate import ANSWERS
 from gar_ros.bag.files import BagReader
-from gar_ros.errors import ErrorCode, GarError, reason_of
+from gar_ros.errors import ErrorCode, GarError, missing_package, reason_of
 from gar_ros.memory.answers import AnswerRecord
 from gar_ros.messages.headers import stamp_ns
 from gar_ros.msg import AnswerArray
@@ -29,11 +29,7 @@ def require_pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        what = (
-            "--table needs the Python package pyarrow, which is not installed: run `pip install 'pyarrow>=25'` in the "
-            "venv of this command"
-        )
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        raise missing_package("--table", "pyarrow", "'pyarrow>=25'") from error
     return pyarrow
 
 

@@ -12,7 +12,7 @@ from gar_ros.engine.command_line import add_engine_arguments, open_engine
 from gar_ros.engine.model_dir.folder import default_model_dir
 from gar_ros.engine.model_dir.hash_cache import sha256_of
 from gar_ros.engine.model_dir.manifest import MANIFEST
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import ErrorCode, GarError, missing_package
 from gar_ros.fleet.cluster import add_fleet_arguments, cluster_of, worker_options
 
 
@@ -93,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
-        what = f"gar annotate needs the Python package {error.name}, which is not installed"
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        raise missing_package("gar annotate", error.name) from error
     for option, seconds in (("--every", args.every), ("--slop", args.slop)):
         if not 0 <= seconds < 1e9:
             raise GarError(ErrorCode.INVALID_REQUEST, f"expected {option} of 0 seconds or more, got {seconds}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import missing_package
 
 BENCHMARKS = {
     "gar-bench": "answer GAR-Bench's questions or write its captions",
@@ -35,8 +35,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         module = importlib.import_module(f"gar_ros.bench.{args.benchmark.replace('-', '_')}")
     except ModuleNotFoundError as error:
-        what = f"gar bench {args.benchmark} needs the Python package {error.name}, which is not installed"
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        raise missing_package(f"gar bench {args.benchmark}", error.name) from error
     text = BENCHMARKS[args.benchmark]
     parser = type(args.parser)(
         prog=f"{args.parser.prog} {args.benchmark}", description=text[0].upper() + text[1:] + "."

@@ -19,7 +19,7 @@ from pathlib import Path
 from gar_ros.demo.console import say, table_width
 from gar_ros.demo.next_steps import next_steps, while_it_runs
 from gar_ros.demo.processes import INTERRUPTED, POLL_SECONDS, Child, Children
-from gar_ros.files import shipped
+from gar_ros.files import install_prefixes, shipped
 
 WITHOUT_CAMERA_SECONDS = 30.0  # what the planner gets to hear from the GAR node that images have stopped
 ROS_DOMAINS = 101  # higher ones use ports from the range that Linux gives to other connections
@@ -74,13 +74,13 @@ def demo_environment(domain: int, out: Path) -> dict[str, str]:
         environment["AMENT_PREFIX_PATH"] = os.pathsep.join(prefixes)
     profile = shipped("config/fastdds_shm.xml")
     if profile is not None:
-        environment[_profiles_variable(environment.get("AMENT_PREFIX_PATH", ""))] = str(profile)
+        environment[_profiles_variable()] = str(profile)
     return environment
 
 
-def _profiles_variable(prefixes: str) -> str:
+def _profiles_variable() -> str:
     """What names Fast DDS's profiles: its version 3, which Kilted has, warns of the name that version 2 needs."""
-    version_3 = any((Path(prefix) / "share" / "fastdds").is_dir() for prefix in prefixes.split(os.pathsep) if prefix)
+    version_3 = any((prefix / "share" / "fastdds").is_dir() for prefix in install_prefixes())
     return "FASTDDS_DEFAULT_PROFILES_FILE" if version_3 else "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gar_ros.errors import ErrorCode, GarError
+from gar_ros.errors import missing_package
 from gar_ros.fleet.cluster import Cluster
 
 Job = TypeVar("Job")
@@ -59,9 +59,5 @@ def import_ray() -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gar_ros"):
             raise
-        what = (
-            f"--ray needs the Python package {error.name}, which is not installed: run `pip install 'ray>=2.60'` in "
-            "the venv of this command"
-        )
-        raise GarError(ErrorCode.INVALID_REQUEST, what) from error
+        raise missing_package("--ray", error.name, "'ray>=2.60'") from error
     return ray_pool

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gar_ros.region import Box
@@ -51,6 +51,17 @@ class Group:
 
     region_ids: tuple[str, ...]
     pairs: list[Pair] = field(default_factory=list)
+
+    def questions(self, predicates: Sequence[str]) -> Iterator[tuple[Pair, str, str]]:
+        """Pair, predicate and text of each question; its answer is yes or no."""
+        prompts = {region_id: f"<Prompt{number}>" for number, region_id in enumerate(self.region_ids)}
+        for (subject, object_), predicate in itertools.product(self.pairs, predicates):
+            yield (subject, object_), predicate, question_text(prompts[subject], predicate, prompts[object_])
+
+
+def question_text(subject: str, predicate: str, object_: str) -> str:
+    """Whether a relation holds between two prompts."""
+    return f"Is {subject} {predicate} {object_}?"
 
 
 def nearest_pairs(boxes: Mapping[str, Box], limit: int) -> list[Pair]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from operator import attrgetter
 
 from gar_ros.engine.cancel import CancelCheck
@@ -15,7 +14,7 @@ from gar_ros.engine.engine import GarEngine
 from gar_ros.engine.prompt_spelling import REFERENCE
 from gar_ros.errors import ErrorCode, GarError
 from gar_ros.memory.encoded_cache import EncodedMemory
-from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, shared_prompts
+from gar_ros.memory.scene_graph import Group, Relation, SceneGraph, nearest_pairs, question_text, shared_prompts
 from gar_ros.serving.frame_choice import FrameChoice, check_different
 from gar_ros.serving.requests import MAX_CHARACTERS, MAX_CHOICES, YES_NO, Request, check_number, limits_of
 from gar_ros.serving.worker import Worker
@@ -108,12 +107,10 @@ class Grapher:
         over: Callable[[], bool],
     ) -> Iterator[Relation]:
         """Yields a group's relations until it is `over`, one question at a time: batches are slower on a CPU."""
-        prompts = {region_id: f"<Prompt{number}>" for number, region_id in enumerate(group.region_ids)}
-        for (subject, object_), predicate in product(group.pairs, predicates):
+        for (subject, object_), predicate, text in group.questions(predicates):
             if over():
                 return
-            text = _question(prompts[subject], predicate, prompts[object_])
-            question = self._engine.parse(text, YES_NO, len(prompts))
+            question = self._engine.parse(text, YES_NO, len(group.region_ids))
             answer = encoded.ask(question, raise_if_cancelled=raise_if_cancelled)
             yield Relation(subject, predicate, object_, answer.probabilities[0])
 
@@ -136,9 +133,5 @@ class Grapher:
                 raise GarError(
                     ErrorCode.INVALID_REQUEST, f"expected predicates that name no region, got '{predicate[:60]}'"
                 )
-            self._engine.parse(_question("<Prompt0>", predicate, "<Prompt1>"), YES_NO, 2)
+            self._engine.parse(question_text("<Prompt0>", predicate, "<Prompt1>"), YES_NO, 2)
         return stripped
-
-
-def _question(subject: str, predicate: str, object_: str) -> str:
-    return f"Is {subject} {predicate} {object_}?"

@@ -23,6 +23,7 @@ from tests.processes import ChildProcess, StartProcess, session_members
 
 TIMEOUT = 180.0
 ENDLESS = 100_000
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 @pytest.fixture
@@ -186,7 +187,11 @@ def test_parameters_are_written_as_ros_reads_them() -> None:
 
 def test_the_children_stay_on_this_machine_and_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_LOCALHOST_ONLY", "0")
+    for name in PROFILES:
+        monkeypatch.delenv(name, raising=False)
     environment = demo.demo_environment(42, tmp_path)
     assert environment["ROS_DOMAIN_ID"] == "42"
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert "ROS_LOCALHOST_ONLY" not in environment
+    profiles = [environment[name] for name in PROFILES if name in environment]
+    assert [Path(name).name for name in profiles] == ["fastdds_shm.xml"]
